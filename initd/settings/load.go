@@ -1,0 +1,97 @@
+package settings
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Load reads the process's environment and its arguments, without argv[0]. The
+// error is Problems, all that is wrong; the Settings are there even then, so
+// that a caller who finds more wrong with them can add to it. With --help or
+// --version nothing is wrong and nothing but the Answer is set.
+func Load(args []string) (*Settings, error) {
+	s := &Settings{Umask: -1, sources: make(map[string]source)}
+	rows := s.table()
+
+	var problems Problems
+	for _, r := range rows {
+		if r.Default != "" {
+			problems = append(problems, s.set(r, source{}, r.Default)...)
+		}
+	}
+	problems = append(problems, s.environment(rows)...)
+	asked, wrong := s.flags(rows, args)
+	problems = append(problems, wrong...)
+	switch {
+	case asked["help"]:
+		return &Settings{Answer: Usage()}, nil
+	case asked["version"]:
+		return &Settings{Answer: "initd " + Version + "\n"}, nil
+	}
+	problems = append(problems, s.unknown(rows, os.Environ())...)
+	problems = append(problems, s.impossible(problems)...)
+	s = s.With(Overrides{})
+	if asked["show-config"] {
+		s.Answer = s.show()
+	}
+	// After an unknown flag nobody knows where the command begins.
+	lost := slices.ContainsFunc(problems, func(p Problem) bool { return p.Flag != "" && p.Setting == "" })
+	if len(s.Command) == 0 && s.Answer == "" && !lost {
+		problems = append(problems, Problem{
+			Reason:   "no command was given",
+			Expected: synopsis, Example: "initd --port=8080 -- ./server",
+		})
+	}
+	if len(problems) > 0 {
+		return s, problems
+	}
+	return s, nil
+}
+
+// set puts texts in place of what the setting had.
+func (s *Settings) set(r Setting, from source, texts ...string) (problems Problems) {
+	s.sources[r.Name] = from
+	several, isSeveral := r.value.(plural)
+	if isSeveral {
+		several.clear()
+	}
+	_, verbatim := r.value.(*list)
+	for _, text := range texts {
+		text = strings.TrimSpace(text)
+		items := []string{text}
+		if isSeveral && !(verbatim && from.flag != "") {
+			items = split(text)
+		}
+		for _, item := range items {
+			if err := r.value.Set(item); err != nil {
+				if item != text {
+					err = fmt.Errorf("%q: %w", item, err)
+				}
+				problems = append(problems, s.Problem(r.Name, text, err))
+			}
+		}
+	}
+	return problems
+}
+
+// impossible finds values that are right alone but not together, unless one of
+// them is among the problems already.
+func (s *Settings) impossible(problems Problems) Problems {
+	known := slices.ContainsFunc(problems, func(p Problem) bool {
+		return slices.Contains([]string{"ready", "interval", "start-timeout"}, p.Setting)
+	})
+	if known || s.Ready != Alive || s.StartTimeout == 0 || s.StartTimeout >= s.Interval {
+		return nil
+	}
+	// Named is the one that the user gave, if only one.
+	name, value := "start-timeout", s.StartTimeout
+	if !s.Given(name) {
+		name, value = "interval", s.Interval
+	}
+	p := s.Problem(name, value.String(), fmt.Errorf(
+		"no worker could ever be ready: with ready=alive it must live for interval (%v), but is killed after start-timeout (%v)", s.Interval, s.StartTimeout))
+	p.Expected, p.Example = "start-timeout 0 (no limit) or not less than interval", "--start-timeout=60"
+	return Problems{p}
+}

@@ -1,0 +1,76 @@
+package settings
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestReload(t *testing.T) {
+	second, yes, no := time.Second, true, false
+	tests := []struct {
+		name    string
+		environ []string
+		want    Overrides
+	}{
+		{"nothing", []string{"PATH=/bin", "INTERVAL=x", "SERVER_STARTER_INTERVAL=x", "ENVDIR=/x", "junk"}, Overrides{}},
+		{"all", []string{"KILL_OLD_DELAY=1", "ENABLE_AUTO_RESTART=1", "AUTO_RESTART_INTERVAL=1s"}, Overrides{&second, &yes, &second}},
+		{"with prefix", []string{"SERVER_STARTER_KILL_OLD_DELAY=1"}, Overrides{KillOldDelay: &second}},
+		{"prefix beats none", []string{"SERVER_STARTER_KILL_OLD_DELAY=1", "KILL_OLD_DELAY=2"}, Overrides{KillOldDelay: &second}},
+		{"false is not nothing", []string{"ENABLE_AUTO_RESTART=no"}, Overrides{EnableAutoRestart: &no}},
+		{"empty is nothing", []string{"ENABLE_AUTO_RESTART=", "KILL_OLD_DELAY= "}, Overrides{}},
+	}
+	environment(t, "KILL_OLD_DELAY=7") // the process's own does not matter
+	for _, test := range tests {
+		got, err := Reload(test.environ)
+		if err != nil || !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %+v, %v", test.name, got, err)
+		}
+	}
+
+	_, err := Reload([]string{"KILL_OLD_DELAY=x", "SERVER_STARTER_ENABLE_AUTO_RESTART=y", "AUTO_RESTART_INTERVAL=3"})
+	var ps Problems
+	if !errors.As(err, &ps) || len(ps) != 2 || ps[0].Variable != "KILL_OLD_DELAY" || ps[1].Variable != "SERVER_STARTER_ENABLE_AUTO_RESTART" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Without a word of the user's, kill-old-delay follows enable-auto-restart.
+func TestKillOldDelay(t *testing.T) {
+	tests := []struct {
+		name    string
+		args    []string
+		environ []string // the envdir's
+		want    time.Duration
+	}{
+		{"neither", nil, nil, 0},
+		{"auto restart", []string{"--enable-auto-restart"}, nil, 5 * time.Second},
+		{"given", []string{"--enable-auto-restart", "--kill-old-delay=2"}, nil, 2 * time.Second},
+		{"given as 0", []string{"--enable-auto-restart", "--kill-old-delay=0"}, nil, 0},
+		{"envdir turns it on", nil, []string{"ENABLE_AUTO_RESTART=1"}, 5 * time.Second},
+		{"envdir turns it off", []string{"--enable-auto-restart"}, []string{"ENABLE_AUTO_RESTART=0"}, 0},
+		{"envdir turns it on, given", []string{"--kill-old-delay=2"}, []string{"ENABLE_AUTO_RESTART=1"}, 2 * time.Second},
+		{"envdir beats the flag", []string{"--kill-old-delay=2"}, []string{"KILL_OLD_DELAY=0"}, 0},
+	}
+	environment(t)
+	for _, test := range tests {
+		s := load(t, append(test.args, "true")...)
+		before := *s
+		o, err := Reload(test.environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.With(o).KillOldDelay; got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+		if !reflect.DeepEqual(*s, before) {
+			t.Errorf("%s: With changed the settings it was called on", test.name)
+		}
+	}
+	s := load(t, "--auto-restart-interval=9", "true")
+	minute := time.Minute
+	if got := s.With(Overrides{AutoRestartInterval: &minute}); got.AutoRestartInterval != minute || s.AutoRestartInterval != 9*time.Second {
+		t.Errorf("got %v, was %v", got.AutoRestartInterval, s.AutoRestartInterval)
+	}
+}

@@ -1,0 +1,256 @@
+// Package settings reads what the user wants of initd: the environment, the
+// flags and the command. One table makes the variables, the flags, the
+// defaults, the errors, --help and --show-config, so that none of them can
+// disagree with another.
+//
+// A flag beats the variable SERVER_STARTER_<NAME>, which beats the variable
+// without prefix that start_server reads (four settings only), which beats the
+// default. All wrong values are reported at once, those that something better
+// overrides included: they are wrong all the same.
+package settings
+
+import (
+	"cmp"
+	"io/fs"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Version is what --version tells; a release sets it with
+// -ldflags "-X server-starter/initd/settings.Version=…".
+var Version = "0.1.0"
+
+// Settings are plain values. A duration of 0 means no limit where it limits
+// something, and none where it waits.
+type Settings struct {
+	Port        []string    // specs as given, trimmed: [host:][u]port[=fd]
+	Path        []string    // unix socket paths as given, trimmed; @name is abstract
+	Backlog     int         // of listen(2); 0: the kernel's somaxconn
+	SocketMode  fs.FileMode // bits of chmod(2), 0 to 07777
+	SocketOwner Account     // zero: leave
+	Export      []string    // tongues, in the order given, each once
+
+	Dir         string  // as given, maybe relative; empty: leave
+	User        Account // zero: leave
+	Umask       int     // bits of umask(2), 0 to 07777; -1: leave
+	Envdir      string  // as given, maybe relative; empty: none
+	NoNewPrivs  bool
+	DeathSignal syscall.Signal
+
+	Interval     time.Duration
+	Ready        Ready
+	StartTimeout time.Duration // 0: no limit
+	Probe        []string      // argv, empty: none
+	ProbeTimeout time.Duration // 0: no limit
+	Watchdog     time.Duration // 0: none
+
+	SignalOnHUP         syscall.Signal
+	SignalOnTERM        syscall.Signal
+	KillOldDelay        time.Duration
+	DrainTimeout        time.Duration // 0: no limit
+	MaxOldGenerations   int           // 0: no limit
+	EnableAutoRestart   bool
+	AutoRestartInterval time.Duration
+
+	StopDelay   time.Duration
+	StopTimeout time.Duration // 0: no limit
+	KillGroup   bool
+
+	Respawn     Respawn
+	MaxBackoff  time.Duration
+	MaxFailures int                               // 0: no limit
+	SignalMap   map[syscall.Signal]syscall.Signal // to 0: drop it
+	ExitMap     map[int]int                       // statuses 0 to 255
+
+	LogFormat LogFormat
+	LogLevel  LogLevel
+
+	Command []string // never empty, unless Answer is set
+	Answer  string   // what --help, --version or --show-config has to print; then nothing is to be started
+	Notes   []string // what the user should know although nothing is wrong, a sentence each
+
+	sources map[string]source
+}
+
+// Ready says what makes a worker ready.
+type Ready string
+
+const (
+	Alive  Ready = "alive"  // it has lived for Interval
+	Notify Ready = "notify" // it has sent READY=1, sd_notify(3)
+	Auto   Ready = "auto"   // whichever of the two comes first
+)
+
+// Respawn says what a worker's own end leads to.
+type Respawn string
+
+const (
+	Always    Respawn = "always"     // a new worker
+	OnFailure Respawn = "on-failure" // a new worker if it failed, else initd stops
+	Never     Respawn = "never"      // initd exits with its status
+)
+
+// LogFormat is the form of the log.
+type LogFormat string
+
+const (
+	AutoFormat LogFormat = "auto" // Text on a terminal, JSON elsewhere
+	Text       LogFormat = "text"
+	JSON       LogFormat = "json"
+)
+
+// LogLevel is the least level that is logged.
+type LogLevel string
+
+const (
+	Debug LogLevel = "debug"
+	Info  LogLevel = "info"
+	Warn  LogLevel = "warn"
+	Error LogLevel = "error"
+)
+
+// A Setting is a row of the table.
+type Setting struct {
+	Name    string // kill-old-delay
+	Default string // as a user would write it; empty: none
+	Example string
+	Meaning string
+	Bare    bool // start_server reads the variable without the prefix too
+
+	value value
+}
+
+const prefix = "SERVER_STARTER"
+
+// Variable is SERVER_STARTER_KILL_OLD_DELAY.
+func (r Setting) Variable() string { return prefix + "_" + r.bare() }
+
+// Flag is --kill-old-delay.
+func (r Setting) Flag() string { return "--" + r.Name }
+
+func (r Setting) bare() string {
+	return strings.ToUpper(strings.ReplaceAll(r.Name, "-", "_"))
+}
+
+// Table has a row for each setting, in the order of --help.
+func Table() []Setting { return new(Settings).table() }
+
+func (s *Settings) table() []Setting {
+	return []Setting{
+		{Name: "port", value: (*list)(&s.Port), Example: "8080",
+			Meaning: "Listen on [host:][u]port[=fd]: TCP, or UDP with u. No host is 0.0.0.0, an IPv6 one is [::1]:8080. =fd pins the worker's descriptor. A list."},
+		{Name: "path", value: (*list)(&s.Path), Example: "/run/app.sock",
+			Meaning: "Listen on a unix stream socket; @name is an abstract one. A list."},
+		{Name: "backlog", value: (*count)(&s.Backlog), Default: "0", Example: "1024",
+			Meaning: "Connections that may wait to be accepted; 0 is the kernel's net.core.somaxconn."},
+		{Name: "socket-mode", value: (*mode)(&s.SocketMode), Default: "0777", Example: "0660",
+			Meaning: "Mode of the unix sockets."},
+		{Name: "socket-owner", value: &s.SocketOwner, Example: "www-data:www-data",
+			Meaning: "Owner of the unix sockets."},
+		{Name: "export", value: &choices{&s.Export, tongues}, Default: "server-starter;systemd", Example: "systemd",
+			Meaning: "Tongues in which workers are told of their listeners: " + strings.Join(tongues, ", ") + ". A list."},
+
+		{Name: "dir", value: (*text)(&s.Dir), Example: "/app",
+			Meaning: "Working directory of the workers."},
+		{Name: "user", value: &s.User, Example: "65532:65532",
+			Meaning: "Run workers as this user and group. Numbers need no /etc/passwd."},
+		{Name: "umask", value: (*umask)(&s.Umask), Example: "022",
+			Meaning: "File mode mask of the workers."},
+		{Name: "envdir", value: (*text)(&s.Envdir), Example: "/etc/app/env", Bare: true,
+			Meaning: "Directory of files named for variables, whose first lines are the values; read anew for each generation."},
+		{Name: "no-new-privs", value: (*boolean)(&s.NoNewPrivs), Default: "false", Example: "true",
+			Meaning: "Workers can never gain privileges, by set-user-ID programs for instance."},
+		{Name: "death-signal", value: (*signal)(&s.DeathSignal), Default: "TERM", Example: "KILL",
+			Meaning: "What workers get if initd is killed."},
+
+		{Name: "interval", value: (*duration)(&s.Interval), Default: "1s", Example: "10",
+			Meaning: "How long a worker must live to count as sound; also the first wait before a failed start is tried again."},
+		{Name: "ready", value: &choice{(*string)(&s.Ready), []string{string(Alive), string(Notify), string(Auto)}}, Default: "auto", Example: "notify",
+			Meaning: "A worker is ready when it has lived for the interval (alive), when it has sent READY=1 to NOTIFY_SOCKET (notify), or at whichever comes first (auto)."},
+		{Name: "start-timeout", value: (*duration)(&s.StartTimeout), Default: "60s", Example: "2m",
+			Meaning: "A worker that is not ready by then is killed, and its start has failed; 0 is no limit."},
+		{Name: "probe", value: (*command)(&s.Probe), Example: "curl -fsS http://127.0.0.1:8080/health",
+			Meaning: "Command that must exit 0 before a worker counts as ready: a JSON array of words, or a line for /bin/sh."},
+		{Name: "probe-timeout", value: (*duration)(&s.ProbeTimeout), Default: "5s", Example: "2",
+			Meaning: "Longest time for one run of the probe; 0 is no limit."},
+		{Name: "watchdog", value: (*duration)(&s.Watchdog), Default: "0", Example: "30",
+			Meaning: "A worker that sends no WATCHDOG=1 for so long is killed and replaced; 0 is never."},
+
+		{Name: "signal-on-hup", value: (*signal)(&s.SignalOnHUP), Default: "TERM", Example: "QUIT",
+			Meaning: "What old workers get after a swap."},
+		{Name: "signal-on-term", value: (*signal)(&s.SignalOnTERM), Default: "TERM", Example: "QUIT",
+			Meaning: "What workers get when initd is stopped with TERM."},
+		{Name: "kill-old-delay", value: (*duration)(&s.KillOldDelay), Default: "0", Example: "5", Bare: true,
+			Meaning: "How long a new generation must last before the old one is stopped; 5s with enable-auto-restart if not given."},
+		{Name: "drain-timeout", value: (*duration)(&s.DrainTimeout), Default: "0", Example: "5m",
+			Meaning: "An old worker that is left so long after it was told to stop is killed; 0 is never."},
+		{Name: "max-old-generations", value: (*count)(&s.MaxOldGenerations), Default: "0", Example: "3",
+			Meaning: "Beyond so many old generations the oldest is killed; 0 is no limit."},
+		{Name: "enable-auto-restart", value: (*boolean)(&s.EnableAutoRestart), Default: "false", Example: "true", Bare: true,
+			Meaning: "Swap every auto-restart-interval."},
+		{Name: "auto-restart-interval", value: (*duration)(&s.AutoRestartInterval), Default: "360s", Example: "1h", Bare: true,
+			Meaning: "Time between such swaps."},
+
+		{Name: "stop-delay", value: (*duration)(&s.StopDelay), Default: "0", Example: "5",
+			Meaning: "How long workers serve on after initd was told to stop."},
+		{Name: "stop-timeout", value: (*duration)(&s.StopTimeout), Default: "0", Example: "25",
+			Meaning: "Workers that are left so long after they were told to stop are killed; 0 is never."},
+		{Name: "kill-group", value: (*boolean)(&s.KillGroup), Default: "false", Example: "true",
+			Meaning: "Kill the worker's process group instead of the worker alone."},
+
+		{Name: "respawn", value: &choice{(*string)(&s.Respawn), []string{string(Always), string(OnFailure), string(Never)}}, Default: "always", Example: "on-failure",
+			Meaning: "Whether a worker that ends by itself is replaced: always, on-failure (else initd stops), or never (initd is a plain init and exits with its status)."},
+		{Name: "max-backoff", value: (*duration)(&s.MaxBackoff), Default: "30s", Example: "60",
+			Meaning: "Longest wait between two starts of a command that keeps failing."},
+		{Name: "max-failures", value: (*count)(&s.MaxFailures), Default: "0", Example: "5",
+			Meaning: "Give up after so many failed starts in a row; 0 is never."},
+		{Name: "signal-map", value: (*signalMap)(&s.SignalMap), Example: "USR2:HUP;WINCH:0",
+			Meaning: "Signals that initd takes for another one; to 0 drops it. A list."},
+		{Name: "exit-map", value: (*exitMap)(&s.ExitMap), Example: "143:0",
+			Meaning: "Exit statuses that initd turns into another one. A list."},
+
+		{Name: "log-format", value: &choice{(*string)(&s.LogFormat), []string{string(AutoFormat), string(Text), string(JSON)}}, Default: "auto", Example: "json",
+			Meaning: "Form of the log on stderr; auto is text on a terminal and json elsewhere."},
+		{Name: "log-level", value: &choice{(*string)(&s.LogLevel), []string{string(Debug), string(Info), string(Warn), string(Error)}}, Default: "info", Example: "debug",
+			Meaning: "Least level that is logged."},
+	}
+}
+
+var tongues = []string{"server-starter", "systemd", "nginx", "php-fpm", "unicorn", "puma"}
+
+// A source is where a value came from: a variable, a flag, or neither.
+type source struct{ variable, flag string }
+
+func (s source) String() string { return cmp.Or(s.variable, s.flag, "default") }
+
+// Given says whether the user set it, in whatever way. It panics for a name
+// that is no setting's.
+func (s *Settings) Given(name string) bool {
+	return s.sources[row(name).Name] != source{}
+}
+
+func row(name string) Setting {
+	for _, r := range Table() {
+		if r.Name == name {
+			return r
+		}
+	}
+	panic("settings: no setting " + name)
+}
+
+// Scrub drops from K=V strings the variables of the settings, as a worker must
+// not see them: it might be an initd itself.
+func Scrub(environ []string) []string {
+	ours := make(map[string]bool)
+	for _, r := range Table() {
+		ours[r.Variable()] = true
+	}
+	kept := make([]string, 0, len(environ))
+	for _, kv := range environ {
+		if name, _, _ := strings.Cut(kv, "="); !ours[name] {
+			kept = append(kept, kv)
+		}
+	}
+	return kept
+}

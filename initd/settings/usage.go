@@ -1,0 +1,130 @@
+package settings
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const synopsis = "initd [flags] [--] command [argument ...]"
+
+const head = `Usage: ` + synopsis + `
+
+initd binds the listeners, starts the command with them, and is the init of its
+container. On HUP it starts the command anew, waits until that is ready, and
+only then stops the old one: no connection is lost.
+
+Flags end at the first word that is not one, or at --.
+
+Examples:
+  initd --port=8080 -- ./server
+  SERVER_STARTER_PORT='8080;8443' initd --ready=notify ./server
+  initd --respawn=never -- make test
+
+Settings. A flag beats its variable, the variable beats the default. In a
+variable the items of a list are separated by ; or a newline; a flag is
+repeated. A duration is in seconds (10, 1.5) or has units (500ms, 1m30s). An
+empty variable is as good as none.
+
+`
+
+const tail = `  --help, -h         print this
+  --version          print the version
+  --show-config      print each setting, and where it came from
+
+Signals to initd:
+  HUP                swap: start a new generation, then stop the old one
+  TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
+                     TERM or INT once more kills those that are left
+  others             go to the workers as they are, signal-map may change them
+  KILL               cannot be caught: workers get the death-signal
+With --respawn=never HUP, TERM, INT and QUIT too go to the command.
+
+Exit status:
+  0                  stopped as asked
+  64                 wrong usage or settings, nothing was started
+  70                 a defect in initd
+  125                initd could not set itself up (port in use, no such user)
+  126, 127           the command cannot be executed, is not found
+  other              the command's own, 128+n if signal n ended it
+`
+
+// Usage is the text of --help.
+func Usage() string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, r := range Table() {
+		fmt.Fprintf(&b, "  %-24s %s\n", r.Flag(), r.Variable())
+		meaning := r.Meaning
+		if r.Default != "" {
+			meaning += " Default: " + r.Default + "."
+		}
+		if r.Bare {
+			meaning += " Also read from " + r.bare() + "."
+		}
+		wrap(&b, meaning)
+	}
+	b.WriteString("\n")
+	b.WriteString(tail)
+	return b.String()
+}
+
+// wrap writes words in lines of at most 79 characters, indented.
+func wrap(b *strings.Builder, words string) {
+	column := 0
+	for word := range strings.FieldsSeq(words) {
+		switch {
+		case column == 0:
+			b.WriteString("      ")
+			column = 6
+		case column+1+len(word) > 79:
+			b.WriteString("\n      ")
+			column = 6
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteString("\n")
+}
+
+// show is the text of --show-config: name, value, # source. A value is as many
+// words as it has items, quoted as in Go where one could be misread, or - for
+// none.
+func (s *Settings) show() string {
+	var b strings.Builder
+	for _, r := range s.table() {
+		var items []string
+		if v, ok := r.value.(interface{ words() []string }); ok {
+			items = v.words()
+		} else if text := r.value.String(); text != "" {
+			items = []string{text}
+		}
+		line(&b, r.Name, items, s.sources[r.Name].String())
+	}
+	if len(s.Command) > 0 {
+		line(&b, "command", s.Command, "arguments")
+	}
+	return b.String()
+}
+
+func line(b *strings.Builder, name string, items []string, from string) {
+	shown := "-"
+	for i, item := range items {
+		if item == "-" || item == "" || strings.ContainsFunc(item, special) {
+			item = strconv.Quote(item)
+		}
+		if i == 0 {
+			shown = item
+		} else {
+			shown += " " + item
+		}
+	}
+	fmt.Fprintf(b, "%-22s %-24s # %s\n", name, shown, from)
+}
+
+func special(r rune) bool {
+	return !strings.ContainsRune("-_./:@%+,=[]", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+}

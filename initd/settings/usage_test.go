@@ -1,0 +1,107 @@
+package settings
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestUsage(t *testing.T) {
+	text := Usage()
+	for i, line := range strings.Split(text, "\n") {
+		if len(line) > 79 || strings.TrimRight(line, " ") != line {
+			t.Errorf("line %d is %d long: %q", i+1, len(line), line)
+		}
+	}
+	words := strings.Fields(text)
+	running := strings.Join(words, " ")
+	for _, r := range Table() {
+		for _, want := range []string{r.Flag(), r.Variable()} {
+			if !slices.Contains(words, want) {
+				t.Errorf("%s is missing", want)
+			}
+		}
+		want := r.Meaning
+		if r.Default != "" {
+			want += " Default: " + r.Default + "."
+		}
+		if r.Meaning == "" || r.Example == "" || !strings.Contains(running, want) {
+			t.Errorf("%s: its meaning or default is missing: %q", r.Name, want)
+		}
+	}
+	for _, want := range []string{"ENVDIR.", "KILL_OLD_DELAY.", "--help,", "--version", "--show-config", "64", "70", "125", "126,", "128+n"} {
+		if !slices.Contains(words, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	// Help and version are for those who have it wrong, too.
+	environment(t, "SERVER_STARTER_INTERVAL=x", "SERVER_STARTER_NONSENSE=1")
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"--nonsense", "--help"}, {"--version", "--help", "true"}} {
+		if s := load(t, args...); s.Answer != Usage() {
+			t.Errorf("%q: got %q", args, s.Answer)
+		}
+	}
+	for _, args := range [][]string{{"--version"}, {"--version", "--show-config"}, {"--version", "--port=x", "true"}} {
+		if s := load(t, args...); s.Answer != "initd "+Version+"\n" {
+			t.Errorf("%q: got %q", args, s.Answer)
+		}
+	}
+	if ps := problems(t, "--show-config"); len(ps) != 2 {
+		t.Errorf("--show-config: got %v, want the two wrong variables", ps)
+	}
+	environment(t)
+	for _, args := range [][]string{{"true", "--help"}, {"--", "--version"}, {"--help=no", "true"}} {
+		if s := load(t, args...); s.Answer != "" {
+			t.Errorf("%q: the command's own, but answered %q", args, s.Answer)
+		}
+	}
+}
+
+func TestShowConfig(t *testing.T) {
+	environment(t, "SERVER_STARTER_PATH=/a b;@c", "ENVDIR=-", "SERVER_STARTER_SIGNAL_MAP=WINCH:0;10:12", "SERVER_STARTER_UMASK=22", "SERVER_STARTER_DIR=")
+	s := load(t, "--show-config", "--port=[::1]:80", "--port=a;b", "--auto-restart-interval=3600", "--enable-auto-restart",
+		`--probe=["x", "", "é # --port"]`, "--export=", "ls", "-l", "a b")
+	got := make(map[string]string)
+	for line := range strings.Lines(s.Answer) {
+		name, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		got[name] = strings.Join(strings.Fields(rest), " ")
+	}
+	for name, want := range map[string]string{
+		"port":                  `[::1]:80 "a;b" # --port`,
+		"path":                  `"/a b" @c # SERVER_STARTER_PATH`,
+		"envdir":                `"-" # ENVDIR`,
+		"dir":                   `- # default`,
+		"user":                  `- # default`,
+		"export":                `- # --export`,
+		"umask":                 `0022 # SERVER_STARTER_UMASK`,
+		"socket-mode":           `0777 # default`,
+		"signal-map":            `USR1:USR2 WINCH:0 # SERVER_STARTER_SIGNAL_MAP`,
+		"start-timeout":         `1m # default`,
+		"auto-restart-interval": `1h # --auto-restart-interval`,
+		"watchdog":              `0s # default`,
+		"kill-old-delay":        `5s # default`,
+		"probe":                 `x "" "é # --port" # --probe`,
+		"command":               `ls -l "a b" # arguments`,
+	} {
+		if got[name] != want {
+			t.Errorf("%s: got %s, want %s", name, got[name], want)
+		}
+	}
+	if len(got) != len(Table())+1 {
+		t.Errorf("%d lines, want %d", len(got), len(Table())+1)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"port", "port", 0}, {"", "abc", 3}, {"abc", "", 3}, {"prot", "port", 1}, {"prots", "port", 2}, {"por", "port", 1}, {"path", "port", 3}, {"kitten", "sitting", 3}} {
+		if got := distance(test.a, test.b); got != test.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}
