@@ -1,0 +1,165 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lookupTime bounds the look-up of one host name.
+const lookupTime = 10 * time.Second
+
+// resolve gives the address that a tcp or udp Spec is bound to: the first IPv4
+// address of a host name, or else its first IPv6 address.
+func resolve(spec Spec) (netip.AddrPort, error) {
+	port := uint16(spec.Port)
+	if spec.Host == "" {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), port), nil
+	}
+	if address, err := netip.ParseAddr(spec.Host); err == nil {
+		return netip.AddrPortFrom(address, port), nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", spec.Host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for _, address := range addresses {
+		if address.Unmap().Is4() {
+			return netip.AddrPortFrom(address.Unmap(), port), nil
+		}
+	}
+	return netip.AddrPortFrom(addresses[0], port), nil
+}
+
+// bindInet makes a TCP or UDP socket and binds it. It does not listen. bound is
+// at with the port that the kernel chose for 0.
+func bindInet(network string, at netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
+	sa, err := sockaddr(at)
+	if err != nil {
+		return -1, at, err
+	}
+	domain, kind := unix.AF_INET, unix.SOCK_STREAM
+	if at.Addr().Is6() {
+		domain = unix.AF_INET6
+	}
+	if network == "udp" {
+		kind = unix.SOCK_DGRAM
+	}
+	if fd, err = unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, at, err
+	}
+	if network == "tcp" {
+		// Connections of a former listener in TIME_WAIT do not keep the port
+		// (socket(7)). UDP has none, and there the option would let a second
+		// process bind the same port and take the datagrams: it is left alone.
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if err == nil && domain == unix.AF_INET6 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, sa)
+	}
+	if err == nil {
+		sa, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, at, err
+	}
+	return fd, addrPort(sa), nil
+}
+
+// addrPort is the address of an IP socket, and invalid for any other.
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).WithZone(zoneName(sa.ZoneId)), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+func sockaddr(at netip.AddrPort) (unix.Sockaddr, error) {
+	address, port := at.Addr(), int(at.Port())
+	if address.Is4() {
+		return &unix.SockaddrInet4{Port: port, Addr: address.As4()}, nil
+	}
+	zone, err := zoneID(address.Zone())
+	return &unix.SockaddrInet6{Port: port, ZoneId: zone, Addr: address.As16()}, err
+}
+
+// zoneID is the interface index of an IPv6 zone, which is given as the
+// interface's name or as that index (RFC 4007, section 11).
+func zoneID(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if index, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(index), nil
+	}
+	link, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, err
+	}
+	return uint32(link.Index), nil
+}
+
+func zoneName(id uint32) string {
+	if id == 0 {
+		return ""
+	}
+	if link, err := net.InterfaceByIndex(int(id)); err == nil {
+		return link.Name
+	}
+	return strconv.FormatUint(uint64(id), 10)
+}
+
+// fail says which setting and which of its items cannot be had, why, and what
+// to do about it.
+func fail(spec Spec, at string, err error) error {
+	if at == "" {
+		at = spec.Key()
+	}
+	text := advice(spec, err)
+	if text != "" {
+		text = "; " + text
+	}
+	return fmt.Errorf("%s %q: listen %s %s: %w%s", spec.setting(), spec, spec.Network, at, err, text)
+}
+
+func advice(spec Spec, err error) string {
+	var lookup *net.DNSError
+	onDisk := spec.Network == "unix"
+	switch {
+	case errors.As(err, &lookup):
+		return "write an address in its place, or see that /etc/hosts or the name server of /etc/resolv.conf knows the host"
+	case errors.Is(err, unix.EACCES) && onDisk, errors.Is(err, unix.EROFS) && onDisk:
+		return "the directory must be writable for the user that initd runs as (in a container: a volume, a tmpfs, an emptyDir)"
+	case errors.Is(err, unix.EPERM) && onDisk:
+		return "only root may give a socket to another user (socket-owner), or remove another user's from a sticky directory"
+	case errors.Is(err, unix.ENOENT) && onDisk:
+		return "its directory must exist"
+	case errors.Is(err, unix.EACCES):
+		return "ports below the sysctl net.ipv4.ip_unprivileged_port_start (1024 by default) are privileged: " +
+			"set it to 0 (docker run --sysctl net.ipv4.ip_unprivileged_port_start=0), run as root with the capability NET_BIND_SERVICE, or take a higher port"
+	case errors.Is(err, unix.EADDRINUSE) && !onDisk:
+		return "another process of this network namespace has the port (ss -lntup shows which)"
+	case errors.Is(err, unix.EADDRINUSE) && abstract(spec.Path):
+		return "another process has that name (ss -lx shows which)"
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return "no interface here has that address (0.0.0.0 and [::] are all of them; IPv6 may be off: sysctl net.ipv6.conf.all.disable_ipv6)"
+	case errors.Is(err, unix.EAFNOSUPPORT):
+		return "this kernel runs without that address family"
+	}
+	return ""
+}

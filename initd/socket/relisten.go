@@ -1,0 +1,95 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Mended listener accepts connections again.
+type Mended struct {
+	Key string
+	// Replaced says that it is a new socket, which workers started from now on
+	// get; those that run hold the dead one. A swap makes it whole.
+	Replaced bool
+}
+
+// Relisten mends the stream listeners that a worker shut down for everyone that
+// holds them, by shutdown(2). Connections that were queued are lost. It is to
+// be called after a worker has ended. The error joins one for each listener
+// that could not be mended.
+func (s *Set) Relisten() ([]Mended, error) {
+	var mended []Mended
+	var errs []error
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		var err error
+		switch {
+		case l.Network == "tcp" && !accepting(l.FD):
+			err = l.listenAgain(s.options.Backlog)
+		case l.Network == "unix" && hungUp(l.FD):
+			err = l.replace(s.options)
+		default:
+			continue
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listen %s %s again: %w", l.Network, l.Address, err))
+			continue
+		}
+		mended = append(mended, Mended{Key: l.Key, Replaced: l.Network == "unix"})
+	}
+	return mended, errors.Join(errs...)
+}
+
+// listenAgain revives a TCP listener: shutdown(2) took it back to the state of
+// a bound socket.
+func (l *Listener) listenAgain(backlog int) error {
+	sa, err := sockaddr(l.at)
+	if err != nil {
+		return err
+	}
+	// A port that the kernel chose was given back at the shutdown, although
+	// getsockname(2) still tells it, and listen(2) would choose another. Where
+	// the port was kept, bind(2) says EINVAL, or before that EACCES for a
+	// privileged port that another superdaemon bound.
+	if err := unix.Bind(l.FD, sa); err != nil && err != unix.EINVAL && err != unix.EACCES {
+		return err
+	}
+	return unix.Listen(l.FD, backlog)
+}
+
+// hungUp reports whether a unix listener was shut down. The kernel does not
+// undo that: the socket keeps its state (SO_ACCEPTCONN stays 1), another
+// listen(2) succeeds and changes nothing, and connect(2) is refused for good.
+// Only poll(2) tells, by POLLRDHUP.
+func hungUp(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&unix.POLLRDHUP != 0
+}
+
+// replace puts a new socket in the place of a dead unix one, under the same
+// path and initd's same file descriptor. An abstract name cannot be had anew
+// while anyone holds the dead socket, and an adopted path is not initd's.
+func (l *Listener) replace(o Options) error {
+	if l.node.path == "" {
+		return errors.New("a worker has shut it down, which the kernel does not undo; initd must be started anew")
+	}
+	if err := l.node.remove(); err != nil {
+		return err
+	}
+	fd, made, err := bindUnix(l.node.path, o)
+	if err != nil {
+		return errors.Join(err, made.remove())
+	}
+	defer unix.Close(fd)
+	if err = unix.Listen(fd, o.Backlog); err == nil {
+		err = unix.Dup3(fd, l.FD, unix.O_CLOEXEC)
+	}
+	if err != nil {
+		return errors.Join(err, made.remove())
+	}
+	l.node = made
+	return nil
+}

@@ -1,0 +1,263 @@
+package socket
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options say how Open makes sockets.
+type Options struct {
+	Backlog  int         // of listen(2); 0 is the kernel's net.core.somaxconn
+	Mode     fs.FileMode // permission bits of unix sockets, applied exactly
+	UID, GID int         // owner of unix sockets, -1 leaves initd's own
+	Environ  []string    // the environment initd was started with: LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES
+}
+
+// A Listener is a socket that initd holds for its workers.
+type Listener struct {
+	Key     string // its name in SERVER_STARTER_PORT: the text given, port 0 replaced
+	Network string // "tcp", "udp", "unix"; by LISTEN_FDS also "unixgram", "unixpacket", and "" for what is no listening socket
+	Address string // as bound: "0.0.0.0:8080", "[::1]:8080", "/run/app.sock", "@name"
+	FD      int    // initd's file descriptor
+	Number  int    // the worker's file descriptor
+
+	host    string         // as a Spec gave it, for the tongue that compares texts
+	name    string         // in LISTEN_FDNAMES, if it was handed down with one
+	at      netip.AddrPort // the address of tcp and udp
+	adopted bool
+	node    node // the file that was made for a unix socket
+}
+
+// A Set is all listeners. Its methods are for one goroutine.
+type Set struct {
+	listeners []Listener
+	options   Options
+}
+
+// Open makes the listeners of specs, in their order, or adopts them: one whose
+// =fd is open in this process as a socket on the Spec's address, or one that
+// came by LISTEN_FDS with that address. What else came by LISTEN_FDS becomes a
+// further listener. Every socket is bound before the first one listens. On an
+// error all that Open made is closed and unlinked again; the error names the
+// setting, the item, the reason and what to do, and wraps the errno.
+//
+// Relative paths are those of the working directory at this moment.
+func Open(specs []Spec, o Options) (*Set, error) {
+	if o.Backlog <= 0 {
+		o.Backlog = math.MaxInt32 // listen(2) cuts it down to somaxconn
+	}
+	set := &Set{options: o}
+	if err := set.open(specs); err != nil {
+		return nil, errors.Join(err, set.Close())
+	}
+	return set, nil
+}
+
+func (s *Set) open(specs []Spec) error {
+	if err := distinct(specs); err != nil {
+		return err
+	}
+	rest, err := handed(s.options.Environ)
+	if err != nil {
+		return err
+	}
+	// What is open under the number of an =fd is looked at before the first
+	// socket is made here, which could take that very number.
+	at := make([]netip.AddrPort, len(specs))
+	s.listeners = slices.Repeat([]Listener{{FD: -1}}, len(specs))
+	for i, spec := range specs {
+		if spec.Network != "unix" {
+			if at[i], err = resolve(spec); err != nil {
+				return fail(spec, "", err)
+			}
+		}
+		s.listeners[i] = adopt(spec, at[i], &rest)
+	}
+	for i, spec := range specs {
+		l := &s.listeners[i]
+		if !l.adopted {
+			if err := l.bind(spec, at[i], s.options); err != nil {
+				return err
+			}
+		}
+		if spec.Network != "unix" {
+			spec.Port = int(l.at.Port())
+		}
+		l.Key, l.Number, l.host = spec.Key(), spec.FD, cmp.Or(spec.Host, "0.0.0.0")
+	}
+	s.further(rest)
+	if err := s.number(); err != nil {
+		return err
+	}
+	return s.listen(specs)
+}
+
+// listen opens the doors of the sockets that were made for specs.
+func (s *Set) listen(specs []Spec) error {
+	for i, l := range s.listeners {
+		if l.adopted {
+			unix.CloseOnExec(l.FD)
+			continue
+		}
+		if l.Network == "udp" {
+			continue
+		}
+		err := unix.Listen(l.FD, s.options.Backlog)
+		// Between bind and listen another initd may have taken the file for a
+		// stale one.
+		if err == nil && l.node.path != "" && !l.node.there() {
+			err = errReplaced
+		}
+		if err != nil {
+			return fail(specs[i], l.Address, err)
+		}
+	}
+	return nil
+}
+
+// distinct refuses two specs of one file descriptor or one address.
+func distinct(specs []Spec) error {
+	for i, spec := range specs {
+		for _, other := range specs[:i] {
+			if spec.FD >= 0 && spec.FD == other.FD {
+				return fmt.Errorf("%s %q: file descriptor %d belongs to %q already; give another number, or none",
+					spec.setting(), spec, spec.FD, other)
+			}
+			if spec.Network == other.Network && spec.Key() == other.Key() && (spec.Network == "unix" || spec.Port != 0) {
+				return fmt.Errorf("%s %q: %w: it is given twice", spec.setting(), spec, unix.EADDRINUSE)
+			}
+		}
+	}
+	return nil
+}
+
+// adopt finds the socket that spec asks for among the open descriptors, and
+// takes it out of rest, which came by LISTEN_FDS.
+func adopt(spec Spec, at netip.AddrPort, rest *[]Listener) Listener {
+	l, named := inspect(spec.FD)
+	named = named && l.is(spec, at, true)
+	i := slices.IndexFunc(*rest, func(other Listener) bool {
+		return named && other.FD == l.FD || !named && other.is(spec, at, false)
+	})
+	if i >= 0 {
+		l = (*rest)[i]
+		*rest = slices.Delete(*rest, i, i+1)
+	} else if !named {
+		return Listener{FD: -1}
+	}
+	l.adopted = true
+	return l
+}
+
+// bind makes the socket of spec, which does not listen yet.
+func (l *Listener) bind(spec Spec, at netip.AddrPort, o Options) (err error) {
+	if spec.Handed {
+		return fmt.Errorf("%s %q: file descriptor %d is no unix socket that listens at %s; a path belongs in %s",
+			spec.setting(), spec, spec.FD, spec.Path, setting(true))
+	}
+	l.Network = spec.Network
+	if spec.Network == "unix" {
+		l.Address = spec.Path
+		l.FD, l.node, err = bindUnix(spec.Path, o)
+	} else {
+		l.FD, l.at, err = bindInet(spec.Network, at)
+		l.Address = l.at.String()
+	}
+	if err != nil {
+		return fail(spec, l.Address, err)
+	}
+	return nil
+}
+
+// further appends what came by LISTEN_FDS and no Spec asked for. Its key is its
+// name there, or its address where the name cannot be a key or is not unique.
+func (s *Set) further(rest []Listener) {
+	for _, l := range rest {
+		l.adopted, l.Number, l.Key = true, -1, l.name
+		taken := func(other Listener) bool { return other.FD != l.FD && (other.name == l.name || other.Key == l.name) }
+		if l.name == "" || l.name == "unknown" || strings.ContainsAny(l.name, "=;\n") ||
+			slices.ContainsFunc(rest, taken) || slices.ContainsFunc(s.listeners, taken) {
+			l.Key = strings.NewReplacer("=", "_", ";", "_", "\n", "_").Replace(l.Address)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+}
+
+// number gives those listeners a file descriptor that were given none: from 3
+// up, around the given ones.
+func (s *Set) number() error {
+	taken := map[int]bool{}
+	top := 0
+	for _, l := range s.listeners {
+		taken[l.Number] = true
+		top = max(top, l.Number)
+	}
+	next := listenFDsStart
+	for i := range s.listeners {
+		if s.listeners[i].Number >= 0 {
+			continue
+		}
+		for taken[next] {
+			next++
+		}
+		s.listeners[i].Number = next
+		top = max(top, next)
+		next++
+	}
+	// syscall.ForkExec moves descriptors that are in the way above the highest
+	// of the child, one for each, and has a few of its own.
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("getrlimit: %w", err)
+	}
+	if need := uint64(top + len(s.listeners) + 16); need > limit.Cur {
+		return fmt.Errorf("file descriptor %d of a worker needs a limit of %d open files, and it is %d; give lower numbers or raise it (ulimit -n, docker run --ulimit nofile=%d)",
+			top, need, limit.Cur, need)
+	}
+	return nil
+}
+
+// Len is the number of listeners.
+func (s *Set) Len() int { return len(s.listeners) }
+
+// All is a copy of the listeners, in order: those of the Specs, then those that
+// came by LISTEN_FDS.
+func (s *Set) All() []Listener { return slices.Clone(s.listeners) }
+
+// Files is a worker's descriptor table for syscall.ProcAttr: the index is the
+// worker's number, the value initd's, or ^uintptr(0) for one that stays closed.
+// 0, 1 and 2 are initd's own, unless a listener was given number 0.
+func (s *Set) Files() []uintptr {
+	files := []uintptr{0, 1, 2}
+	for _, l := range s.listeners {
+		for len(files) <= l.Number {
+			files = append(files, ^uintptr(0))
+		}
+		files[l.Number] = uintptr(l.FD)
+	}
+	return files
+}
+
+// Close unlinks the files of the unix sockets that Open made, if they still are
+// these sockets, and closes all that it made. Adopted sockets are left alone.
+func (s *Set) Close() error {
+	var errs []error
+	for _, l := range s.listeners {
+		if err := l.node.remove(); err != nil {
+			errs = append(errs, fmt.Errorf("unlink %s: %w", l.node.path, err))
+		}
+		if !l.adopted && l.FD >= 0 {
+			unix.Close(l.FD)
+		}
+	}
+	s.listeners = nil
+	return errors.Join(errs...)
+}
