@@ -1,0 +1,143 @@
+package notify
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const maxDatagram = 4096 // bytes; systemd reads no more either
+
+// Server is the socket that workers find in NOTIFY_SOCKET.
+type Server struct {
+	file    *os.File // in the runtime's poller: waiting holds no thread and wakes nobody
+	conn    syscall.RawConn
+	address string
+	data    []byte // reused for every datagram, however many come
+	control []byte
+}
+
+// Message is a datagram that says something known, and who sent it.
+type Message struct {
+	PID, UID int // as the kernel vouches for them, in our namespaces
+
+	// Lineage is the sender, its parent, its grandparent … up to this process,
+	// process 1 or the first one that could not be read: only [PID] for a
+	// sender that was gone and waited for before its datagram was read.
+	Lineage []int
+
+	// Group is the sender's process group, 0 if it was gone. It still tells
+	// whose a descendant is when the processes between have ended.
+	Group int
+
+	Assignments
+}
+
+// Listen opens a datagram socket under an abstract name that the kernel
+// chooses, so that no directory has to be writable and no file is left behind.
+func Listen() (*Server, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("listen notify: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "notify")
+	s := &Server{
+		file: file,
+		data: make([]byte, maxDatagram),
+		// Room for the credentials, which come first, and for nothing else:
+		// descriptors that do not fit are closed by the kernel (SCM_RIGHTS in
+		// unix(7)). They never become ours, so none can leak, reach a worker
+		// or fill our table.
+		control: make([]byte, unix.CmsgSpace(unix.SizeofUcred)),
+	}
+	if s.conn, err = file.SyscallConn(); err == nil {
+		s.address, err = bind(fd)
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("listen notify: %w", err)
+	}
+	return s, nil
+}
+
+func bind(fd int) (address string, err error) {
+	// Before there is an address to send to: a datagram sent earlier would
+	// carry no credentials.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
+		return "", os.NewSyscallError("setsockopt SO_PASSCRED", err)
+	}
+	// No name at all asks for autobind: unix(7).
+	if err := unix.Bind(fd, &unix.SockaddrUnix{}); err != nil {
+		return "", os.NewSyscallError("bind", err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return "", os.NewSyscallError("getsockname", err)
+	}
+	return sa.(*unix.SockaddrUnix).Name, nil
+}
+
+// Address is the value for NOTIFY_SOCKET: "@" and the abstract name.
+func (s *Server) Address() string { return s.address }
+
+// Close closes the socket. A Receive under way returns os.ErrClosed.
+func (s *Server) Close() error { return s.file.Close() }
+
+// Receive waits for the next datagram that says something known. Datagrams
+// that do not, or whose sender the kernel does not name, are passed over. File
+// descriptors that come along are closed by its reading them, which is what
+// releases sd_notify_barrier(3): so it should be called again at once.
+//
+// It is for one goroutine. The error is os.ErrClosed after Close; any other is
+// the kernel's, of recvmsg(2), and the socket stays usable.
+func (s *Server) Receive() (Message, error) {
+	for {
+		data, sender, err := s.read()
+		if err != nil {
+			return Message{}, fmt.Errorf("receive notify: %w", err)
+		}
+		m := Message{PID: int(sender.Pid), UID: int(sender.Uid), Assignments: Parse(data)}
+		// 0 is nobody: the credentials are missing, or are those of a process
+		// outside our pid namespace.
+		if m.PID <= 0 || m.Assignments == (Assignments{}) {
+			continue
+		}
+		m.Lineage = lineage(m.PID, os.Getpid(), stat)
+		_, m.Group = stat(m.PID)
+		return m, nil
+	}
+}
+
+// read waits for one datagram. Of a longer one than maxDatagram it returns the
+// lines that arrived whole: a READY=1 counts, whatever a long STATUS= did.
+func (s *Server) read() (data []byte, sender unix.Ucred, err error) {
+	var n, controln, flags int
+	closed := s.conn.Read(func(fd uintptr) bool {
+		for {
+			n, controln, flags, _, err = unix.Recvmsg(int(fd), s.data, s.control, 0)
+			if err != unix.EINTR {
+				return err != unix.EAGAIN
+			}
+		}
+	})
+	switch {
+	case closed != nil: // the poller has no other reason, and its error no exported name
+		return nil, sender, os.ErrClosed
+	case err != nil:
+		return nil, sender, os.NewSyscallError("recvmsg", err)
+	}
+	data = s.data[:n]
+	if flags&unix.MSG_TRUNC != 0 {
+		data = data[:bytes.LastIndexByte(data, '\n')+1]
+	}
+	messages, err := unix.ParseSocketControlMessage(s.control[:controln])
+	if err == nil && len(messages) == 1 {
+		if ucred, err := unix.ParseUnixCredentials(&messages[0]); err == nil {
+			sender = *ucred
+		}
+	}
+	return data, sender, nil
+}
