@@ -1,0 +1,205 @@
+// Package envdir reads a directory of files named for environment variables,
+// as daemontools' envdir and start_server know it and as Kubernetes mounts a
+// ConfigMap or a Secret.
+package envdir
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxVariable = 128 << 10 // bytes of one K=V and its NUL: MAX_ARG_STRLEN in execve(2)
+	maxTotal    = 6 << 20   // bytes of all: execve(2) never takes more, arguments included
+	attempts    = 50        // to read a directory that is changed meanwhile
+)
+
+var errChanged = errors.New("changed during each attempt to read it")
+
+// Read returns the variables in dir as K=V, sorted by name.
+//
+// The value is the file's first line without its newline, otherwise byte for
+// byte; an empty file adds nothing. Symbolic links are followed. A name that
+// begins with a dot or is no name of a variable, and what is no regular file,
+// is passed over. A directory or file that cannot be read, and a value that
+// execve(2) would refuse, is an error, which names it and never shows a value.
+//
+// In a volume that Kubernetes maintains, and in a directory that is itself
+// replaced by renaming a symbolic link, all values are of one version.
+func Read(dir string) (environ []string, err error) {
+	for range attempts {
+		environ, err = attempt(dir)
+		// A file may have been removed since it was listed: then the variable
+		// is gone, and the rest is to be read again.
+		if !errors.Is(err, errChanged) && !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("envdir: %w", err)
+	}
+	return environ, nil
+}
+
+func attempt(dir string) ([]string, error) {
+	d, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return snapshot(d)
+}
+
+// open opens the directory that holds the files: ..data in dir if there is
+// such a directory, else dir.
+func open(dir string) (*os.File, error) {
+	data := dir + "/..data"
+	d, err := os.OpenFile(data, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		// Its target may have been removed after the link was followed.
+		if _, err := os.Lstat(data); err == nil {
+			return nil, &os.PathError{Op: "open", Path: data, Err: unix.ENOENT}
+		}
+	case !errors.Is(err, unix.ENOTDIR):
+		return d, err
+	}
+	return os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+}
+
+// snapshot reads d, or fails with errChanged where d has been replaced since.
+//
+// The kubelet (AtomicWriter) writes each version into a directory of its own,
+// then renames a symbolic link over ..data, which leads there, and only then
+// removes the old version. So ..data is resolved once, everything is read
+// beneath what was found, and as long as ..data still leads there nothing of
+// that has been removed. The check is needed: a listing that the removal cut
+// short is no error by itself.
+func snapshot(d *os.File) ([]string, error) {
+	environ, err := variables(d)
+	opened, err1 := d.Stat()
+	current, err2 := os.Stat(d.Name())
+	if err1 != nil || err2 != nil || !os.SameFile(opened, current) {
+		return nil, &os.PathError{Op: "read", Path: d.Name(), Err: errChanged}
+	}
+	return environ, err
+}
+
+// variables reads all files of d.
+func variables(d *os.File) ([]string, error) {
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var environ []string
+	total := 0
+	for _, name := range names {
+		if !isVariable(name) {
+			continue
+		}
+		path := d.Name() + "/" + name
+		f, err := openRegular(d, name)
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		if f == nil {
+			continue
+		}
+		value, err := firstLine(f)
+		f.Close()
+		if err == nil && len(name)+len("=")+len(value)+len("\x00") > maxVariable {
+			err = fmt.Errorf("the first line is too long: with its name it may have %d bytes", maxVariable-len("\x00"))
+		}
+		if err != nil {
+			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if value == nil {
+			continue
+		}
+		variable := name + "=" + string(value)
+		if total += len(variable); total > maxTotal {
+			return nil, &os.PathError{Op: "read", Path: d.Name(), Err: fmt.Errorf("more than %d bytes in all", maxTotal)}
+		}
+		environ = append(environ, variable)
+	}
+	return environ, nil
+}
+
+// isVariable tells whether name is one in the shell's sense, a letter or
+// underscore, then also digits. ..data and its like are not.
+func isVariable(name string) bool {
+	for i, c := range []byte(name) {
+		switch {
+		case c == '_', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
+		case i > 0 && '0' <= c && c <= '9':
+		default:
+			return false
+		}
+	}
+	return name != ""
+}
+
+// openRegular opens a file in d for reading, nil if it is not a regular one.
+// It looks first, since opening a device can have effects, and again
+// afterwards; O_NONBLOCK is for the FIFO that took its place between: fifo(7).
+func openRegular(d *os.File, name string) (*os.File, error) {
+	at := int(d.Fd())
+	var stat unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(at, name, &stat, 0) })
+	if err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, err
+	}
+	var fd int
+	err = retry(func() (err error) {
+		fd, err = unix.Openat(at, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// retry calls f again while a signal interrupts it, as the runtime's own do on
+// a slow file system: signal(7).
+func retry(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// firstLine returns the first line of f without its newline, nil if f is
+// empty. Of a longer one it reads maxVariable bytes.
+func firstLine(f *os.File) ([]byte, error) {
+	line, err := bufio.NewReader(io.LimitReader(f, maxVariable)).ReadBytes('\n')
+	if err != nil && err != io.EOF {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, err
+	}
+	if len(line) == 0 {
+		return nil, nil
+	}
+	line = bytes.TrimSuffix(line, []byte("\n"))
+	if bytes.IndexByte(line, 0) >= 0 {
+		return nil, errors.New("a NUL byte in the first line, which no variable can hold")
+	}
+	return line, nil
+}
