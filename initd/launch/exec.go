@@ -1,0 +1,129 @@
+package launch
+
+import (
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// defaultPath is searched where the environment has no PATH: execvp(3), confstr(3).
+const defaultPath = "/bin:/usr/bin"
+
+const shell = "/bin/sh"
+
+// program is the name by which argv asks for its program.
+func program(argv []string) string {
+	if len(argv) == 0 {
+		return ""
+	}
+	return argv[0]
+}
+
+// candidates are the files that argv may mean, in the order of execvp(3).
+func candidates(argv, environ []string) (paths []string) {
+	name := program(argv)
+	switch {
+	case name == "":
+		return nil
+	case strings.Contains(name, "/"):
+		return []string{name}
+	}
+	for dir := range strings.SplitSeq(searchPath(environ), ":") {
+		if dir == "" {
+			dir = "."
+		}
+		paths = append(paths, dir+"/"+name)
+	}
+	return paths
+}
+
+func searchPath(environ []string) string {
+	for _, variable := range environ {
+		if value, ok := strings.CutPrefix(variable, "PATH="); ok {
+			return value
+		}
+	}
+	return defaultPath
+}
+
+// find is the file that execute would execute in the directory dir, where that can be told from outside.
+func find(argv, environ []string, dir string) (string, bool) {
+	for _, file := range candidates(argv, environ) {
+		seen := file
+		if !path.IsAbs(file) {
+			seen = path.Join(dir, file)
+		}
+		switch unix.Access(seen, unix.X_OK) {
+		case nil:
+			return file, true
+		case unix.ENOENT, unix.ENOTDIR:
+		default:
+			return "", false
+		}
+	}
+	return "", false
+}
+
+// execute replaces this process with the program argv, as execvp(3) does; it returns if it cannot.
+func execute(argv, environ []string) *Failure {
+	var failure *Failure
+	for _, file := range candidates(argv, environ) {
+		f := failed("exec", file, syscall.Exec(file, argv, environ))
+		switch f.Errno {
+		case syscall.ENOENT:
+			f.Hint = missing(file)
+		case syscall.ENOEXEC:
+			// A script without its #! line is the shell's. A program for another machine is nobody's.
+			if strings.HasPrefix(head(file), "\x7fELF") {
+				f.Hint = "it is a program for another machine"
+			} else {
+				syscall.Exec(shell, append([]string{shell, file}, argv[1:]...), environ)
+			}
+			return f
+		case syscall.EACCES, syscall.ENOTDIR, syscall.ENODEV, syscall.ESTALE, syscall.ETIMEDOUT:
+		default:
+			return f
+		}
+		// The search goes on; of the files that will not do, the first that is there at all is remembered.
+		if failure == nil && (file == argv[0] || f.Hint != "" || f.Errno == syscall.EACCES) {
+			failure = f
+		}
+	}
+	if failure == nil {
+		failure = &Failure{Stage: "exec", Path: program(argv), Errno: syscall.ENOENT}
+		if failure.Path != "" {
+			failure.Hint = "PATH is " + strconv.Quote(searchPath(environ))
+		}
+	}
+	return failure
+}
+
+// missing explains how execve(2) can fail to find a file that is there: it is what the file is to be run by that is not.
+func missing(file string) string {
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	first := head(file)
+	if line, ok := strings.CutPrefix(first, "#!"); ok {
+		line, _, _ = strings.Cut(line, "\n")
+		name, _, _ := strings.Cut(strings.Trim(line, " \t"), " ")
+		return "its interpreter " + strconv.Quote(name) + " is missing" // quoted: a CR at its end is the usual cause
+	}
+	return "its dynamic loader is missing"
+}
+
+// head is the beginning of a file, as much as the kernel looks at.
+func head(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	buffer := make([]byte, 256)
+	n, _ := f.Read(buffer)
+	return string(buffer[:n])
+}

@@ -1,0 +1,142 @@
+// Package launch starts programs: with exactly the files, the surroundings and the clean signal state that they are
+// meant to have, and with a reason where one cannot be executed.
+//
+// A program is started through a stage. Start executes this same binary again, under the name of stage instead of its
+// own, and Child, the first statement of main, does there what no parent can do for its child (LISTEN_PID is the child's
+// own pid, sd_listen_fds(3)) and what syscall.SysProcAttr does not know (umask, no_new_privs, signals inherited as
+// ignored, a search of PATH with the rights of the program's user). The stage goes by /proc/self/exe, so that a file
+// replaced on disk cannot skew versions. It takes a Go program's start, some milliseconds; where nothing needs it,
+// Command.Direct does without.
+//
+// Files are raw descriptors and stay so: os.File and os/exec would clear O_NONBLOCK, which is a flag of the open file
+// description that a socket's other holders share (open(2)).
+package launch
+
+import (
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// self is this very program, even if its file was replaced or removed: proc_pid_exe(5).
+const self = "/proc/self/exe"
+
+// A Command says what to start and in what surroundings.
+type Command struct {
+	// Argv is the program and its arguments. A program without a slash is looked for in the PATH of Environ.
+	Argv []string
+	// Environ is the whole environment, K=V each, without LISTEN_PID.
+	Environ []string
+	// Files are the open files: the index is the child's number, the value ours, ^uintptr(0) a hole. The child gets no
+	// other, provided that all of ours are close-on-exec. The first three must be there, as the Go runtime opens
+	// /dev/null where one of them is missing.
+	Files []uintptr
+
+	Dir         string         // working directory; "": ours
+	Umask       int            // file mode creation mask; -1: ours
+	Credential  *Credential    // user and groups; nil: ours
+	DeathSignal syscall.Signal // sent to the child when the thread that started it ends; 0: none
+	NoNewPrivs  bool           // set the no_new_privs attribute, prctl(2)
+	ListenPID   bool           // add LISTEN_PID, the child's own pid, to its environment
+
+	// Foreground makes the child's process group the foreground group of the terminal on our fd 0. It means nothing
+	// where fd 0 is not our controlling terminal.
+	Foreground bool
+
+	// Direct executes the program without the stage where nothing above needs one, which saves some milliseconds. The
+	// caller then waits for execve(2), on a dead file server for ever: for a program whose start is all there is to do.
+	Direct bool
+}
+
+// Start starts c in a process group of its own, with no signal blocked and none ignored.
+//
+// The caller must be locked to its thread, runtime.LockOSThread, as c.DeathSignal is sent when that thread ends, not the
+// process (prctl(2)); and it must be the one who waits for children.
+//
+// Where err is nil there is a child, pid, to be waited for, and outcome yields once and is closed: nil when the program
+// was executed, a *Failure when it could not be, in which case the child exits with its ExitStatus. A child that ends
+// before it could execute anything yields nil too, as end of file is all there is to see: it is the exit that tells. So
+// it is with one that was killed, and near a limit of processes (pids.max, RLIMIT_NPROC) with one that found no room for
+// the stage's threads, five beside itself: it exits with 2 and the Go runtime's complaint on its standard error.
+//
+// An err is a *Failure as well and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
+// arguments and environment are too large (E2BIG).
+func Start(c *Command) (pid int, outcome <-chan error, err error) {
+	if pid, ok := c.direct(); ok {
+		executed := make(chan error, 1)
+		executed <- nil
+		close(executed)
+		return pid, executed, nil
+	}
+	return c.staged()
+}
+
+// staged starts c through the stage. The report comes over a pipe whose end of file, made by the execve(2) that closes
+// the stage's end, means success. The program may be on a file system that hangs: it is waited for by the runtime's
+// poller, in nobody's way.
+func (c *Command) staged() (int, <-chan error, error) {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return 0, nil, failed("pipe", "", err)
+	}
+	defer unix.Close(pipe[1])
+	report := len(c.Files) // above all the files that the program is to have
+	argv := slices.Concat([]string{stage, strconv.Itoa(report)}, c.steps(), []string{"--"}, c.Argv)
+	pid, err := c.fork(self, argv, &everySignal, &syscall.ProcAttr{
+		Files: slices.Concat(c.Files, []uintptr{uintptr(pipe[1])}),
+	})
+	if err != nil {
+		unix.Close(pipe[0])
+		if err == syscall.E2BIG {
+			return 0, nil, failed("exec", program(c.Argv), err)
+		}
+		return 0, nil, failed("fork/exec", self, err)
+	}
+	unix.SetNonblock(pipe[0], true)
+	outcome := make(chan error, 1)
+	go func() {
+		defer close(outcome)
+		file := os.NewFile(uintptr(pipe[0]), "report")
+		defer file.Close()
+		text, _ := io.ReadAll(file)
+		outcome <- parseFailure(text)
+	}()
+	return pid, outcome, nil
+}
+
+// direct starts c without the stage where that comes to the same, and is the caller's wish. It reports no failure: c is
+// then started through the stage after all, which finds out why.
+func (c *Command) direct() (pid int, ok bool) {
+	if !c.Direct || c.Umask >= 0 || c.Credential != nil || c.NoNewPrivs || c.ListenPID || ignoring() {
+		return 0, false
+	}
+	path, ok := find(c.Argv, c.Environ, c.Dir)
+	if !ok {
+		return 0, false
+	}
+	pid, err := c.fork(path, c.Argv, &noSignal, &syscall.ProcAttr{Dir: c.Dir, Files: c.Files})
+	return pid, err == nil
+}
+
+// fork executes path in a child which begins with mask for its signal mask. Handlers are reset by execve(2).
+func (c *Command) fork(path string, argv []string, mask *unix.Sigset_t, attr *syscall.ProcAttr) (pid int, err error) {
+	attr.Env = c.Environ
+	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.DeathSignal}
+	if c.Foreground {
+		_, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+		attr.Sys.Foreground = err == nil // and Ctty is 0
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var ours unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, mask, &ours); err != nil {
+		return 0, err
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &ours, nil)
+	return syscall.ForkExec(path, argv, attr)
+}
