@@ -1,0 +1,130 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+)
+
+// Action is something to be done, in the order given. What comes of those that
+// have a result comes back as the event named.
+type Action interface{ fmt.Stringer }
+
+// Prepare: read the environment for a generation. Prepared or Refused.
+type Prepare struct{ Generation int }
+
+// Start: start a worker. Forked, then Executed or NotExecuted; or ForkFailed.
+type Start struct{ Generation, Slot int }
+
+// Stop: ask a worker to end. Exited, if it obeys.
+type Stop struct {
+	Generation, Slot, PID int
+	Signal                Signal
+}
+
+// Kill: end a worker, with its process group where Group is set. Exited.
+type Kill struct {
+	Generation, Slot, PID int
+	Group                 bool
+	Reason                string
+}
+
+// Forward: pass a signal on to a worker.
+type Forward struct {
+	Generation, Slot, PID int
+	Signal                Signal
+}
+
+// Probe: run the probe of a generation. Probed.
+type Probe struct{ Generation int }
+
+// CancelProbe: end the running probe of a generation. No Probed is to follow,
+// for it would be taken for that of the next probe.
+type CancelProbe struct{ Generation int }
+
+// Announce: a generation has come to a state, or has failed, been refused or
+// is gone. Next is the time from now to the next attempt, where one follows.
+type Announce struct {
+	Generation int
+	State      State
+	Reason     string
+	Next       time.Duration
+}
+
+// Report: tell initd's own supervisor its state.
+type Report struct {
+	Readiness  Readiness
+	Generation int // the serving one, 0 when none is
+}
+
+// EndOrphans: ask every child that is left to end. Childless, when none is.
+type EndOrphans struct{}
+
+// KillOrphans: kill every child that is left.
+type KillOrphans struct{}
+
+// Rest: nothing is under way any more, one generation serves, alone and whole.
+// What was needed to come here may be given back.
+type Rest struct{}
+
+// Exit: end initd with a status. It comes once, last.
+type Exit struct {
+	Status int
+	Reason string
+}
+
+func (a Prepare) String() string { return fmt.Sprintf("prepare generation=%d", a.Generation) }
+func (a Start) String() string {
+	return fmt.Sprintf("start generation=%d slot=%d", a.Generation, a.Slot)
+}
+func (a Probe) String() string       { return fmt.Sprintf("probe generation=%d", a.Generation) }
+func (a CancelProbe) String() string { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
+func (a EndOrphans) String() string  { return "end-orphans" }
+func (a KillOrphans) String() string { return "kill-orphans" }
+func (a Rest) String() string        { return "rest" }
+func (a Stop) String() string {
+	return fmt.Sprintf("stop %s signal=%v", worker3(a.Generation, a.Slot, a.PID), a.Signal)
+}
+func (a Forward) String() string {
+	return fmt.Sprintf("forward %s signal=%v", worker3(a.Generation, a.Slot, a.PID), a.Signal)
+}
+func (a Kill) String() string {
+	s := "kill " + worker3(a.Generation, a.Slot, a.PID)
+	if a.Group {
+		s += " group=true"
+	}
+	return s + fmt.Sprintf(" reason=%q", a.Reason)
+}
+func (a Announce) String() string {
+	s := fmt.Sprintf("announce generation=%d state=%v", a.Generation, a.State)
+	if a.Reason != "" {
+		s += fmt.Sprintf(" reason=%q", a.Reason)
+	}
+	if a.Next != 0 {
+		s += fmt.Sprintf(" next=%v", a.Next)
+	}
+	return s
+}
+func (a Report) String() string {
+	return fmt.Sprintf("report %v generation=%d", a.Readiness, a.Generation)
+}
+func (a Exit) String() string {
+	s := fmt.Sprintf("exit exit_status=%d", a.Status)
+	if a.Reason != "" {
+		s += fmt.Sprintf(" reason=%q", a.Reason)
+	}
+	return s
+}
+
+// Readiness is what initd says of itself; sd_notify(3).
+type Readiness int
+
+const (
+	NotReady  Readiness = iota // no generation has been ready yet, or none is any more
+	IsReady                    // a generation serves
+	Reloading                  // one serves, and a new one is being tried
+	Stopping                   // initd stops
+)
+
+func (r Readiness) String() string {
+	return [...]string{"not-ready", "ready", "reloading", "stopping"}[r]
+}

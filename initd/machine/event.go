@@ -1,0 +1,116 @@
+package machine
+
+import "fmt"
+
+// Event is something that happened. Its String is a line of the log and of
+// the transcripts: a name and key=value pairs. An event about a process or a
+// generation that is unknown, or known no longer, changes nothing.
+type Event interface {
+	fmt.Stringer
+	apply(*Machine)
+}
+
+// Begin says that initd is set up. It comes once, first.
+type Begin struct{}
+
+// Tick says that the deadline may have passed.
+type Tick struct{}
+
+// Signaled says that initd was sent a signal.
+type Signaled struct{ Signal Signal }
+
+// Prepared says that the environment of a generation has been read, and what
+// it says about timing.
+type Prepared struct {
+	Generation int
+	Timing     Timing
+}
+
+// Refused says that a generation cannot be prepared.
+type Refused struct {
+	Generation int
+	Reason     string
+}
+
+// Forked says that a worker is there as a process.
+type Forked struct{ Generation, Slot, PID int }
+
+// ForkFailed says that a worker could not be made a process.
+type ForkFailed struct {
+	Generation, Slot int
+	Reason           string
+}
+
+// Executed says that a process runs the program.
+type Executed struct{ PID int }
+
+// NotExecuted says that a process has ended, reaped, without having become the
+// program. Status is initd's own exit status for that: 125, 126 or 127.
+type NotExecuted struct {
+	PID    int
+	Status int
+	Reason string
+}
+
+// Notified says that a worker has said READY=1.
+type Notified struct{ PID int }
+
+// Pinged says that a worker has said WATCHDOG=1.
+type Pinged struct{ PID int }
+
+// Hung says that a worker has said WATCHDOG=trigger.
+type Hung struct{ PID int }
+
+// Probed says how a probe of a generation ended.
+type Probed struct {
+	Generation int
+	Status     Status
+}
+
+// Exited says that a process has ended and been reaped.
+type Exited struct {
+	PID    int
+	Status Status
+}
+
+// Childless says that initd has no child left at all.
+type Childless struct{}
+
+func (Begin) String() string      { return "begin" }
+func (Tick) String() string       { return "tick" }
+func (e Signaled) String() string { return fmt.Sprintf("signaled signal=%v", e.Signal) }
+func (e Forked) String() string {
+	return fmt.Sprintf("forked %s", worker3(e.Generation, e.Slot, e.PID))
+}
+func (e Executed) String() string  { return fmt.Sprintf("executed pid=%d", e.PID) }
+func (e Notified) String() string  { return fmt.Sprintf("notified pid=%d", e.PID) }
+func (e Pinged) String() string    { return fmt.Sprintf("pinged pid=%d", e.PID) }
+func (e Hung) String() string      { return fmt.Sprintf("hung pid=%d", e.PID) }
+func (e Exited) String() string    { return fmt.Sprintf("exited pid=%d %v", e.PID, e.Status) }
+func (e Childless) String() string { return "childless" }
+func (e Probed) String() string {
+	return fmt.Sprintf("probed generation=%d %v", e.Generation, e.Status)
+}
+func (e Refused) String() string {
+	return fmt.Sprintf("refused generation=%d reason=%q", e.Generation, e.Reason)
+}
+func (e ForkFailed) String() string {
+	return fmt.Sprintf("fork-failed generation=%d slot=%d reason=%q", e.Generation, e.Slot, e.Reason)
+}
+func (e NotExecuted) String() string {
+	return fmt.Sprintf("not-executed pid=%d exit_status=%d reason=%q", e.PID, e.Status, e.Reason)
+}
+func (e Prepared) String() string {
+	s := fmt.Sprintf("prepared generation=%d", e.Generation)
+	if e.Timing.KillOldDelay != 0 {
+		s += fmt.Sprintf(" kill_old_delay=%v", e.Timing.KillOldDelay)
+	}
+	if e.Timing.AutoRestart {
+		s += fmt.Sprintf(" auto_restart=%v", e.Timing.AutoRestartInterval)
+	}
+	return s
+}
+
+func worker3(generation, slot, pid int) string {
+	return fmt.Sprintf("generation=%d slot=%d pid=%d", generation, slot, pid)
+}

@@ -1,0 +1,358 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Machine holds every fact that decisions rest on. It has one owner, who calls
+// Step for each event, carries out what it returns, and calls Step with Tick
+// once Deadline has passed.
+type Machine struct {
+	policy      Policy
+	timing      Timing // the policy's, or what the last envdir made of it
+	phase       phase
+	generations []*generation // those that have a worker or are a candidate, by number
+	number      int           // the last that was given; every attempt takes one
+
+	wanted    bool      // a generation is wanted and no attempt for it has begun
+	notBefore time.Time // back-off: the next attempt may not begin earlier
+	failures  int       // failed attempts in a row
+	failedAt  time.Time // when the last of them failed
+	swappedAt time.Time // when the serving generation took over
+
+	early []Signal // a plain init's, from before its command runs
+
+	stopSignal Signal    // what workers are told when initd stops
+	stopAt     time.Time // lingering: when they are told
+	killAt     time.Time // terminating, orphaned: end of the grace; zero: no end
+	exit       Exit
+
+	reported Report
+	resting  bool
+
+	now      time.Time
+	deadline time.Time
+	actions  []Action
+	changed  bool
+}
+
+type phase int
+
+const (
+	operating   phase = iota
+	lingering         // a stop was asked for; workers serve on for stop-delay
+	terminating       // workers have been told to end
+	orphaned          // no worker is left; orphans have been told to end
+	exited
+)
+
+// New returns a machine that waits for Begin.
+func New(policy Policy) *Machine {
+	policy.Slots = max(policy.Slots, 1)
+	return &Machine{policy: policy, timing: policy.Timing}
+}
+
+// Deadline is when Step wants a Tick at the latest, if no other event comes
+// first. It is zero when nothing will happen by itself, and else later than
+// the now of the last Step.
+func (m *Machine) Deadline() time.Time { return m.deadline }
+
+// Step takes note of an event and returns what is to be done about it and
+// about all that has become due by now. The actions are to be carried out in
+// order before the next Step; their results are further events.
+func (m *Machine) Step(now time.Time, event Event) []Action {
+	if m.phase == exited {
+		return nil
+	}
+	m.now, m.actions = now, nil
+	m.settle()
+	event.apply(m)
+	// A decision may make another one due: go on until none is.
+	for m.changed = true; m.changed; {
+		m.changed = false
+		m.deadline = time.Time{}
+		m.decide()
+	}
+	return m.actions
+}
+
+// due reports whether a time has come, and else makes sure that the deadline
+// is not later. A zero time never comes.
+func (m *Machine) due(t time.Time) bool {
+	if t.IsZero() {
+		return false
+	}
+	if !m.now.Before(t) {
+		return true
+	}
+	if m.deadline.IsZero() || t.Before(m.deadline) {
+		m.deadline = t
+	}
+	return false
+}
+
+// after is the time a limit from t ends, or zero where there is no limit.
+func after(t time.Time, limit time.Duration) time.Time {
+	if limit <= 0 {
+		return time.Time{}
+	}
+	return t.Add(limit)
+}
+
+func (m *Machine) do(a Action) {
+	m.actions = append(m.actions, a)
+	m.changed = true
+}
+
+// settle forgets earlier failures once what serves has been ready for the
+// interval since the last of them: only then has it shown that it can.
+func (m *Machine) settle() {
+	g := m.serving()
+	if g != nil && g.allReady() && !g.readyAt.Before(m.failedAt) && m.now.Sub(g.readyAt) >= m.policy.settled() {
+		m.failures = 0
+	}
+}
+
+// decide does what the facts ask for.
+func (m *Machine) decide() {
+	m.dismiss()
+	m.killOverdue()
+	switch m.phase {
+	case operating:
+		m.killSilent()
+		m.awaitReady()
+		m.advance()
+		m.refill()
+		m.limitOld()
+		m.autoRestart()
+		m.attempt()
+	case lingering:
+		if m.workers() == 0 || m.due(m.stopAt) {
+			m.terminate()
+		}
+	case terminating:
+		m.endAll()
+		if m.workers() == 0 {
+			m.abandon()
+		} else if m.due(m.killAt) {
+			m.killAll("the grace to end is over")
+		}
+	case orphaned:
+		if m.due(m.killAt) {
+			m.do(KillOrphans{})
+			m.leave()
+		}
+	}
+	m.report()
+	m.rest()
+}
+
+// The events.
+
+func (Begin) apply(m *Machine) {
+	if m.number == 0 {
+		m.wanted = true
+	}
+}
+
+func (Tick) apply(*Machine) {}
+
+func (e Signaled) apply(m *Machine) {
+	signal := e.Signal
+	if other, ok := m.policy.SignalMap[signal]; ok {
+		signal = other
+	}
+	switch {
+	case signal == 0:
+	case m.policy.Respawn == Never && m.phase == operating:
+		m.forward(signal)
+	case signal == HUP:
+		m.wanted = m.wanted || m.phase == operating
+	case signal == TERM, signal == INT, signal == QUIT:
+		m.stop(signal)
+	default:
+		m.forward(signal)
+	}
+}
+
+func (e Prepared) apply(m *Machine) {
+	g := m.generation(e.Generation)
+	if g == nil || g.state != Preparing || m.phase != operating {
+		return
+	}
+	m.timing = e.Timing
+	m.enter(g, Starting, "")
+	for slot := range g.workers {
+		m.start(g, slot)
+	}
+}
+
+func (e Refused) apply(m *Machine) {
+	g := m.generation(e.Generation)
+	if g == nil || g.state != Preparing {
+		return
+	}
+	switch {
+	case m.phase != operating:
+		m.remove(g)
+	case m.serving() != nil:
+		// What serves stays until the next request: to try again what was
+		// refused would only refuse it again.
+		m.remove(g)
+		m.swappedAt = m.now
+		m.do(Announce{Generation: g.number, State: Declined, Reason: e.Reason})
+	case m.first():
+		m.remove(g)
+		m.halt(setupFailed, e.Reason)
+	default:
+		m.fail(g, Status{Code: setupFailed}, e.Reason)
+	}
+}
+
+func (e Forked) apply(m *Machine) {
+	g := m.generation(e.Generation)
+	if g == nil || e.Slot < 0 || e.Slot >= len(g.workers) {
+		return
+	}
+	if w := g.workers[e.Slot]; w != nil && w.state == forking && e.PID > 0 {
+		w.pid, w.state, w.started = e.PID, executing, m.now
+	}
+}
+
+func (e ForkFailed) apply(m *Machine) {
+	g := m.generation(e.Generation)
+	if g == nil || e.Slot < 0 || e.Slot >= len(g.workers) {
+		return
+	}
+	if w := g.workers[e.Slot]; w != nil && w.state == forking {
+		w.started = m.now
+		m.lose(g, w, Status{Code: setupFailed}, "cannot start a worker: "+e.Reason)
+	}
+}
+
+func (e Executed) apply(m *Machine) {
+	_, w := m.worker(e.PID)
+	if w == nil {
+		return
+	}
+	if w.state == executing {
+		w.state = running
+	}
+	early := m.early
+	m.early = nil
+	for _, signal := range early {
+		m.forward(signal)
+	}
+}
+
+func (e NotExecuted) apply(m *Machine) {
+	g, w := m.worker(e.PID)
+	if w == nil {
+		return
+	}
+	if m.phase == operating && m.first() && m.policy.Respawn != Never {
+		m.halt(e.Status, e.Reason)
+	}
+	m.lose(g, w, Status{Code: e.Status}, e.Reason)
+}
+
+func (e Notified) apply(m *Machine) {
+	if g, w := m.worker(e.PID); w != nil && m.policy.Ready != Alive {
+		// READY=1 is proof enough that the program was executed.
+		if w.state == executing || w.state == running {
+			m.becomeReady(g, w)
+		}
+	}
+}
+
+func (e Pinged) apply(m *Machine) {
+	if _, w := m.worker(e.PID); w != nil {
+		w.heard = m.now
+	}
+}
+
+func (e Hung) apply(m *Machine) {
+	if g, w := m.worker(e.PID); w != nil && m.policy.Watchdog > 0 && g.state != Retiring && m.phase == operating {
+		m.kill(g, w, "it says that it hangs (WATCHDOG=trigger)")
+	}
+}
+
+func (e Probed) apply(m *Machine) {
+	g := m.generation(e.Generation)
+	if g == nil || g.state != Probing || !g.probeRuns {
+		return
+	}
+	g.probeRuns = false
+	if e.Status.Success() && g.allReady() {
+		m.generationReady(g)
+	}
+}
+
+func (e Exited) apply(m *Machine) {
+	g, w := m.worker(e.PID)
+	if w == nil {
+		return
+	}
+	reason := fmt.Sprintf("worker ended with %v after %v", e.Status, m.now.Sub(w.started).Round(time.Millisecond))
+	if m.policy.Respawn == Never {
+		reason = "" // the status is all that a plain init has to say
+	}
+	m.lose(g, w, e.Status, reason)
+}
+
+func (Childless) apply(m *Machine) {
+	if m.phase == orphaned {
+		m.leave()
+	}
+}
+
+// What the facts are asked.
+
+// first reports whether nothing but the first attempt has been made yet, and
+// nothing was ever ready.
+func (m *Machine) first() bool { return m.number == 1 && m.serving() == nil && m.failures == 0 }
+
+func (m *Machine) generation(number int) *generation {
+	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.number == number })
+	if i < 0 {
+		return nil
+	}
+	return m.generations[i]
+}
+
+func (m *Machine) serving() *generation {
+	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.state == Serving })
+	if i < 0 {
+		return nil
+	}
+	return m.generations[i]
+}
+
+func (m *Machine) candidate() *generation {
+	i := slices.IndexFunc(m.generations, (*generation).isCandidate)
+	if i < 0 {
+		return nil
+	}
+	return m.generations[i]
+}
+
+func (m *Machine) worker(pid int) (*generation, *worker) {
+	for _, g := range m.generations {
+		for _, w := range g.workers {
+			if w != nil && w.pid == pid && pid > 0 {
+				return g, w
+			}
+		}
+	}
+	return nil, nil
+}
+
+// workers is the number of workers there are or will be.
+func (m *Machine) workers() (n int) {
+	for _, g := range m.generations {
+		n += len(g.live())
+	}
+	return n
+}

@@ -1,0 +1,101 @@
+package machine
+
+import "time"
+
+// Policy is what the settings say about decisions. A zero duration of a
+// timeout means no limit.
+type Policy struct {
+	Slots int // workers to a generation, at least 1
+
+	Ready        Ready
+	Interval     time.Duration // how long a worker lives to count as alive
+	StartTimeout time.Duration // limit of an attempt, from its start to its readiness
+	Probe        bool          // a probe follows the workers' own readiness
+	ProbeTimeout time.Duration // limit of one run of the probe
+	Watchdog     time.Duration // longest silence of a ready worker
+
+	SignalOnHup       Signal // ends the workers of a replaced generation
+	SignalOnTerm      Signal // ends every worker when TERM stops initd
+	DrainTimeout      time.Duration
+	MaxOldGenerations int // 0: no limit
+	Timing
+
+	StopDelay   time.Duration
+	StopTimeout time.Duration
+	KillGroup   bool // kill process groups instead of single workers
+
+	LeaveOrphans bool // exit without ending the orphans that remain
+
+	Respawn     Respawn
+	MaxBackoff  time.Duration
+	MaxFailures int // failed attempts in a row before giving up; 0: never
+
+	SignalMap map[Signal]Signal // a signal's replacement, 0 to drop it
+	ExitMap   map[int]int       // a worker's exit status as initd's own
+}
+
+// Timing is the part of a policy that an envdir may change with each generation.
+type Timing struct {
+	KillOldDelay        time.Duration // trial time of a new generation
+	AutoRestart         bool
+	AutoRestartInterval time.Duration
+}
+
+// Ready says what makes a worker ready.
+type Ready int
+
+const (
+	Auto   Ready = iota // Alive or Notify, whichever comes first
+	Alive               // it has lived for the interval
+	Notify              // it has said READY=1
+)
+
+// Respawn says what happens when a worker of the serving generation ends by itself.
+type Respawn int
+
+const (
+	Always    Respawn = iota // it is replaced
+	OnFailure                // it is replaced if it failed, else initd stops
+	Never                    // initd ends with its status
+)
+
+// orphanGrace is what orphans get to end where no stop-timeout is set.
+const orphanGrace = 5 * time.Second
+
+// minInterval takes the place of a zero interval where failures are told from
+// success and are spaced.
+const minInterval = 100 * time.Millisecond
+
+// settled is how long a worker or a generation has to be ready before it has
+// shown that it can be.
+func (p *Policy) settled() time.Duration {
+	if p.Interval <= 0 {
+		return minInterval
+	}
+	return p.Interval
+}
+
+// backoff is the time from the start of a failed attempt to that of the next,
+// after the given number of failures in a row: the interval, then 2, 4, …
+// times that, up to MaxBackoff.
+func (p *Policy) backoff(failures int) time.Duration {
+	const ceiling = 24 * time.Hour // where MaxBackoff is 0
+	limit := p.MaxBackoff
+	if limit <= 0 {
+		limit = ceiling
+	}
+	wait := p.settled()
+	for i := 1; i < failures && wait < limit; i++ {
+		wait *= 2
+	}
+	return min(wait, limit)
+}
+
+// exitStatus is the status initd ends with when it takes over a worker's.
+func (p *Policy) exitStatus(s Status) int {
+	n := s.ExitStatus()
+	if mapped, ok := p.ExitMap[n]; ok {
+		return mapped
+	}
+	return n
+}

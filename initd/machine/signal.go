@@ -1,0 +1,54 @@
+package machine
+
+import "fmt"
+
+// Signal is a signal's number; signal(7). The package names only those that it
+// decides about.
+type Signal int
+
+const (
+	HUP  Signal = 1
+	INT  Signal = 2
+	QUIT Signal = 3
+	KILL Signal = 9
+	TERM Signal = 15
+)
+
+// names are those of Linux on every architecture that Go runs on but MIPS.
+var names = [...]string{
+	1: "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1",
+	"SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP",
+	"TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+}
+
+// String is the signal's name without SIG, or its number.
+func (s Signal) String() string {
+	if 0 < s && int(s) < len(names) {
+		return names[s]
+	}
+	return fmt.Sprint(int(s))
+}
+
+// Status is how a process ended: by a signal, or with an exit code.
+type Status struct {
+	Code   int
+	Signal Signal // 0 when it exited
+}
+
+// Success reports whether the process exited with 0.
+func (s Status) Success() bool { return s == Status{} }
+
+// ExitStatus is the status a shell would report: 128+n for signal n.
+func (s Status) ExitStatus() int {
+	if s.Signal != 0 {
+		return 128 + int(s.Signal)
+	}
+	return s.Code
+}
+
+func (s Status) String() string {
+	if s.Signal != 0 {
+		return "signal=" + s.Signal.String()
+	}
+	return fmt.Sprintf("exit_status=%d", s.Code)
+}
