@@ -1,0 +1,36 @@
+package initd
+
+import (
+	"slices"
+	"strings"
+)
+
+// environ is an environment under construction. Of two assignments of a name
+// the later counts: execve(2) would pass both on, and getenv(3) find the first.
+type environ []string
+
+func (e environ) with(assignments ...string) environ {
+	out := slices.Clone(e)
+	for _, a := range assignments {
+		name, _, _ := strings.Cut(a, "=")
+		out = append(out.without(name), a)
+	}
+	return out
+}
+
+func (e environ) without(names ...string) environ {
+	return slices.DeleteFunc(slices.Clone(e), func(a string) bool {
+		name, _, _ := strings.Cut(a, "=")
+		return slices.Contains(names, name)
+	})
+}
+
+// value is the value of a name, empty where there is none.
+func (e environ) value(name string) string {
+	for _, a := range e {
+		if n, v, ok := strings.Cut(a, "="); ok && n == name {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,429 @@
+package initd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+	"server-starter/initd/notify"
+	"server-starter/reaper"
+)
+
+// host is what the loop does to the world: the seam between its bookkeeping,
+// which tests run on a virtual clock, and the kernel.
+type host struct {
+	now        func() time.Time
+	start      func(*launch.Command) (pid int, outcome <-chan error, err error)
+	kill       func(pid int, signal syscall.Signal) error // a negative pid: its process group
+	reap       func(each func(reaper.Exit)) (children bool)
+	orphans    func(syscall.Signal) // sends a signal to every child that is left
+	prepare    func(generation int) (environ, machine.Timing, error)
+	relisten   func()        // mends listeners that a worker has shut down
+	suspend    func(pid int) // the command of a plain init was suspended
+	resume     func(pid int) // a plain init was continued
+	hint       func() string // what the listeners tell about a failed attempt
+	rest       func()        // gives back memory
+	report     func(state string)
+	signals    signalChannels
+	notes      <-chan notify.Message
+	broken     <-chan error // a goroutine's panic
+	command    func(slot int, env environ) *launch.Command
+	probe      func(env environ) *launch.Command
+	transcript bool // log every step
+}
+
+// signalChannels are those of package signals.
+type signalChannels struct{ child, hangup, stop, other <-chan os.Signal }
+
+// loop is the shell around the machine: the only goroutine that calls Step,
+// that starts processes and that waits for them. So a pid it holds belongs to
+// the process it means, for nobody else could have reaped it; wait(2).
+type loop struct {
+	host
+	machine  *machine.Machine
+	log      *slog.Logger
+	environs map[int]environ // by generation that may still start workers
+	workers  map[int]*process
+	probes   map[int]*process // those not cancelled
+	outcomes chan outcome
+	events   []machine.Event // not yet given to the machine
+	timer    *time.Timer
+	exit     *machine.Exit
+}
+
+// process is a child that initd started.
+type process struct {
+	generation, slot int
+	started          time.Time
+	asked            bool // was asked to end, so its end is no surprise
+	launching        bool // its outcome has not come yet
+	failure          error
+}
+
+// outcome is how the start of a process went.
+type outcome struct {
+	pid int
+	err error
+}
+
+func newLoop(h host, m *machine.Machine, log *slog.Logger) *loop {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &loop{
+		host: h, machine: m, log: log, timer: timer,
+		environs: map[int]environ{},
+		workers:  map[int]*process{},
+		probes:   map[int]*process{},
+		outcomes: make(chan outcome),
+	}
+}
+
+// run turns until the machine has decided to exit.
+func (l *loop) run() machine.Exit {
+	l.then(machine.Begin{})
+	l.turn()
+	for l.exit == nil {
+		select {
+		case <-l.signals.child:
+			l.reapAll()
+		case s := <-l.signals.hangup:
+			l.signaled(s)
+		case s := <-l.signals.stop:
+			l.signaled(s)
+		case s := <-l.signals.other:
+			l.signaled(s)
+		case o := <-l.outcomes:
+			l.launched(o)
+		case n := <-l.notes:
+			l.notified(n)
+		case <-l.timer.C:
+			l.then(machine.Tick{})
+		case err := <-l.broken:
+			panic(err)
+		}
+		l.turn()
+	}
+	return *l.exit
+}
+
+// then takes note of an event, which is the next turn's.
+func (l *loop) then(event machine.Event) { l.events = append(l.events, event) }
+
+// turn gives the events to the machine, one after the other, and does what it
+// answers, until nothing is left to be said. Results of actions are events too.
+func (l *loop) turn() {
+	for len(l.events) > 0 && l.exit == nil {
+		event := l.events[0]
+		l.events = l.events[1:]
+		l.transcribe(event)
+		for _, action := range l.machine.Step(l.now(), event) {
+			l.transcribe(action)
+			l.do(action)
+		}
+	}
+	if deadline := l.machine.Deadline(); deadline.IsZero() {
+		l.timer.Stop()
+	} else {
+		l.timer.Reset(deadline.Sub(l.now()))
+	}
+}
+
+// transcribe logs a step in the words of the machine's transcripts.
+func (l *loop) transcribe(line fmt.Stringer) {
+	if l.transcript {
+		l.log.Debug(line.String(), "event", "step")
+	}
+}
+
+// What happens.
+
+func (l *loop) signaled(s os.Signal) {
+	signal := machine.Signal(s.(syscall.Signal))
+	l.log.Info("received "+signal.String(), "event", "signal", "signal", signal.String())
+	if s == syscall.SIGCONT && l.resume != nil {
+		for pid := range l.workers {
+			l.resume(pid)
+		}
+	}
+	l.then(machine.Signaled{Signal: signal})
+}
+
+// launched takes note of how the start of a process went. A start that failed
+// is told once the process is reaped, with which it is over.
+func (l *loop) launched(o outcome) {
+	if p := l.workers[o.pid]; p != nil {
+		p.launching, p.failure = false, o.err
+		if o.err == nil {
+			l.then(machine.Executed{PID: o.pid})
+		}
+	} else if p := l.probes[o.pid]; p != nil {
+		p.launching, p.failure = false, o.err
+	}
+}
+
+func (l *loop) notified(n notify.Message) {
+	pid := 0
+	for _, id := range append(n.Lineage, n.Group) {
+		if l.workers[id] != nil {
+			pid = id
+			break
+		}
+	}
+	if pid == 0 {
+		l.log.Debug("notification from a process that is no worker's", "event", "notify-dropped", "pid", n.PID)
+		return
+	}
+	if n.HasStatus {
+		p := l.workers[pid]
+		l.log.Info("status: "+n.Status, "event", "status", "generation", p.generation, "slot", p.slot, "pid", pid)
+	}
+	if n.Ready {
+		l.then(machine.Notified{PID: pid})
+	}
+	if n.Watchdog {
+		l.then(machine.Pinged{PID: pid})
+	}
+	if n.WatchdogTrigger {
+		l.then(machine.Hung{PID: pid})
+	}
+}
+
+// reapAll hands each end to the machine before the next process is reaped, so
+// that no decision is made about a pid that is free to be given again.
+func (l *loop) reapAll() {
+	children := l.reap(func(e reaper.Exit) {
+		l.reaped(e)
+		l.turn()
+	})
+	if !children {
+		l.then(machine.Childless{})
+	}
+}
+
+// reaped tells the machine of a worker's or a probe's end. That of any other
+// process, an orphan, changes nothing.
+func (l *loop) reaped(e reaper.Exit) {
+	if e.Status.Stopped() {
+		if l.workers[e.PID] != nil && l.suspend != nil {
+			l.suspend(e.PID)
+		}
+		return
+	}
+	status := machine.Status{Code: e.Status.ExitStatus()}
+	if e.Status.Signaled() {
+		status = machine.Status{Signal: machine.Signal(e.Status.Signal())}
+	}
+	if p := l.probes[e.PID]; p != nil {
+		l.settle(p)
+		delete(l.probes, e.PID)
+		l.log.Info("probe ended", append([]any{"event", "probe", "generation", p.generation, "pid", e.PID,
+			"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
+		l.then(machine.Probed{Generation: p.generation, Status: status})
+		return
+	}
+	p := l.workers[e.PID]
+	if p == nil {
+		l.log.Debug("orphan reaped", append([]any{"event", "orphan", "pid", e.PID}, statusAttr(status)...)...)
+		return
+	}
+	l.settle(p)
+	delete(l.workers, e.PID)
+	l.relisten()
+	attrs := append([]any{"event", "exit", "generation", p.generation, "slot", p.slot, "pid", e.PID,
+		"duration", l.now().Sub(p.started)}, statusAttr(status)...)
+	switch {
+	case p.failure != nil:
+		l.log.Warn("worker not started: "+p.failure.Error(), attrs...)
+		l.then(machine.NotExecuted{PID: e.PID, Status: exitStatus(p.failure), Reason: p.failure.Error()})
+		return
+	case p.asked:
+		l.log.Info("worker ended", attrs...)
+	default:
+		l.log.Warn("worker ended by itself", attrs...)
+	}
+	l.then(machine.Exited{PID: e.PID, Status: status})
+}
+
+// settle waits for the outcome of a process that has been reaped: it is due,
+// for nobody holds the other end of its pipe any more.
+func (l *loop) settle(p *process) {
+	for p.launching {
+		l.launched(<-l.outcomes)
+	}
+}
+
+// exitStatus is initd's own for a start that failed.
+func exitStatus(err error) int {
+	if failure := (*launch.Failure)(nil); errors.As(err, &failure) {
+		return failure.ExitStatus()
+	}
+	return exitSetup
+}
+
+func statusAttr(s machine.Status) []any {
+	if s.Signal != 0 {
+		return []any{"signal", s.Signal.String()}
+	}
+	return []any{"exit_status", s.Code}
+}
+
+// What is to be done.
+
+func (l *loop) do(action machine.Action) {
+	switch a := action.(type) {
+	case machine.Prepare:
+		env, timing, err := l.prepare(a.Generation)
+		if err != nil {
+			l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
+			return
+		}
+		l.environs[a.Generation] = env
+		l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
+	case machine.Start:
+		pid, result, err := l.launch(l.command(a.Slot, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
+		if err != nil {
+			l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", a.Generation, "slot", a.Slot)
+			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Reason: err.Error()})
+			return
+		}
+		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", pid)
+		l.then(machine.Forked{Generation: a.Generation, Slot: a.Slot, PID: pid})
+		l.await(pid, result)
+	case machine.Probe:
+		pid, result, err := l.launch(l.probe(l.environs[a.Generation]), l.probes, a.Generation, 0)
+		if err != nil {
+			l.log.Warn("cannot start the probe: "+err.Error(), "event", "probe", "generation", a.Generation)
+			l.then(machine.Probed{Generation: a.Generation, Status: machine.Status{Code: exitSetup}})
+			return
+		}
+		l.await(pid, result)
+	case machine.CancelProbe:
+		for pid, p := range l.probes {
+			if p.generation == a.Generation {
+				l.signal(-pid, syscall.SIGKILL)
+				delete(l.probes, pid)
+			}
+		}
+	case machine.Stop:
+		l.log.Info("stopping worker", "event", "stop", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
+		l.asked(a.PID)
+		l.signal(a.PID, syscall.Signal(a.Signal))
+	case machine.Kill:
+		l.log.Warn("killing worker: "+a.Reason, "event", "kill", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
+		l.asked(a.PID)
+		if a.Group {
+			a.PID = -a.PID
+		}
+		l.signal(a.PID, syscall.SIGKILL)
+	case machine.Forward:
+		l.signal(a.PID, syscall.Signal(a.Signal))
+	case machine.Announce:
+		l.announce(a)
+	case machine.Report:
+		l.report(supervisorState(a))
+	case machine.EndOrphans:
+		l.orphans(syscall.SIGTERM)
+		// Where none is left, none will say so by its end.
+		if !l.reap(l.reaped) {
+			l.then(machine.Childless{})
+		}
+	case machine.KillOrphans:
+		l.orphans(syscall.SIGKILL)
+	case machine.Rest:
+		l.rest()
+	case machine.Exit:
+		l.exit = &a
+	default:
+		panic(fmt.Sprintf("initd: unknown action %T", action))
+	}
+}
+
+// launch starts a process and takes note of it.
+func (l *loop) launch(c *launch.Command, to map[int]*process, generation, slot int) (int, <-chan error, error) {
+	pid, result, err := l.start(c)
+	if err == nil {
+		to[pid] = &process{generation: generation, slot: slot, started: l.now(), launching: true}
+	}
+	return pid, result, err
+}
+
+// await sees that the outcome of a start comes to the loop, where it is not
+// known yet.
+func (l *loop) await(pid int, result <-chan error) {
+	select {
+	case err := <-result:
+		l.launched(outcome{pid, err})
+	default:
+		go func() { l.outcomes <- outcome{pid, <-result} }()
+	}
+}
+
+func (l *loop) asked(pid int) {
+	if p := l.workers[pid]; p != nil {
+		p.asked = true
+	}
+}
+
+// signal sends a signal to a process that the loop holds as a child not yet
+// reaped, or to its group where pid is negative.
+func (l *loop) signal(pid int, s syscall.Signal) {
+	if id := max(pid, -pid); l.workers[id] == nil && l.probes[id] == nil {
+		return
+	}
+	if err := l.kill(pid, s); err != nil {
+		l.log.Warn("kill "+strconv.Itoa(pid)+": "+err.Error(), "event", "kill-failed", "pid", pid, "signal", machine.Signal(s).String())
+	}
+}
+
+func (l *loop) announce(a machine.Announce) {
+	attrs := []any{"event", a.State.String(), "generation", a.Generation}
+	text := fmt.Sprintf("generation %d is %v", a.Generation, a.State)
+	level := slog.LevelInfo
+	if a.Reason != "" {
+		text += ": " + a.Reason
+		level = slog.LevelWarn
+	}
+	if a.State == machine.Failed {
+		if hint := l.hint(); hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+	}
+	if a.Next > 0 {
+		attrs = append(attrs, "next_attempt", a.Next)
+	}
+	l.log.Log(context.Background(), level, text, attrs...)
+	switch a.State {
+	case machine.Retiring, machine.Failed, machine.Declined, machine.Lost, machine.Gone:
+		delete(l.environs, a.Generation) // it starts no worker any more
+	}
+}
+
+// supervisorState is what sd_notify(3) has for a state. There is no word for a
+// service that was ready and is so no longer but its status.
+func supervisorState(r machine.Report) string {
+	switch r.Readiness {
+	case machine.IsReady:
+		return fmt.Sprintf("READY=1\nSTATUS=generation %d is serving", r.Generation)
+	case machine.Reloading:
+		return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=a new generation is starting next to %d", monotonic().Microseconds(), r.Generation)
+	case machine.Stopping:
+		return "STOPPING=1\nSTATUS=stopping"
+	}
+	return "STATUS=no generation is ready"
+}
+
+// monotonic is the clock that sd_notify(3) wants with RELOADING=1.
+func monotonic() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return time.Duration(t.Nano())
+}

@@ -1,0 +1,53 @@
+package initd
+
+import (
+	"os"
+
+	"server-starter/initd/machine"
+	"server-starter/initd/settings"
+)
+
+// policy is what the settings say to the machine.
+func (in *instance) policy() machine.Policy {
+	s := in.settings
+	p := machine.Policy{
+		Slots:             1,
+		Ready:             map[settings.Ready]machine.Ready{settings.Auto: machine.Auto, settings.Alive: machine.Alive, settings.Notify: machine.Notify}[s.Ready],
+		Interval:          s.Interval,
+		StartTimeout:      s.StartTimeout,
+		Probe:             len(s.Probe) > 0 && !in.plain,
+		ProbeTimeout:      s.ProbeTimeout,
+		Watchdog:          s.Watchdog,
+		SignalOnHup:       machine.Signal(s.SignalOnHUP),
+		SignalOnTerm:      machine.Signal(s.SignalOnTERM),
+		DrainTimeout:      s.DrainTimeout,
+		MaxOldGenerations: s.MaxOldGenerations,
+		Timing:            timing(s),
+		StopDelay:         s.StopDelay,
+		StopTimeout:       s.StopTimeout,
+		KillGroup:         s.KillGroup,
+		// Elsewhere than as PID 1 a plain init's orphans may be daemons that
+		// its command was meant to leave behind.
+		LeaveOrphans: in.plain && os.Getpid() != 1,
+		Respawn:      map[settings.Respawn]machine.Respawn{settings.Always: machine.Always, settings.OnFailure: machine.OnFailure, settings.Never: machine.Never}[s.Respawn],
+		MaxBackoff:   s.MaxBackoff,
+		MaxFailures:  s.MaxFailures,
+		SignalMap:    map[machine.Signal]machine.Signal{},
+		ExitMap:      s.ExitMap,
+	}
+	if in.plain {
+		p.Watchdog = 0
+	}
+	for from, to := range s.SignalMap {
+		p.SignalMap[machine.Signal(from)] = machine.Signal(to)
+	}
+	return p
+}
+
+func timing(s *settings.Settings) machine.Timing {
+	return machine.Timing{
+		KillOldDelay:        s.KillOldDelay,
+		AutoRestart:         s.EnableAutoRestart,
+		AutoRestartInterval: s.AutoRestartInterval,
+	}
+}

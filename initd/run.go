@@ -1,0 +1,430 @@
+// Package initd is the PID 1 of a container: it binds the listeners, starts
+// the program as generations of workers, reaps every process that ends, and
+// puts a new generation in place of the old one without losing a connection.
+//
+// Events change facts, the machine decides, the shell obeys:
+//
+//	environment, flags ─▶ settings ─┬─▶ sockets (bound once) ─────────────────┐
+//	                                └─▶ policy ─▶ machine (pure)              │
+//	                                                                          ▼
+//	signals · reaped children · readiness · clock ─▶ event ─▶ Step(now, event) ─▶ actions ─▶ loop
+//	                                                              ▲                           │
+//	                                                              └── results are events too ─┘
+//
+// [Run] is the whole program. Before the first worker it may fail; after it
+// nothing is fatal: every failure is an event or a line of the log.
+package initd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"server-starter/initd/envdir"
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+	"server-starter/initd/notify"
+	"server-starter/initd/settings"
+	"server-starter/initd/signals"
+	"server-starter/initd/socket"
+	"server-starter/reaper"
+)
+
+// The exit statuses that are initd's own. 126 and 127 come from package launch.
+const (
+	exitUsage  = 64  // wrong usage or settings
+	exitDefect = 70  // a defect in initd
+	exitSetup  = 125 // initd could not set itself up
+)
+
+// Run is initd from its arguments, without argv[0], to its exit status.
+func Run(args []string) (status int) {
+	// The death signal of workers belongs to the thread that started them, so
+	// there is only one, and it lasts as long as initd: prctl(2).
+	runtime.LockOSThread()
+	// There is nothing to be done in parallel, and what a processor costs in
+	// memory and wakeups is not to grow with the machine.
+	runtime.GOMAXPROCS(1)
+	reserveThreads(spareThreads)
+
+	s, err := settings.Load(args)
+	specs, status, err := parseSpecs(s, err)
+	if err != nil {
+		return fatal(status, err)
+	}
+	if s.Answer != "" {
+		fmt.Print(s.Answer)
+		return 0
+	}
+	closeOnExec()
+	in, err := setUp(s, specs)
+	if err != nil {
+		return fatal(exitSetup, err)
+	}
+	return in.run()
+}
+
+// parseSpecs reads the listeners' grammar, which is no affair of the settings,
+// and adds what is wrong with it to what else is. What is well written and yet
+// can never be bound is an error of another kind, with another exit status.
+func parseSpecs(s *settings.Settings, err error) (specs []socket.Spec, status int, _ error) {
+	var problems settings.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return nil, exitUsage, err
+	}
+	var impossible []error
+	for i, text := range slices.Concat(s.Port, s.Path) {
+		name, parse := "port", socket.ParsePort
+		if i >= len(s.Port) {
+			name, parse = "path", socket.ParsePath
+		}
+		known := func(p settings.Problem) bool { return p.Setting == name && p.Value == text }
+		spec, err := parse(text)
+		switch {
+		case slices.ContainsFunc(problems, known):
+		case errors.Is(err, socket.ErrRange):
+			impossible = append(impossible, err)
+		case err != nil:
+			problems = append(problems, settings.Problem{Reason: err.Error()})
+		}
+		specs = append(specs, spec)
+	}
+	switch {
+	case len(problems) > 0:
+		for _, err := range impossible {
+			problems = append(problems, settings.Problem{Reason: err.Error()})
+		}
+		return nil, exitUsage, problems
+	case len(impossible) > 0:
+		return nil, exitSetup, errors.Join(impossible...)
+	}
+	return specs, 0, nil
+}
+
+// fatal says why initd cannot go on, also where Kubernetes looks.
+func fatal(status int, err error) int {
+	text := "initd: " + err.Error() + "\n"
+	os.Stderr.WriteString(text)
+	terminationLog(text)
+	return status
+}
+
+// terminationLog is where a container says why it ended. Where nobody made the
+// file, nobody reads it. What the program wrote there itself stays.
+func terminationLog(text string) {
+	if f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0); err == nil {
+		f.WriteString(text)
+		f.Close()
+	}
+}
+
+// closeOnExec keeps what initd was started with from its workers. Sockets that
+// are adopted are among it and are handed on by their own way.
+func closeOnExec() {
+	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	// Before Linux 5.11, or under a seccomp filter of that age.
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// instance is initd once it is set up.
+type instance struct {
+	settings   *settings.Settings
+	plain      bool    // respawn=never
+	base       environ // of workers, before the envdir and what initd adds
+	dir        string  // of workers
+	envdir     string
+	credential *launch.Credential
+	sockets    *socket.Set
+	notify     *notify.Server // nil for a plain init
+	supervisor string         // NOTIFY_SOCKET that initd was started with
+	terminal   *terminal
+	lines      *logWriter
+	log        *slog.Logger
+}
+
+func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) {
+	in = &instance{settings: s, plain: s.Respawn == settings.Never}
+	initial := environ(os.Environ())
+	in.supervisor = initial.value("NOTIFY_SOCKET")
+	in.base = settings.Scrub(socket.Scrub(initial))
+
+	// Whatever was given relative means the directory initd was started in.
+	if in.dir, err = filepath.Abs(cmp.Or(s.Dir, ".")); err != nil {
+		return nil, err
+	}
+	if s.Envdir != "" {
+		if in.envdir, err = filepath.Abs(s.Envdir); err != nil {
+			return nil, err
+		}
+	}
+	if s.User.User != "" {
+		if in.credential, err = launch.LookupUser(s.User.String()); err != nil {
+			return nil, settingError("user", err)
+		}
+	}
+	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial}
+	if s.SocketOwner.User != "" {
+		owner, err := launch.LookupUser(s.SocketOwner.String())
+		if err != nil {
+			return nil, settingError("socket-owner", err)
+		}
+		options.UID, options.GID = int(owner.UID), int(owner.GID)
+	}
+	if err := reaper.Subreaper(); err != nil {
+		return nil, err
+	}
+	if in.sockets, err = socket.Open(specs, options); err != nil {
+		return nil, err
+	}
+	if in.plain {
+		in.terminal = openTerminal()
+	} else if in.notify, err = notify.Listen(); err != nil {
+		in.sockets.Close()
+		return nil, err
+	}
+	os.Chdir("/") // so that no file system is kept from being unmounted
+
+	in.lines = newLogWriter(2)
+	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,
+		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel]
+	if in.plain && !s.Given("log-level") {
+		level = slog.LevelError // a plain init has little to tell of its own
+	}
+	in.log = newLog(in.lines, s.LogFormat == settings.JSON || s.LogFormat == settings.AutoFormat && !isTerminal(2), level)
+	return in, nil
+}
+
+func settingError(name string, err error) error {
+	variable := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	return fmt.Errorf("SERVER_STARTER_%s (--%s): %w", variable, name, err)
+}
+
+// run is initd from the first worker to the last.
+func (in *instance) run() (status int) {
+	defer in.sockets.Close()
+	for _, note := range in.settings.Notes {
+		in.log.Warn(note, "event", "note")
+	}
+	for _, l := range in.sockets.All() {
+		in.log.Info("listening on "+l.Key, "event", "listen", "network", l.Network, "address", l.Address, "fd", l.Number)
+	}
+	broken := make(chan error, 1)
+	l := newLoop(in.host(broken), machine.New(in.policy()), in.log)
+	defer func() {
+		if p := recover(); p != nil {
+			in.log.Error(fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()), "event", "defect")
+			l.rescue(syscall.Signal(in.settings.SignalOnTERM))
+			in.lines.Close(time.Second)
+			terminationLog(fmt.Sprintf("initd: defect: %v\n", p))
+			status = exitDefect
+		}
+	}()
+	exit := l.run()
+	if in.terminal != nil {
+		in.terminal.take()
+	}
+	if exit.Status != 0 && exit.Reason != "" {
+		in.log.Error(exit.Reason, "event", "exit", "exit_status", exit.Status)
+		terminationLog("initd: " + exit.Reason + "\n")
+	} else {
+		in.log.Info("exiting", "event", "exit", "exit_status", exit.Status)
+	}
+	in.lines.Close(time.Second)
+	return exit.Status
+}
+
+// host is the real world for the loop.
+func (in *instance) host(broken chan error) host {
+	h := host{
+		now:        time.Now,
+		start:      launch.Start,
+		kill:       syscall.Kill,
+		reap:       func(each func(reaper.Exit)) bool { return reaper.Drain(0, each) },
+		orphans:    endOrphans,
+		prepare:    in.prepare,
+		relisten:   in.relisten,
+		hint:       in.hint,
+		report:     in.report,
+		signals:    signalChannels{signals.Child, signals.Hangup, signals.Stop, signals.Other},
+		broken:     broken,
+		command:    in.command,
+		probe:      in.probe,
+		transcript: in.settings.LogLevel == settings.Debug,
+	}
+	if !in.plain {
+		h.rest = newMemory().giveBack
+	}
+	if in.notify != nil {
+		h.notes = receive(in.notify, broken)
+	}
+	if in.terminal != nil && os.Getpid() != 1 {
+		// PID 1 cannot be suspended: its command stays so until it is sent CONT.
+		h.reap = func(each func(reaper.Exit)) bool { return reaper.Drain(syscall.WUNTRACED, each) }
+		h.suspend = func(int) { syscall.Kill(0, syscall.SIGSTOP) }
+		h.resume = in.terminal.give
+	}
+	return h
+}
+
+// receive hands on what the notification socket brings, one at a time.
+func receive(server *notify.Server, broken chan<- error) <-chan notify.Message {
+	notes := make(chan notify.Message)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				broken <- fmt.Errorf("%v\n%s", p, debug.Stack())
+			}
+		}()
+		for {
+			message, err := server.Receive()
+			if err != nil {
+				return // closed
+			}
+			notes <- message
+		}
+	}()
+	return notes
+}
+
+// endOrphans sends a signal to every child there is. Only PID 1 may mean every
+// process by that: elsewhere it would be the whole machine.
+func endOrphans(signal syscall.Signal) {
+	if os.Getpid() == 1 {
+		syscall.Kill(-1, signal)
+		return
+	}
+	children, _ := reaper.Children()
+	for _, pid := range children {
+		syscall.Kill(pid, signal)
+	}
+}
+
+// prepare reads the environment of a generation. It is the same for all its
+// workers but for their slot.
+func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
+	env := in.base
+	now := in.settings
+	if in.envdir != "" {
+		assignments, err := envdir.Read(in.envdir)
+		if err != nil {
+			return nil, machine.Timing{}, settingError("envdir", err)
+		}
+		overrides, err := settings.Reload(assignments)
+		if err != nil {
+			return nil, machine.Timing{}, settingError("envdir", err)
+		}
+		now = in.settings.With(overrides)
+		env = env.with(assignments...)
+	}
+	env = env.with(in.sockets.Environ(in.settings.Export)...)
+	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
+	if in.notify != nil {
+		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC").with("NOTIFY_SOCKET=" + in.notify.Address())
+		if in.settings.Watchdog > 0 {
+			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(in.settings.Watchdog.Microseconds(), 10))
+		}
+	}
+	return env, timing(now), nil
+}
+
+// command is a worker.
+func (in *instance) command(slot int, env environ) *launch.Command {
+	c := in.surroundings(env.with("SERVER_STARTER_WORKER=" + strconv.Itoa(slot)))
+	c.Argv = in.settings.Command
+	c.Files = in.sockets.Files()
+	c.ListenPID = env.value("LISTEN_FDS") != ""
+	c.Foreground = in.terminal != nil
+	c.Direct = in.plain
+	return c
+}
+
+// probe is a command that judges a generation. It is given no listener: it
+// has to come to them as a client would.
+func (in *instance) probe(env environ) *launch.Command {
+	c := in.surroundings(env.without("LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC"))
+	c.Argv = in.settings.Probe
+	c.Files = []uintptr{0, 1, 2}
+	return c
+}
+
+func (in *instance) surroundings(env environ) *launch.Command {
+	return &launch.Command{
+		Environ:     env,
+		Dir:         in.dir,
+		Umask:       in.settings.Umask,
+		Credential:  in.credential,
+		DeathSignal: in.settings.DeathSignal,
+		NoNewPrivs:  in.settings.NoNewPrivs,
+	}
+}
+
+// relisten mends what a worker that called shutdown(2) has done to all.
+func (in *instance) relisten() {
+	mended, err := in.sockets.Relisten()
+	for _, m := range mended {
+		text := "a worker had shut down the listener " + m.Key + " for everyone; it listens again"
+		if m.Replaced {
+			text += " as a new socket, which workers that run already do not have: a swap (HUP) gives it to them"
+		}
+		in.log.Warn(text, "event", "relisten", "key", m.Key)
+	}
+	if err != nil {
+		in.log.Error(err.Error(), "event", "relisten")
+	}
+}
+
+// hint guesses, from the listeners, why a program does not come up.
+func (in *instance) hint() string {
+	for _, q := range in.sockets.Waiting() {
+		if q.Length > 0 {
+			return fmt.Sprintf("%d connections wait on %s and nobody accepts them: does the program take the socket it is handed?", q.Length, q.Key)
+		}
+	}
+	if in.sockets.Len() > 0 {
+		return "a program that binds the port itself fails with EADDRINUSE, for initd holds it: let it take the inherited socket"
+	}
+	return ""
+}
+
+// report speaks to the supervisor of initd itself, if there is one.
+func (in *instance) report(state string) {
+	if err := notify.Send(in.supervisor, state); err != nil {
+		in.log.Debug(err.Error(), "event", "report-failed")
+	}
+}
+
+// rescue is what is left to do when initd itself has failed: to end the
+// workers in order. It trusts nothing but the kernel.
+func (l *loop) rescue(signal syscall.Signal) {
+	for pid := range l.workers {
+		syscall.Kill(pid, signal)
+	}
+	limit := time.After(5 * time.Second)
+	for reaper.Drain(0, func(reaper.Exit) {}) {
+		select {
+		case <-l.signals.child:
+		case <-limit:
+			return
+		}
+	}
+}

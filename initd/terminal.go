@@ -1,0 +1,44 @@
+package initd
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is the job control of a plain init: its command runs in a process
+// group of its own and in the foreground of the terminal, so that Ctrl-C and
+// Ctrl-Z reach the command alone; credentials(7), tcsetpgrp(3).
+type terminal struct{ own int }
+
+// openTerminal returns the terminal on stdin if initd is in its foreground,
+// and so may give it away, else nil.
+func openTerminal() *terminal {
+	own := unix.Getpgrp()
+	if foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err != nil || foreground != own {
+		return nil
+	}
+	return &terminal{own: own}
+}
+
+// give puts a process group in the foreground, if initd's own is there. That
+// is so when a shell has continued initd by fg, and not after bg.
+func (t *terminal) give(group int) {
+	if foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil && foreground == t.own {
+		t.set(group)
+	}
+}
+
+// take puts initd's own group in the foreground again, for whoever shares it:
+// a script that goes on after initd could not read from the terminal.
+func (t *terminal) take() { t.set(t.own) }
+
+// set is called from the background too, where the terminal answers with a
+// TTOU that would suspend initd unless it is blocked.
+func (t *terminal) set(group int) {
+	var block, old unix.Sigset_t
+	block.Val[0] = 1 << (syscall.SIGTTOU - 1)
+	unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old)
+	unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group)
+	unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+}
