@@ -55,10 +55,6 @@ func Run(args []string) (status int) {
 	// The death signal of workers belongs to the thread that started them, so
 	// there is only one, and it lasts as long as initd: prctl(2).
 	runtime.LockOSThread()
-	// There is nothing to be done in parallel, and what a processor costs in
-	// memory and wakeups is not to grow with the machine.
-	runtime.GOMAXPROCS(1)
-	reserveThreads(spareThreads)
 
 	s, err := settings.Load(args)
 	specs, status, err := parseSpecs(s, err)
@@ -203,6 +199,7 @@ func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) 
 		return nil, err
 	}
 	os.Chdir("/") // so that no file system is kept from being unmounted
+	reserveThreads(in.plain)
 
 	in.lines = newLogWriter(2)
 	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,

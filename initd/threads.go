@@ -5,19 +5,25 @@ import (
 	"sync"
 )
 
-// spareThreads are for all that may block in the kernel at one time beside the
-// loop: the log, a reader of /proc, the poller, the receiver of signals, one to
-// run, and one to spare.
-const spareThreads = 4
-
 // reserveThreads makes threads while there can be some. The runtime makes one
 // when it wants it and never ends it, but where a limit of processes is reached
 // it gives up the whole program; that must not be PID 1 because its workers
 // have used the limit up. The caller is locked to its thread.
-func reserveThreads(n int) {
+//
+// There are to be enough for all that may block in the kernel at one time
+// beside the loop: the log, a reader of /proc, the poller, the receiver of
+// signals. A plain init has the first and the last of these.
+func reserveThreads(plain bool) {
+	spare := 1
+	if !plain {
+		spare = 4
+		// There is nothing to be done in parallel, and what a processor costs in
+		// memory and wakeups is not to grow with the machine.
+		runtime.GOMAXPROCS(1)
+	}
 	var running sync.WaitGroup
 	release := make(chan struct{})
-	for range n {
+	for range spare {
 		running.Add(1)
 		go func() {
 			runtime.LockOSThread() // one thread each

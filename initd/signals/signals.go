@@ -38,25 +38,35 @@ func init() {
 	signal.Notify(Child, syscall.SIGCHLD)
 	signal.Notify(Hangup, syscall.SIGHUP)
 	signal.Notify(Stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	var standard, realTime []os.Signal
-	for n := syscall.Signal(1); n <= Last; n++ {
-		switch {
-		case Forwardable(n) && n < 32:
-			standard = append(standard, n)
-		case Forwardable(n):
-			realTime = append(realTime, n)
-		}
-	}
-	signal.Notify(Other, standard...)
-
 	// Caught and dropped. Ignoring them would make the workers ignore them too,
 	// and their defaults would end initd (PIPE, by a broken stderr) or suspend
 	// it (the terminal's).
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 
-	// Each signal costs two switches between threads, and these are half of
-	// all. Until they are caught, the runtime drops them: they end nothing.
-	go signal.Notify(Other, realTime...)
+	var deadly, others []os.Signal
+	for n := syscall.Signal(1); n <= Last; n++ {
+		switch {
+		case Forwardable(n) && deadlyToGo(n):
+			deadly = append(deadly, n)
+		case Forwardable(n):
+			others = append(others, n)
+		}
+	}
+	signal.Notify(Other, deadly...)
+	// Each costs two switches between threads, and these are two thirds of all.
+	// For the millisecond until they are caught, the runtime drops them.
+	go signal.Notify(Other, others...)
+}
+
+// deadlyToGo reports whether the Go runtime ends a program that is sent a
+// signal and has not asked for it; os/signal.
+func deadlyToGo(n syscall.Signal) bool {
+	switch n {
+	case syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE,
+		syscall.SIGSEGV, syscall.SIGSTKFLT, syscall.SIGSYS:
+		return true
+	}
+	return false
 }
 
 // Forwardable reports whether a signal has no meaning for initd itself and is
