@@ -34,8 +34,10 @@ type host struct {
 	rest       func()        // gives back memory
 	report     func(state string)
 	signals    signalChannels
-	notes      <-chan notify.Message
-	broken     <-chan error // a goroutine's panic
+	notes      <-chan note
+	trusts     func(uid int) bool   // whether a user's word counts as a worker's
+	forget     func(generation int) // a generation starts nothing and says nothing any more
+	broken     <-chan error         // a goroutine's panic
 	command    func(slot int, env environ) *launch.Command
 	probe      func(env environ) *launch.Command
 	transcript bool // log every step
@@ -43,6 +45,12 @@ type host struct {
 
 // signalChannels are those of package signals.
 type signalChannels struct{ child, hangup, stop, other <-chan os.Signal }
+
+// note is what came over the notification socket of a generation.
+type note struct {
+	generation int
+	notify.Message
+}
 
 // loop is the shell around the machine: the only goroutine that calls Step,
 // that starts processes and that waits for them. So a pid it holds belongs to
@@ -57,8 +65,12 @@ type loop struct {
 	outcomes chan outcome
 	events   []machine.Event // not yet given to the machine
 	timer    *time.Timer
+	ending   bool // the orphans have been told to end
 	exit     *machine.Exit
 }
+
+// rescueGrace is what workers get to end after a defect of initd.
+const rescueGrace = 5 * time.Second
 
 // process is a child that initd started.
 type process struct {
@@ -170,14 +182,8 @@ func (l *loop) launched(o outcome) {
 	}
 }
 
-func (l *loop) notified(n notify.Message) {
-	pid := 0
-	for _, id := range append(n.Lineage, n.Group) {
-		if l.workers[id] != nil {
-			pid = id
-			break
-		}
-	}
+func (l *loop) notified(n note) {
+	pid := l.author(n)
 	if pid == 0 {
 		l.log.Debug("notification from a process that is no worker's", "event", "notify-dropped", "pid", n.PID)
 		return
@@ -197,6 +203,28 @@ func (l *loop) notified(n notify.Message) {
 	}
 }
 
+// author is the worker that a notification is to be put down to, 0 for none:
+// the sender, its nearest ancestor or the leader of its group. A sender that
+// was gone before it could be looked at is taken for a process of the only
+// worker that was told of the socket, if it had the rights of one.
+func (l *loop) author(n note) int {
+	for _, id := range append(n.Lineage, n.Group) {
+		if p := l.workers[id]; p != nil && p.generation == n.generation {
+			return id
+		}
+	}
+	var own []int
+	for pid, p := range l.workers {
+		if p.generation == n.generation {
+			own = append(own, pid)
+		}
+	}
+	if gone := n.Group == 0 && len(n.Lineage) == 1; gone && len(own) == 1 && l.trusts(n.UID) {
+		return own[0]
+	}
+	return 0
+}
+
 // reapAll hands each end to the machine before the next process is reaped, so
 // that no decision is made about a pid that is free to be given again.
 func (l *loop) reapAll() {
@@ -206,7 +234,45 @@ func (l *loop) reapAll() {
 	})
 	if !children {
 		l.then(machine.Childless{})
+	} else if l.ending {
+		l.orphans(syscall.SIGTERM) // to those that the ended have left behind
 	}
+}
+
+// sweep kills every child there is, and what these leave behind, until none is
+// left or the limit is over.
+func (l *loop) sweep(limit time.Duration) {
+	over := time.After(limit)
+	for {
+		l.orphans(syscall.SIGKILL)
+		if !l.reap(func(reaper.Exit) {}) {
+			return
+		}
+		select {
+		case <-l.signals.child:
+		case <-over:
+			return
+		}
+	}
+}
+
+// rescue is what is left to do when initd itself has failed: to stop the
+// workers, and to kill those that do not obey. It trusts nothing but the kernel.
+func (l *loop) rescue(signal syscall.Signal) {
+	for pid := range l.workers {
+		l.kill(pid, signal)
+	}
+	over := time.After(rescueGrace)
+	for len(l.workers) > 0 {
+		l.reap(func(e reaper.Exit) { delete(l.workers, e.PID) })
+		select {
+		case <-l.signals.child:
+			continue
+		case <-over:
+		}
+		break
+	}
+	l.sweep(time.Second)
 }
 
 // reaped tells the machine of a worker's or a probe's end. That of any other
@@ -331,13 +397,14 @@ func (l *loop) do(action machine.Action) {
 	case machine.Report:
 		l.report(supervisorState(a))
 	case machine.EndOrphans:
+		l.ending = true
 		l.orphans(syscall.SIGTERM)
 		// Where none is left, none will say so by its end.
 		if !l.reap(l.reaped) {
 			l.then(machine.Childless{})
 		}
 	case machine.KillOrphans:
-		l.orphans(syscall.SIGKILL)
+		l.sweep(time.Second)
 	case machine.Rest:
 		l.rest()
 	case machine.Exit:
@@ -402,7 +469,10 @@ func (l *loop) announce(a machine.Announce) {
 	}
 	l.log.Log(context.Background(), level, text, attrs...)
 	switch a.State {
-	case machine.Retiring, machine.Failed, machine.Declined, machine.Lost, machine.Gone:
+	case machine.Failed, machine.Declined, machine.Lost, machine.Gone:
+		l.forget(a.Generation)
+		fallthrough
+	case machine.Retiring:
 		delete(l.environs, a.Generation) // it starts no worker any more
 	}
 }

@@ -36,7 +36,7 @@ type world struct {
 	clock   sync.Mutex // shows the race detector that a timer's goroutine comes after the test that let time pass
 
 	child, hangup, stop, other chan os.Signal
-	notes                      chan notify.Message
+	notes                      chan note
 	done                       chan machine.Exit
 }
 
@@ -45,7 +45,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		t: t, pid: 100, live: map[int]bool{}, failing: map[int]error{}, held: map[int]chan error{},
 		child: make(chan os.Signal, 1), hangup: make(chan os.Signal, 1),
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
-		notes: make(chan notify.Message), done: make(chan machine.Exit, 1),
+		notes: make(chan note), done: make(chan machine.Exit, 1),
 	}
 	h := host{
 		now:   w.now,
@@ -59,6 +59,8 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		relisten: func() {},
 		hint:     func() string { return "" },
 		rest:     func() {},
+		trusts:   func(uid int) bool { return uid == 1000 },
+		forget:   func(int) {},
 		report:   func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) },
 		signals:  signalChannels{w.child, w.hangup, w.stop, w.other},
 		notes:    w.notes,
@@ -191,7 +193,7 @@ func TestSwap(t *testing.T) {
 		w.did("report READY=1")
 		w.signal(w.hangup, syscall.SIGHUP)
 		w.did("report RELOADING=1", "start worker 102")
-		w.notes <- notify.Message{PID: 7, Lineage: []int{7, 102, 1}, Assignments: notify.Assignments{Ready: true}}
+		w.notes <- note{2, notify.Message{PID: 7, Lineage: []int{7, 102, 1}, Assignments: notify.Assignments{Ready: true}}}
 		synctest.Wait()
 		w.did("TERM 101", "report READY=1")
 		w.ends(0, 101)
@@ -211,12 +213,35 @@ func TestNotificationOfAStrangerIsDropped(t *testing.T) {
 		p.Ready = machine.Notify
 		w := newWorld(t, p)
 		w.run()
-		w.notes <- notify.Message{PID: 7, Lineage: []int{7, 1}, Assignments: notify.Assignments{Ready: true}}
+		w.notes <- note{1, notify.Message{PID: 7, Lineage: []int{7, 1}, Group: 7, Assignments: notify.Assignments{Ready: true}}}
 		synctest.Wait()
 		w.did("start worker 101")
-		w.notes <- notify.Message{PID: 8, Lineage: []int{8}, Group: 101, Assignments: notify.Assignments{Ready: true}}
+		w.notes <- note{1, notify.Message{PID: 8, Lineage: []int{8}, Group: 101, Assignments: notify.Assignments{Ready: true}}}
 		synctest.Wait()
 		w.did("report READY=1") // the group tells whose it is
+		w.shutdown(101)
+	})
+}
+
+// Who was gone before it could be looked at is believed if it can only have
+// been the worker's, and had its rights.
+func TestNotificationOfOneThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Ready = machine.Notify
+		w := newWorld(t, p)
+		w.run()
+		gone := notify.Message{PID: 7, UID: 65534, Lineage: []int{7}, Assignments: notify.Assignments{Ready: true}}
+		w.notes <- note{1, gone}
+		synctest.Wait()
+		w.did("start worker 101")
+		gone.UID = 1000
+		w.notes <- note{2, gone}
+		synctest.Wait()
+		w.did()
+		w.notes <- note{1, gone}
+		synctest.Wait()
+		w.did("report READY=1")
 		w.shutdown(101)
 	})
 }

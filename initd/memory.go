@@ -23,7 +23,7 @@ func newMemory() *memory {
 	for range 3 {
 		debug.FreeOSMemory()
 	}
-	return &memory{readOnly("/proc/self/maps", "/proc/self/exe")}
+	return &memory{unchanged("/proc/self/smaps", "/proc/self/exe")}
 }
 
 // giveBack frees what a start or a swap has left on the heap, and unmaps the
@@ -37,20 +37,26 @@ func (m *memory) giveBack() {
 	}
 }
 
-// readOnly finds where a file is mapped and cannot be written to: pages that
-// differ from the file would be lost. proc_pid_maps(5).
-func readOnly(maps, file string) (found []pages) {
+// unchanged finds where a file is mapped and no page differs from the file:
+// such a page would be lost. That a mapping cannot be written to does not say
+// so, for a loader may have relocated it before. proc_pid_smaps(5).
+func unchanged(smaps, file string) (found []pages) {
 	name, err := os.Readlink(file)
 	if err != nil {
 		return nil
 	}
-	text, _ := os.ReadFile(maps)
+	text, _ := os.ReadFile(smaps)
+	var mapping pages // zero: not one of the file
 	for line := range strings.Lines(string(text)) {
 		var from, to uintptr
 		var mode string
-		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); n == 3 && strings.HasPrefix(mode, "r-") &&
-			strings.HasSuffix(strings.TrimSpace(line), " "+name) {
-			found = append(found, pages{from, to - from})
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); n == 3 {
+			mapping = pages{}
+			if strings.HasPrefix(mode, "r-") && strings.HasSuffix(strings.TrimSpace(line), " "+name) {
+				mapping = pages{from, to - from}
+			}
+		} else if count, ok := strings.CutPrefix(line, "Anonymous:"); ok && mapping.size > 0 && strings.TrimSpace(count) == "0 kB" {
+			found = append(found, mapping)
 		}
 	}
 	return found

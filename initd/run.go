@@ -113,8 +113,10 @@ func parseSpecs(s *settings.Settings, err error) (specs []socket.Spec, status in
 // fatal says why initd cannot go on, also where Kubernetes looks.
 func fatal(status int, err error) int {
 	text := "initd: " + err.Error() + "\n"
-	os.Stderr.WriteString(text)
 	terminationLog(text)
+	stderr := newLogWriter(2)
+	stderr.Write([]byte(text))
+	stderr.Close(time.Second)
 	return status
 }
 
@@ -151,22 +153,30 @@ type instance struct {
 	envdir     string
 	credential *launch.Credential
 	sockets    *socket.Set
-	notify     *notify.Server // nil for a plain init
-	supervisor string         // NOTIFY_SOCKET that initd was started with
+	notify     map[int]*notify.Server // by generation
+	notes      chan note
+	broken     chan error
+	supervisor string // NOTIFY_SOCKET that initd was started with
 	terminal   *terminal
 	lines      *logWriter
 	log        *slog.Logger
 }
 
 func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) {
-	in = &instance{settings: s, plain: s.Respawn == settings.Never}
+	in = &instance{
+		settings: s, plain: s.Respawn == settings.Never,
+		notify: map[int]*notify.Server{}, notes: make(chan note), broken: make(chan error, 1),
+	}
 	initial := environ(os.Environ())
 	in.supervisor = initial.value("NOTIFY_SOCKET")
 	in.base = settings.Scrub(socket.Scrub(initial))
 
 	// Whatever was given relative means the directory initd was started in.
-	if in.dir, err = filepath.Abs(cmp.Or(s.Dir, ".")); err != nil {
-		return nil, err
+	if in.dir, err = filepath.Abs(cmp.Or(s.Dir, ".")); err != nil && s.Dir != "" {
+		return nil, settingError("dir", err)
+	}
+	if _, err := os.Readlink("/proc/self/exe"); err != nil {
+		return nil, fmt.Errorf("%w; initd starts workers by /proc: mount it (mount -t proc proc /proc)", err)
 	}
 	if s.Envdir != "" {
 		if in.envdir, err = filepath.Abs(s.Envdir); err != nil {
@@ -194,11 +204,12 @@ func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) 
 	}
 	if in.plain {
 		in.terminal = openTerminal()
-	} else if in.notify, err = notify.Listen(); err != nil {
-		in.sockets.Close()
-		return nil, err
 	}
-	os.Chdir("/") // so that no file system is kept from being unmounted
+	if s.Dir != "" {
+		os.Chdir("/")
+	} else if !leave(in.dir) {
+		in.dir = "" // initd's own
+	}
 	reserveThreads(in.plain)
 
 	in.lines = newLogWriter(2)
@@ -209,6 +220,25 @@ func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) 
 	}
 	in.log = newLog(in.lines, s.LogFormat == settings.JSON || s.LogFormat == settings.AutoFormat && !isTerminal(2), level)
 	return in, nil
+}
+
+// leave changes to the root directory, so that no file system is kept from
+// being unmounted, and reports whether the workers can come back to dir, which
+// initd was started in: it may have been removed, or lie beneath one that this
+// user may not enter. Then initd stays there, as any other init would.
+func leave(dir string) bool {
+	here, err := unix.Open(".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(here)
+	os.Chdir("/")
+	if dir == "" || os.Chdir(dir) != nil {
+		unix.Fchdir(here)
+		return false
+	}
+	os.Chdir("/")
+	return true
 }
 
 func settingError(name string, err error) error {
@@ -225,12 +255,14 @@ func (in *instance) run() (status int) {
 	for _, l := range in.sockets.All() {
 		in.log.Info("listening on "+l.Key, "event", "listen", "network", l.Network, "address", l.Address, "fd", l.Number)
 	}
-	broken := make(chan error, 1)
-	l := newLoop(in.host(broken), machine.New(in.policy()), in.log)
+	l := newLoop(in.host(), machine.New(in.policy()), in.log)
 	defer func() {
 		if p := recover(); p != nil {
 			in.log.Error(fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()), "event", "defect")
-			l.rescue(syscall.Signal(in.settings.SignalOnTERM))
+			l.rescue(in.settings.SignalOnTERM)
+			if in.terminal != nil {
+				in.terminal.take()
+			}
 			in.lines.Close(time.Second)
 			terminationLog(fmt.Sprintf("initd: defect: %v\n", p))
 			status = exitDefect
@@ -240,7 +272,7 @@ func (in *instance) run() (status int) {
 	if in.terminal != nil {
 		in.terminal.take()
 	}
-	if exit.Status != 0 && exit.Reason != "" {
+	if exit.Reason != "" {
 		in.log.Error(exit.Reason, "event", "exit", "exit_status", exit.Status)
 		terminationLog("initd: " + exit.Reason + "\n")
 	} else {
@@ -251,19 +283,22 @@ func (in *instance) run() (status int) {
 }
 
 // host is the real world for the loop.
-func (in *instance) host(broken chan error) host {
+func (in *instance) host() host {
 	h := host{
 		now:        time.Now,
 		start:      launch.Start,
 		kill:       syscall.Kill,
 		reap:       func(each func(reaper.Exit)) bool { return reaper.Drain(0, each) },
-		orphans:    endOrphans,
+		orphans:    orphans(),
 		prepare:    in.prepare,
 		relisten:   in.relisten,
 		hint:       in.hint,
 		report:     in.report,
 		signals:    signalChannels{signals.Child, signals.Hangup, signals.Stop, signals.Other},
-		broken:     broken,
+		notes:      in.notes,
+		trusts:     in.trusts,
+		forget:     in.forget,
+		broken:     in.broken,
 		command:    in.command,
 		probe:      in.probe,
 		transcript: in.settings.LogLevel == settings.Debug,
@@ -271,8 +306,12 @@ func (in *instance) host(broken chan error) host {
 	if !in.plain {
 		h.rest = newMemory().giveBack
 	}
-	if in.notify != nil {
-		h.notes = receive(in.notify, broken)
+	if in.terminal != nil {
+		h.start = func(c *launch.Command) (pid int, outcome <-chan error, err error) {
+			pid, outcome, err = launch.Start(c)
+			in.terminal.command = pid
+			return pid, outcome, err
+		}
 	}
 	if in.terminal != nil && os.Getpid() != 1 {
 		// PID 1 cannot be suspended: its command stays so until it is sent CONT.
@@ -283,13 +322,18 @@ func (in *instance) host(broken chan error) host {
 	return h
 }
 
-// receive hands on what the notification socket brings, one at a time.
-func receive(server *notify.Server, broken chan<- error) <-chan notify.Message {
-	notes := make(chan notify.Message)
+// hear opens the notification socket of a generation and returns its address.
+// What it brings goes to the loop, one at a time.
+func (in *instance) hear(generation int) (address string, err error) {
+	server, err := notify.Listen()
+	if err != nil {
+		return "", err
+	}
+	in.notify[generation] = server
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				broken <- fmt.Errorf("%v\n%s", p, debug.Stack())
+				in.broken <- fmt.Errorf("%v\n%s", p, debug.Stack())
 			}
 		}()
 		for {
@@ -297,22 +341,45 @@ func receive(server *notify.Server, broken chan<- error) <-chan notify.Message {
 			if err != nil {
 				return // closed
 			}
-			notes <- message
+			in.notes <- note{generation, message}
 		}
 	}()
-	return notes
+	return server.Address(), nil
 }
 
-// endOrphans sends a signal to every child there is. Only PID 1 may mean every
-// process by that: elsewhere it would be the whole machine.
-func endOrphans(signal syscall.Signal) {
-	if os.Getpid() == 1 {
-		syscall.Kill(-1, signal)
-		return
+// forget closes the notification socket of a generation.
+func (in *instance) forget(generation int) {
+	if server := in.notify[generation]; server != nil {
+		server.Close()
+		delete(in.notify, generation)
 	}
-	children, _ := reaper.Children()
-	for _, pid := range children {
-		syscall.Kill(pid, signal)
+}
+
+// trusts reports whether a user is the workers', initd's own or root.
+func (in *instance) trusts(uid int) bool {
+	return uid == 0 || uid == os.Geteuid() || in.credential != nil && uid == int(in.credential.UID)
+}
+
+// orphans returns how to send a signal to every child there is, each signal
+// once to each child. Only PID 1 may mean every process by that: elsewhere it
+// would be the whole machine.
+func orphans() func(syscall.Signal) {
+	type letter struct {
+		pid    int
+		signal syscall.Signal
+	}
+	sent := map[letter]bool{}
+	return func(signal syscall.Signal) {
+		pids := []int{-1}
+		if os.Getpid() != 1 {
+			pids, _ = reaper.Children()
+		}
+		for _, pid := range pids {
+			if l := (letter{pid, signal}); !sent[l] {
+				sent[l] = true
+				syscall.Kill(pid, signal)
+			}
+		}
 	}
 }
 
@@ -333,10 +400,14 @@ func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
 		now = in.settings.With(overrides)
 		env = env.with(assignments...)
 	}
-	env = env.with(in.sockets.Environ(in.settings.Export)...)
+	env = env.without("LISTEN_PID").with(in.sockets.Environ(in.settings.Export)...)
 	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
-	if in.notify != nil {
-		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC").with("NOTIFY_SOCKET=" + in.notify.Address())
+	if !in.plain {
+		address, err := in.hear(generation)
+		if err != nil {
+			return nil, machine.Timing{}, err
+		}
+		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC").with("NOTIFY_SOCKET=" + address)
 		if in.settings.Watchdog > 0 {
 			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(in.settings.Watchdog.Microseconds(), 10))
 		}
@@ -407,21 +478,5 @@ func (in *instance) hint() string {
 func (in *instance) report(state string) {
 	if err := notify.Send(in.supervisor, state); err != nil {
 		in.log.Debug(err.Error(), "event", "report-failed")
-	}
-}
-
-// rescue is what is left to do when initd itself has failed: to end the
-// workers in order. It trusts nothing but the kernel.
-func (l *loop) rescue(signal syscall.Signal) {
-	for pid := range l.workers {
-		syscall.Kill(pid, signal)
-	}
-	limit := time.After(5 * time.Second)
-	for reaper.Drain(0, func(reaper.Exit) {}) {
-		select {
-		case <-l.signals.child:
-		case <-limit:
-			return
-		}
 	}
 }

@@ -9,7 +9,10 @@ import (
 // terminal is the job control of a plain init: its command runs in a process
 // group of its own and in the foreground of the terminal, so that Ctrl-C and
 // Ctrl-Z reach the command alone; credentials(7), tcsetpgrp(3).
-type terminal struct{ own int }
+type terminal struct {
+	own     int // initd's process group
+	command int // the command's
+}
 
 // openTerminal returns the terminal on stdin if initd is in its foreground,
 // and so may give it away, else nil.
@@ -29,9 +32,14 @@ func (t *terminal) give(group int) {
 	}
 }
 
-// take puts initd's own group in the foreground again, for whoever shares it:
-// a script that goes on after initd could not read from the terminal.
-func (t *terminal) take() { t.set(t.own) }
+// take puts initd's own group in the foreground again after the command's, for
+// whoever shares it: a script that goes on after initd could not read from the
+// terminal. Where another job has the foreground by now it keeps it.
+func (t *terminal) take() {
+	if foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil && foreground == t.command {
+		t.set(t.own)
+	}
+}
 
 // set is called from the background too, where the terminal answers with a
 // TTOU that would suspend initd unless it is blocked.

@@ -254,6 +254,8 @@ func (j *judge) note(event Event) {
 func (j *judge) noteSignal(s Signal) {
 	if other, ok := j.policy.SignalMap[s]; ok {
 		s = other
+	} else if s == TSTP || s == TTIN || s == TTOU {
+		return
 	}
 	switch {
 	case s == 0:

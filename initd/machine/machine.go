@@ -160,12 +160,14 @@ func (Begin) apply(m *Machine) {
 func (Tick) apply(*Machine) {}
 
 func (e Signaled) apply(m *Machine) {
-	signal := e.Signal
-	if other, ok := m.policy.SignalMap[signal]; ok {
-		signal = other
+	signal, mapped := m.policy.SignalMap[e.Signal]
+	if !mapped {
+		signal = e.Signal
 	}
 	switch {
 	case signal == 0:
+	case !mapped && (signal == TSTP || signal == TTIN || signal == TTOU):
+		// It was meant for who has the terminal.
 	case m.policy.Respawn == Never && m.phase == operating:
 		m.forward(signal)
 	case signal == HUP:

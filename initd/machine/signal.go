@@ -12,6 +12,9 @@ const (
 	QUIT Signal = 3
 	KILL Signal = 9
 	TERM Signal = 15
+	TSTP Signal = 20
+	TTIN Signal = 21
+	TTOU Signal = 22
 )
 
 // names are those of Linux on every architecture that Go runs on but MIPS.

@@ -1,12 +1,15 @@
 // Package signals is where the signals that initd is sent arrive. They are
-// caught in the package's init, as early as a Go program can: a PID 1 that
-// still had the default dispositions would end by a TERM that came early.
+// caught in the package's init, as early as a Go program can. Before that, for
+// about two milliseconds, the runtime has them, and ends the program with
+// status 2 where a TERM, INT, HUP or QUIT comes.
 //
 // Each class has a channel of its own, so that a flood of one cannot displace
 // another: os/signal drops what a channel cannot take. Within a class nothing
 // that counts is lost: one pending SIGCHLD wakes the loop for all children,
 // one pending HUP is as good as many, and after the second stop signal a
-// further one changes nothing.
+// further one changes nothing. The runtime keeps one bit for each signal that
+// it has not handed on: real-time signals do not queue here, they merge as the
+// others do.
 //
 // Not caught, and so not forwarded, are KILL and STOP, which nobody can catch;
 // 32, 33 and 34, which the C libraries' threads use and the Go runtime
@@ -35,20 +38,19 @@ func init() {
 	if launch.IsChild() {
 		return // its signals are the program's that it is about to become
 	}
-	signal.Notify(Child, syscall.SIGCHLD)
-	signal.Notify(Hangup, syscall.SIGHUP)
 	signal.Notify(Stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	// Caught and dropped. Ignoring them would make the workers ignore them too,
-	// and their defaults would end initd (PIPE, by a broken stderr) or suspend
-	// it (the terminal's).
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+	signal.Notify(Hangup, syscall.SIGHUP)
+	signal.Notify(Child, syscall.SIGCHLD)
+	// Caught and dropped. Ignoring it would make the workers ignore it too, and
+	// by default a broken stderr would end initd.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	var deadly, others []os.Signal
 	for n := syscall.Signal(1); n <= Last; n++ {
 		switch {
-		case Forwardable(n) && deadlyToGo(n):
+		case Catchable(n) && deadlyToGo(n):
 			deadly = append(deadly, n)
-		case Forwardable(n):
+		case Catchable(n):
 			others = append(others, n)
 		}
 	}
@@ -58,23 +60,24 @@ func init() {
 	go signal.Notify(Other, others...)
 }
 
-// deadlyToGo reports whether the Go runtime ends a program that is sent a
-// signal and has not asked for it; os/signal.
+// deadlyToGo reports whether a signal ends or suspends a Go program that has
+// not asked for it; os/signal.
 func deadlyToGo(n syscall.Signal) bool {
 	switch n {
 	case syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE,
-		syscall.SIGSEGV, syscall.SIGSTKFLT, syscall.SIGSYS:
+		syscall.SIGSEGV, syscall.SIGSTKFLT, syscall.SIGSYS,
+		syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
 		return true
 	}
 	return false
 }
 
-// Forwardable reports whether a signal has no meaning for initd itself and is
-// passed on to the workers.
-func Forwardable(n syscall.Signal) bool {
+// Catchable reports whether a signal arrives on the channel Other. Of these
+// the machine takes TSTP, TTIN and TTOU, the terminal's, for initd's own: with
+// their defaults they would suspend it.
+func Catchable(n syscall.Signal) bool {
 	switch n {
-	case syscall.SIGCHLD, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT,
-		syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
+	case syscall.SIGCHLD, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE,
 		syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGURG, syscall.SIGPROF, 32, 33, 34:
 		return false
 	}

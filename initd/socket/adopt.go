@@ -86,14 +86,14 @@ func handed(environ []string) ([]Listener, error) {
 	if err != nil || count == 0 {
 		return nil, err
 	}
-	names := make([]string, count)
+	var names []string
 	if text, found := lookup(environ, "LISTEN_FDNAMES"); found {
 		if names = strings.Split(text, ":"); len(names) != count {
 			return nil, fmt.Errorf("LISTEN_FDNAMES %q: %d names for LISTEN_FDS=%d; expected one for each, separated by colons", text, len(names), count)
 		}
 	}
-	all := make([]Listener, count)
-	for i := range all {
+	var all []Listener
+	for i := range count {
 		fd := listenFDsStart + i
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			return nil, fmt.Errorf("LISTEN_FDS %d: file descriptor %d: %w; expected that many open files from %d on", count, fd, err, listenFDsStart)
@@ -102,8 +102,10 @@ func handed(environ []string) ([]Listener, error) {
 		if !found {
 			l = Listener{FD: fd}
 		}
-		l.name = names[i]
-		all[i] = l
+		if names != nil {
+			l.name = names[i]
+		}
+		all = append(all, l)
 	}
 	return all, nil
 }
