@@ -272,11 +272,11 @@ func (in *instance) run() (status int) {
 	if in.terminal != nil {
 		in.terminal.take()
 	}
-	if exit.Reason != "" {
+	if exit.Status != 0 && exit.Reason != "" {
 		in.log.Error(exit.Reason, "event", "exit", "exit_status", exit.Status)
 		terminationLog("initd: " + exit.Reason + "\n")
 	} else {
-		in.log.Info("exiting", "event", "exit", "exit_status", exit.Status)
+		in.log.Info(cmp.Or(exit.Reason, "exiting"), "event", "exit", "exit_status", exit.Status)
 	}
 	in.lines.Close(time.Second)
 	return exit.Status
@@ -421,7 +421,7 @@ func (in *instance) command(slot int, env environ) *launch.Command {
 	c.Argv = in.settings.Command
 	c.Files = in.sockets.Files()
 	c.ListenPID = env.value("LISTEN_FDS") != ""
-	c.Foreground = in.terminal != nil
+	c.Foreground = in.terminal.isOurs()
 	c.Direct = in.plain
 	return c
 }

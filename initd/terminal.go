@@ -14,20 +14,29 @@ type terminal struct {
 	command int // the command's
 }
 
-// openTerminal returns the terminal on stdin if initd is in its foreground,
-// and so may give it away, else nil.
+// openTerminal returns the terminal on stdin, nil where there is none that
+// controls initd. Whether initd may give it away is another question: one that
+// a shell has started in the background may come to the foreground later.
 func openTerminal() *terminal {
-	own := unix.Getpgrp()
-	if foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err != nil || foreground != own {
+	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err != nil {
 		return nil
 	}
-	return &terminal{own: own}
+	return &terminal{own: unix.Getpgrp()}
+}
+
+// isOurs reports whether initd's own group is in the foreground.
+func (t *terminal) isOurs() bool {
+	if t == nil {
+		return false
+	}
+	foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && foreground == t.own
 }
 
 // give puts a process group in the foreground, if initd's own is there. That
 // is so when a shell has continued initd by fg, and not after bg.
 func (t *terminal) give(group int) {
-	if foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil && foreground == t.own {
+	if t.isOurs() {
 		t.set(group)
 	}
 }
