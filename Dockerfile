@@ -1,0 +1,23 @@
+# initd alone, in an image of nothing else:
+#
+#	COPY --from=IMAGE /initd /initd
+#
+# takes it into another image. Any image with Go 1.26 can stand in for BUILDER, even one without a
+# shell; where its module cache holds what go.mod names, no network is needed. Nor is BuildKit.
+ARG BUILDER=golang:1.26
+FROM ${BUILDER} AS build
+WORKDIR /src
+COPY . .
+ENV CGO_ENABLED=0
+# The same sources make the same bytes, wherever and whenever they are built.
+RUN ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", "/initd", "./cmd/initd"]
+
+FROM scratch
+LABEL org.opencontainers.image.title="initd" \
+      org.opencontainers.image.description="PID 1 for containers that replaces a server with a new version of it without losing a connection" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /initd /initd
+# By number, as there is no /etc/passwd here, and as runAsNonRoot of Kubernetes wants it.
+USER 65532:65532
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/initd"]

@@ -1,0 +1,170 @@
+// Initd is the PID 1 of a container that replaces a server with a new version of it without losing a connection.
+//
+//	initd [flags] [--] command [argument ...]
+//
+// It binds the listeners, starts the command with them as a generation of workers, and reaps every process that ends. On
+// HUP it starts the command anew next to the old one, on the same listeners and with the environment and the program file
+// as they are then; waits until the new generation is ready; and only then asks the old one to stop. A new generation
+// that does not come up changes nothing for the old one.
+//
+// With --respawn=never it is a plain init for one command, as tini is.
+//
+// # Flags and variables
+//
+// Every setting has a variable SERVER_STARTER_<NAME> and a flag --<name>. A flag beats the variable, the variable beats
+// the default. Flags end at the first word that is not one, or at --.
+//
+// In a variable the items of a list are separated by semicolons or newlines; a flag is repeated. A duration is in seconds
+// (10, 1.5) or has units (500ms, 1m30s). A signal is TERM, SIGTERM, sigterm or 15. Modes are octal. A boolean is 1 or 0,
+// true or false, yes or no, on or off. White space around a value is ignored, and an empty variable is as good as none.
+//
+// All wrong settings are reported at once, and then nothing is started. An unknown variable that begins with
+// SERVER_STARTER_ is such an error; SERVER_STARTER_GENERATION, SERVER_STARTER_WORKER, SERVER_STARTER_SCOREBOARD and
+// SERVER_STARTER_EVENT are ignored, since an initd that is itself a worker is given them.
+//
+// Three flags are no settings: --help, --version, and --show-config, which prints the value of each setting and where it
+// came from.
+//
+// # Settings
+//
+// The list is made from the table that the program reads (package settings):
+//
+//	SERVER_STARTER_PORT, --port
+//	    Listen on [host:][u]port[=fd]: TCP, or UDP with u. No host is 0.0.0.0, an IPv6 one is
+//	    [::1]:8080. =fd pins the worker's descriptor. A list.
+//	SERVER_STARTER_PATH, --path
+//	    Listen on a unix stream socket; @name is an abstract one. A list.
+//	SERVER_STARTER_BACKLOG, --backlog
+//	    Connections that may wait to be accepted; 0 is the kernel's net.core.somaxconn. Default: 0.
+//	SERVER_STARTER_SOCKET_MODE, --socket-mode
+//	    Mode of the unix sockets. Default: 0777.
+//	SERVER_STARTER_SOCKET_OWNER, --socket-owner
+//	    Owner of the unix sockets.
+//	SERVER_STARTER_EXPORT, --export
+//	    Tongues in which workers are told of their listeners: server-starter, systemd, nginx,
+//	    php-fpm, unicorn, puma. A list. Default: server-starter;systemd.
+//	SERVER_STARTER_DIR, --dir
+//	    Working directory of the workers.
+//	SERVER_STARTER_USER, --user
+//	    Run workers as this user and group. Numbers need no /etc/passwd.
+//	SERVER_STARTER_UMASK, --umask
+//	    File mode mask of the workers.
+//	SERVER_STARTER_ENVDIR, --envdir
+//	    Directory of files named for variables, whose first lines are the values; read anew for each
+//	    generation. Also read from ENVDIR.
+//	SERVER_STARTER_NO_NEW_PRIVS, --no-new-privs
+//	    Workers can never gain privileges, by set-user-ID programs for instance. Default: false.
+//	SERVER_STARTER_DEATH_SIGNAL, --death-signal
+//	    What workers get if initd is killed. Default: TERM.
+//	SERVER_STARTER_INTERVAL, --interval
+//	    How long a worker must live to count as sound; also the first wait before a failed start is
+//	    tried again. Default: 1s.
+//	SERVER_STARTER_READY, --ready
+//	    A worker is ready when it has lived for the interval (alive), when it has sent READY=1 to
+//	    NOTIFY_SOCKET (notify), or at whichever comes first (auto). Default: auto.
+//	SERVER_STARTER_START_TIMEOUT, --start-timeout
+//	    A worker that is not ready by then is killed, and its start has failed; 0 is no limit.
+//	    Default: 60s.
+//	SERVER_STARTER_PROBE, --probe
+//	    Command that must exit 0 before a worker counts as ready: a JSON array of words, or a line
+//	    for /bin/sh.
+//	SERVER_STARTER_PROBE_TIMEOUT, --probe-timeout
+//	    Longest time for one run of the probe; 0 is no limit. Default: 5s.
+//	SERVER_STARTER_WATCHDOG, --watchdog
+//	    A worker that sends no WATCHDOG=1 for so long is killed and replaced; 0 is never. Default: 0.
+//	SERVER_STARTER_SIGNAL_ON_HUP, --signal-on-hup
+//	    What old workers get after a swap. Default: TERM.
+//	SERVER_STARTER_SIGNAL_ON_TERM, --signal-on-term
+//	    What workers get when initd is stopped with TERM. Default: TERM.
+//	SERVER_STARTER_KILL_OLD_DELAY, --kill-old-delay
+//	    How long a new generation must last before the old one is stopped; 5s with
+//	    enable-auto-restart if not given. Default: 0. Also read from KILL_OLD_DELAY.
+//	SERVER_STARTER_DRAIN_TIMEOUT, --drain-timeout
+//	    An old worker that is left so long after it was told to stop is killed; 0 is never. Default:
+//	    0.
+//	SERVER_STARTER_MAX_OLD_GENERATIONS, --max-old-generations
+//	    Beyond so many old generations the oldest is killed; 0 is no limit. Default: 0.
+//	SERVER_STARTER_ENABLE_AUTO_RESTART, --enable-auto-restart
+//	    Swap every auto-restart-interval. Default: false. Also read from ENABLE_AUTO_RESTART.
+//	SERVER_STARTER_AUTO_RESTART_INTERVAL, --auto-restart-interval
+//	    Time between such swaps. Default: 360s. Also read from AUTO_RESTART_INTERVAL.
+//	SERVER_STARTER_STOP_DELAY, --stop-delay
+//	    How long workers serve on after initd was told to stop. Default: 0.
+//	SERVER_STARTER_STOP_TIMEOUT, --stop-timeout
+//	    Workers that are left so long after they were told to stop are killed; 0 is never. Default:
+//	    0.
+//	SERVER_STARTER_KILL_GROUP, --kill-group
+//	    Kill the worker's process group instead of the worker alone. Default: false.
+//	SERVER_STARTER_RESPAWN, --respawn
+//	    Whether a worker that ends by itself is replaced: always, on-failure (else initd stops), or
+//	    never (initd is a plain init and exits with its status). Default: always.
+//	SERVER_STARTER_MAX_BACKOFF, --max-backoff
+//	    Longest wait between two starts of a command that keeps failing. Default: 30s.
+//	SERVER_STARTER_MAX_FAILURES, --max-failures
+//	    Give up after so many failed starts in a row; 0 is never. Default: 0.
+//	SERVER_STARTER_SIGNAL_MAP, --signal-map
+//	    Signals that initd takes for another one; to 0 drops it. A list.
+//	SERVER_STARTER_EXIT_MAP, --exit-map
+//	    Exit statuses that initd turns into another one. A list.
+//	SERVER_STARTER_LOG_FORMAT, --log-format
+//	    Form of the log on stderr; auto is text on a terminal and json elsewhere. Default: auto.
+//	SERVER_STARTER_LOG_LEVEL, --log-level
+//	    Least level that is logged. Default: info.
+//
+// # What a worker is given
+//
+// It has the listeners at file descriptors 3, 4, 5 … in the order given, ports before paths, save those with =fd; and 0,
+// 1, 2, and no other file. It leads a process group of its own, and no signal is blocked or ignored. Its environment is
+// the one initd was started with, without the settings, with the files of envdir on top, and with
+//
+//	SERVER_STARTER_GENERATION   1, 2, 3 …: every attempt takes the next number
+//	SERVER_STARTER_WORKER       its slot in the generation: 0 in this version
+//	NOTIFY_SOCKET               where READY=1 is heard; sd_notify(3)
+//	WATCHDOG_USEC               where watchdog is set: the longest silence, in microseconds
+//
+// and with the variables that export chooses:
+//
+//	server-starter   SERVER_STARTER_PORT=8080=3;/run/app.sock=4   always set, empty without a listener
+//	systemd          LISTEN_FDS=2, LISTEN_PID, LISTEN_FDNAMES     those from 3 up to the first gap; sd_listen_fds(3)
+//	nginx            NGINX=3;4;
+//	php-fpm          FPM_SOCKETS=0.0.0.0:8080=3                   TCP only
+//	unicorn          UNICORN_FD=3,4
+//	puma             PUMA_INHERIT_0=3:tcp://0.0.0.0:8080          and PUMA_INHERIT_1 …
+//
+// All of these that initd was started with itself are kept from workers. A plain init leaves NOTIFY_SOCKET and the
+// WATCHDOG variables as they are.
+//
+// A probe has the environment of the generation it judges, without NOTIFY_SOCKET, WATCHDOG_USEC and LISTEN_FDS, and none
+// of the listeners: it comes to them as a client does.
+//
+// Of what initd is started with it uses LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, by which a service manager hands it
+// sockets, and NOTIFY_SOCKET, where it reports READY=1, RELOADING=1, STOPPING=1 and STATUS.
+//
+// # Signals
+//
+//	HUP                swap: start a new generation, then stop the old one
+//	TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
+//	                   TERM or INT once more kills those that are left
+//	others             go to the workers as they are, signal-map may change them
+//	KILL               cannot be caught: workers get the death-signal
+//
+// Swaps are run one at a time; any number of requests that come meanwhile make one more.
+//
+// With --respawn=never HUP, TERM, INT and QUIT too go to the command.
+//
+// CHLD, PIPE, TSTP, TTIN and TTOU are never passed on. Nor are those that a Go program cannot catch or has to share with
+// its runtime: KILL, STOP, URG, PROF, and 32, 33 and 34 (34 is what the C library calls RTMIN).
+//
+// # Exit status
+//
+//	0                  stopped as asked
+//	64                 wrong usage or settings, nothing was started
+//	70                 a defect in initd
+//	125                initd could not set itself up (port in use, no such user)
+//	126, 127           the command cannot be executed, is not found
+//	other              the command's own, 128+n if signal n ended it
+//
+// The command's own status is passed through exit-map. It is initd's where respawn=never; where respawn=on-failure and
+// the worker succeeded; and where max-failures was reached with nothing that serves. The reason for a status other than 0
+// goes to stderr and to /dev/termination-log, if there is such a file.
+package main

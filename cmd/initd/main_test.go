@@ -1,0 +1,87 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// self is this test binary, which plays every part in its tests: its first argument may name a role.
+var self, _ = os.Executable()
+
+func TestMain(m *testing.M) {
+	resetSignals()
+	if len(os.Args) > 1 {
+		switch args := os.Args[2:]; os.Args[1] {
+		case "puppet":
+			os.Exit(playPuppet(args))
+		case "namespace":
+			os.Exit(playNamespace(args))
+		case "given":
+			os.Exit(playGiven(args))
+		case "notify":
+			os.Exit(playNotify(args))
+		}
+	}
+	os.Exit(testAll(m))
+}
+
+// resetSignals undoes what the program under test has done: it is linked in, and has caught every signal
+// before anything else. To those of job control os/signal does not give back their defaults.
+func resetSignals() {
+	signal.Reset()
+	for _, n := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+		setAction(n, 0)
+	}
+}
+
+// setAction has a signal ignored (1) or take its default action (0), whatever the Go runtime thinks.
+func setAction(n syscall.Signal, handler uintptr) {
+	action := [8]uintptr{handler} // as large as any struct sigaction
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+}
+
+// workshop is a directory that everyone may enter, for the program that is tested.
+var workshop string
+
+func testAll(m *testing.M) int {
+	// What dies here of a QUIT or a SEGV leaves no core file.
+	syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
+	dir, err := os.MkdirTemp("", "initd")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	workshop = dir
+	return m.Run()
+}
+
+var built = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(workshop, "initd"), ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// initdBinary is the path of the program, built once.
+func initdBinary(t testing.TB) string {
+	t.Helper()
+	if err := built(); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(workshop, "initd")
+}

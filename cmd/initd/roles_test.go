@@ -1,0 +1,138 @@
+package main_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// playNamespace is process 1 of a new namespace before it becomes the program in its arguments: it sees
+// to it that /proc is that namespace's.
+func playNamespace(args []string) int {
+	err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "")
+	if err == nil {
+		err = unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	}
+	return become(args, err)
+}
+
+// playGiven does what the words before "--" say to its surroundings and becomes the program behind it.
+func playGiven(args []string) int {
+	runtime.LockOSThread() // the signal mask is the thread's
+	end := slices.Index(args, "--")
+	var err error
+	for _, word := range args[:end] {
+		what, value, _ := strings.Cut(word, "=")
+		if err = surround(what, value); err != nil {
+			err = fmt.Errorf("%s: %w", word, err)
+			break
+		}
+	}
+	return become(args[end+1:], err)
+}
+
+func become(argv []string, err error) int {
+	if err == nil {
+		err = syscall.Exec(argv[0], argv, os.Environ())
+	}
+	fmt.Fprintf(os.Stderr, "cannot become %q: %v\n", argv, err)
+	return 99
+}
+
+// surround changes something that the program about to be executed inherits.
+func surround(what, value string) error {
+	number, _ := strconv.Atoi(value)
+	switch what {
+	case "blocked": // every signal
+		set := unix.Sigset_t{}
+		for i := range set.Val {
+			set.Val[i] = ^set.Val[i]
+		}
+		return unix.PthreadSigmask(unix.SIG_SETMASK, &set, nil)
+	case "ignored": // every signal that can be
+		for n := syscall.Signal(1); n <= 64; n++ {
+			setAction(n, 1) // SIG_IGN
+		}
+	case "open": // so many more files
+		for range number {
+			if _, err := unix.Open("/dev/null", unix.O_RDONLY, 0); err != nil {
+				return err
+			}
+		}
+	case "files": // the limit of open files, soft
+		return syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(number), Max: 4096})
+	case "stack": // a limit in bytes
+		return syscall.Setrlimit(unix.RLIMIT_STACK, &syscall.Rlimit{Cur: uint64(number), Max: uint64(number)})
+	case "activated": // by sockets at these addresses, as systemd.socket(5) has it
+		return activate(strings.Split(value, ","))
+	case "termination-log": // the file that Kubernetes makes
+		return terminationLog(value)
+	case "closed": // no standard streams
+		for fd := range 3 {
+			unix.CloseOnExec(fd)
+		}
+	case "dir":
+		return os.Chdir(value)
+	default:
+		return fmt.Errorf("no such surroundings")
+	}
+	return nil
+}
+
+// activate passes on listening sockets from file descriptor 3 up.
+func activate(addresses []string) error {
+	for i, address := range addresses {
+		network := "tcp"
+		if strings.HasPrefix(address, "/") {
+			network = "unix"
+		}
+		l, err := net.Listen(network, address)
+		if err != nil {
+			return err
+		}
+		file, err := l.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			return err
+		}
+		if err := unix.Dup2(int(file.Fd()), 100+i); err != nil {
+			return err
+		}
+	}
+	for i := range addresses {
+		if err := unix.Dup2(100+i, 3+i); err != nil {
+			return err
+		}
+		unix.CloseOnExec(100 + i)
+	}
+	os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	os.Setenv("LISTEN_FDS", strconv.Itoa(len(addresses)))
+	return nil
+}
+
+// terminationLog puts a file where a container says why it ended, in a mount namespace of its own: the
+// machine's /dev stays as it is.
+func terminationLog(file string) error {
+	const log = "/dev/termination-log"
+	for _, mount := range []struct {
+		source, target, kind string
+		flags                uintptr
+	}{
+		{"", "/", "", unix.MS_PRIVATE | unix.MS_REC},
+		{"tmpfs", "/dev", "tmpfs", 0},
+	} {
+		if err := unix.Mount(mount.source, mount.target, mount.kind, mount.flags, ""); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		return err
+	}
+	return unix.Mount(file, log, "", unix.MS_BIND, "")
+}

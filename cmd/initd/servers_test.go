@@ -1,0 +1,151 @@
+package main_test
+
+import (
+	"flag"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var soak = flag.Duration("soak", 5*time.Second, "how long the soak test swaps under load, in each of its tests")
+
+// testHello is the least there can be: initd and a worker, and nothing else in the image.
+func testHello(t *testing.T, images images) {
+	c := start(t, environment("SERVER_STARTER_PORT="+address, "SERVER_STARTER_READY=notify"), images.scratch, "/hello")
+	c.serving(1)
+	if p := c.processes(); len(p) != 2 || p[0].pid != 1 || p[0].command != "/initd /hello" || p[1].parent != 1 {
+		t.Errorf("PID 1 and its child are %v", p)
+	}
+	l := startLoad(c, images, "-clients", "2", address)
+	l.answer("generation 1", ofGeneration(1))
+	c.signal("HUP")
+	l.answer("generation 2", ofGeneration(2))
+	c.gone(1)
+	l.flawless()
+	c.stop()
+}
+
+func ofGeneration(number int) func(answer string) bool {
+	return func(answer string) bool { return strings.HasPrefix(answer, fmt.Sprintf("generation %d,", number)) }
+}
+
+// testDebian runs what Debian has, unmodified, which knows nothing of initd.
+func testDebian(t *testing.T, images images) {
+	debian := build(t, images.context, "FROM "+debian(t)+programs)
+	t.Run("Servers", func(t *testing.T) { testServers(t, images, debian) })
+	t.Run("Terminal", func(t *testing.T) { testTerminal(t, debian) })
+}
+
+// testServers swaps each server twenty times.
+func testServers(t *testing.T, images images, debian string) {
+	for _, server := range []struct {
+		name     string
+		command  string
+		settings []string
+		identity string // what tells one generation's answers from another's
+	}{
+		{
+			name:     "h2o",
+			command:  "h2o -m worker -c /srv/h2o.conf",
+			identity: `generation \d+`,
+		},
+		{
+			name:     "starlet",
+			command:  "plackup -E deployment -s Starlet --max-workers 4 /srv/app.psgi",
+			identity: `generation \d+`,
+		},
+		{
+			name:     "nginx",
+			command:  "nginx -c /srv/nginx.conf",
+			settings: []string{"SERVER_STARTER_EXPORT=nginx", "SERVER_STARTER_SIGNAL_ON_HUP=QUIT", "SERVER_STARTER_SIGNAL_ON_TERM=QUIT"},
+			identity: `pid \d+`,
+		},
+		{
+			name:     "gunicorn",
+			command:  "gunicorn --chdir /srv --workers 2 app:app",
+			identity: `generation \d+`,
+		},
+	} {
+		t.Run(server.name, func(t *testing.T) {
+			options := append(environment("SERVER_STARTER_PORT="+address, "SERVER_STARTER_INTERVAL=0.3"), environment(server.settings...)...)
+			options = append(options, "--user", "65532", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
+			c := start(t, options, debian, strings.Fields(server.command)...)
+			c.serving(1)
+
+			l := startLoad(c, images, "-clients", "8", address)
+			identity := regexp.MustCompile(server.identity)
+			seen := map[string]bool{}
+			fresh := func(answer string) bool { return !seen[identity.FindString(answer)] }
+			seen[identity.FindString(l.answer("an answer", fresh))] = true
+			const swaps = 20
+			for swap := range swaps {
+				c.signal("HUP")
+				answer := l.answer(fmt.Sprintf("an answer after swap %d that is not of %v", swap+1, seen), fresh)
+				seen[identity.FindString(answer)] = true
+				c.gone(swap + 1)
+			}
+			l.flawless()
+			if last := c.latest(); last != swaps+1 {
+				t.Errorf("after %d swaps generation %d serves", swaps, last)
+			}
+			c.stop()
+		})
+	}
+}
+
+// testSoak swaps as fast as nobody would.
+func testSoak(t *testing.T, images images) {
+	const every = 150 * time.Millisecond
+	for _, test := range []struct {
+		name    string
+		setting string
+		load    []string
+	}{
+		{"tcp", "SERVER_STARTER_PORT=" + address, []string{address}},
+		{"unix", "SERVER_STARTER_PATH=/run/hello/socket", []string{"unix:/run/hello/socket"}},
+		{"keepalive", "SERVER_STARTER_PORT=" + address, []string{"-keepalive", address}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := start(t, append(environment(test.setting), "--volume", "/run/hello"), images.scratch, "/hello")
+			c.serving(1)
+			bounds := []string{"-clients", "8", "-limit", (*soak + patience).String(), "-max", "10000000"}
+			l := startLoad(c, images, append(bounds, test.load...)...)
+			l.answer("generation 1", ofGeneration(1))
+			c.pester("HUP", every, *soak)
+			r := l.flawless()
+			swaps := c.latest() - 1
+			t.Logf("%d swaps, %.0f requests/s", swaps, float64(r.OK)/r.Seconds)
+			if want := int(*soak / every / 2); swaps < want {
+				t.Errorf("%d swaps in %v, which is fewer than %d", swaps, *soak, want)
+			}
+			if *soak >= time.Minute && r.OK < 100_000 {
+				t.Errorf("%d requests in %v are too few to tell", r.OK, *soak)
+			}
+			c.stop()
+		})
+	}
+}
+
+// pester sends a signal again and again. It does not wait for the command that does so, which takes
+// longer than from one time to the next where the machine is busy.
+func (c *container) pester(signal string, every, limit time.Duration) {
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	next := time.NewTicker(every)
+	defer next.Stop()
+	for end := time.After(limit); ; {
+		select {
+		case <-next.C:
+			sent.Go(func() {
+				if _, err := try("docker", "kill", "--signal", signal, c.name); err != nil {
+					c.Error(err)
+				}
+			})
+		case <-end:
+			return
+		}
+	}
+}

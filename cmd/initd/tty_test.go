@@ -1,0 +1,229 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a terminal makes of keys.
+const (
+	controlC = "\x03"
+	controlZ = "\x1a"
+)
+
+// TestJobControl: a plain init under a shell. The command has the terminal; Ctrl-C is for it alone, and
+// Ctrl-Z suspends it together with initd, until the shell continues the job.
+func TestJobControl(t *testing.T) {
+	tty := openTerminal(t) // closed last
+	s := newStage(t)
+	// The shell is a puppet, the leader of a session with the terminal.
+	shell := s.shell(t, tty)
+	job := shell.do(append([]string{"job", initdBinary(t)}, plain(s.puppet("stubborn")...)...)...)
+	initd, _ := strconv.Atoi(job)
+	t.Cleanup(func() {
+		if t.Failed() {
+			syscall.Kill(initd, syscall.SIGKILL)
+		}
+	})
+	command := s.next()
+	expectForeground(t, tty, command.pid)
+
+	tty.press(controlC)
+	command.gets(syscall.SIGINT)
+
+	for range 3 {
+		tty.press(controlZ)
+		if got, want := shell.do("wait", job), fmt.Sprint("stopped ", int(syscall.SIGSTOP)); got != want {
+			t.Fatalf("the shell sees that initd has %s, not %s", got, want)
+		}
+		eventually(t, "the command is suspended", func() bool { return state(command.pid) == "T" })
+		shell.do("fg", job)
+		command.gets(syscall.SIGCONT)
+		expectForeground(t, tty, command.pid)
+		tty.press(controlC)
+		command.gets(syscall.SIGINT)
+	}
+
+	command.tell("exit", "5")
+	if got := shell.do("wait", job); got != "exited 5" {
+		t.Errorf("initd has %s", got)
+	}
+	expectForeground(t, tty, initd)
+}
+
+// TestTerminalReturned: a script that goes on after initd, in its process group, can read from the
+// terminal.
+func TestTerminalReturned(t *testing.T) {
+	tty := openTerminal(t)
+	script := fmt.Sprintf(`%s --respawn=never -- sh -c 'read x; echo com""mand:$x; exit 3'; echo stat""us:$?; read y; echo scr""ipt:$y`, initdBinary(t))
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-c", script}, terminal: tty}.start(t)
+	tty.line.Close()
+	tty.enter("one")
+	tty.expect("command:one")
+	tty.expect("status:3")
+	tty.enter("two")
+	tty.expect("script:two")
+	d.exits(0)
+}
+
+// TestTerminalOfPID1: as PID 1 that leads its session, as in `docker run -it`.
+func TestTerminalOfPID1(t *testing.T) {
+	tty := openTerminal(t) // closed last
+	s := newStage(t)
+	d := run{mode: pid1, args: plain(s.puppet("stubborn")...), terminal: tty}.start(t)
+	tty.line.Close()
+	command := s.next()
+	expectForeground(t, tty, command.pid)
+	tty.press(controlC)
+	command.gets(syscall.SIGINT)
+	// Nobody could continue PID 1: the command alone is suspended, until initd is sent CONT.
+	tty.press(controlZ)
+	eventually(t, "the command is suspended", func() bool { return state(command.pid) == "T" })
+	d.signal(syscall.SIGCONT)
+	command.gets(syscall.SIGCONT)
+	tty.press(controlC)
+	command.gets(syscall.SIGINT)
+	command.tell("exit", "6")
+	d.exits(6)
+}
+
+// TestShellOnTerminal: an interactive shell finds job control.
+func TestShellOnTerminal(t *testing.T) {
+	for _, as := range []mode{subreaper, pid1} {
+		t.Run(string(as), func(t *testing.T) {
+			tty := openTerminal(t)
+			d := run{mode: as, args: plain("/bin/sh", "-i"), environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
+			tty.line.Close()
+			tty.expect("ready> ")
+			tty.enter("sleep 1000")
+			sleep := func() (pid int) {
+				eventually(t, "sleep has the terminal", func() bool {
+					pid = foreground(t, tty)
+					name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+					return string(name) == "sleep\n"
+				})
+				return pid
+			}
+			before := sleep()
+			tty.press(controlZ)
+			tty.expect("ready> ")
+			tty.enter("fg")
+			if after := sleep(); after != before {
+				t.Errorf("%d was suspended, and %d continued", before, after)
+			}
+			tty.press(controlC)
+			tty.expect("ready> ")
+			tty.enter("echo stat\"\"us=$?")
+			tty.expect("status=130")
+			tty.enter("exit 4")
+			d.exits(4)
+			if strings.Contains(tty.screen.String(), "job control") {
+				t.Errorf("the shell complains:\n%s", tty.screen)
+			}
+		})
+	}
+}
+
+// TestBackgroundJob: a plain init that was started in the background gives its command the terminal when
+// the shell puts it in the foreground.
+func TestBackgroundJob(t *testing.T) {
+	tty := openTerminal(t)
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
+	tty.line.Close()
+	tty.expect("ready> ")
+	tty.enter(initdBinary(t) + ` --respawn=never -- sh -c 'echo start""ed; exec sed -u s/^/from:/' &`)
+	tty.expect("started")
+	family := descendants(t, d.pid)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, pid := range family {
+				syscall.Kill(pid, syscall.SIGKILL) // may be suspended
+			}
+		}
+	})
+	tty.enter("fg")
+	tty.expect("--respawn=never")
+	tty.enter("here")
+	tty.expect("from:here")
+	tty.press(controlC)
+	tty.expect("ready> ")
+	tty.enter(`echo stat""us=$?`)
+	tty.expect("status=130")
+	tty.enter("exit 0")
+	d.exits(0)
+}
+
+// TestSentToBackground: a plain init whose job was suspended and sent to the background leaves the terminal
+// to the shell, also when it ends.
+func TestSentToBackground(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tty := openTerminal(t)
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
+	tty.line.Close()
+	tty.expect("ready> ")
+	tty.enter(initdBinary(t) + ` --respawn=never -- sh -c 'echo start""ed; read line <` + fifo + `; exit 3'`)
+	tty.expect("started")
+	tty.press(controlZ)
+	tty.expect("ready> ")
+	expectForeground(t, tty, d.pid)
+	tty.enter("bg")
+	tty.expect("ready> ")
+	release, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits for the command
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := foreground(t, tty); got != d.pid {
+		t.Errorf("%d has the terminal, not the shell, %d", got, d.pid)
+	}
+	release.Close()
+	eventually(t, "the job is over", func() bool {
+		for _, child := range children(t, d.pid) {
+			if s := state(child); s != "Z" && s != "" {
+				return false
+			}
+		}
+		return true
+	})
+	if got := foreground(t, tty); got != d.pid {
+		t.Errorf("%d has the terminal, not the shell, %d", got, d.pid)
+	}
+	tty.enter(`wait %1; echo stat""us=$?`)
+	tty.expect("status=3")
+	tty.enter("exit 0")
+	d.exits(0)
+}
+
+// shell starts a puppet that leads a session with a terminal.
+func (s *stage) shell(t *testing.T, tty *terminal) *puppet {
+	t.Helper()
+	command := s.puppet("stubborn")
+	run{mode: subreaper, program: command[0], args: command[1:], terminal: tty}.start(t)
+	tty.line.Close()
+	return s.next()
+}
+
+// foreground is the process group that has a terminal.
+func foreground(t *testing.T, tty *terminal) int {
+	t.Helper()
+	group, err := unix.IoctlGetInt(int(tty.person.Fd()), unix.TIOCGPGRP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return group
+}
+
+// expectForeground waits until a process group has a terminal.
+func expectForeground(t *testing.T, tty *terminal, group int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d has the terminal", group), func() bool { return foreground(t, tty) == group })
+}

@@ -1,0 +1,157 @@
+// Load sends requests to an HTTP server without pause until it is told to stop, and counts
+// what came of them. It is for servers on the loopback addresses or a unix socket of the
+// network namespace it runs in, and it refuses any other address.
+//
+//	load [-clients N] [-keepalive] [-limit DURATION] [-max N] ADDRESS
+//
+// ADDRESS is 127.0.0.1:PORT, [::1]:PORT or unix:PATH. Each client makes a new connection for each
+// request, or keeps one where -keepalive is given. A request has failed unless its whole answer
+// came with status 200. None is sent again, save one that finds a kept connection closed before
+// anything was answered: RFC 9112, section 9.3.1, has clients do that.
+//
+// It stops at TERM or INT, at the end of standard input, after -limit, or after -max requests,
+// whichever comes first, and always lets requests under way finish. Each answer never seen before
+// is a line on standard error when it comes. The result is a line of JSON on standard output; the
+// exit status is 0 whatever was counted.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Result is what is printed at the end.
+type Result struct {
+	OK      int      `json:"ok"`
+	Failed  int      `json:"failed"`
+	Errors  []string `json:"errors"`  // the texts of the first failures, ten at most
+	Answers []string `json:"answers"` // each once, in the order they were first seen, a thousand at most
+	Seconds float64  `json:"seconds"`
+}
+
+const (
+	patience   = 10 * time.Second // for one request, all in all
+	maxErrors  = 10
+	maxAnswers = 1000
+	maxBody    = 64 << 10
+)
+
+func main() {
+	log.SetFlags(0)
+	clients := flag.Int("clients", 8, "how many clients send at once")
+	keepalive := flag.Bool("keepalive", false, "keep connections for further requests")
+	limit := flag.Duration("limit", 5*time.Minute, "how long to send")
+	max := flag.Int64("max", 1_000_000, "how many requests to send")
+	flag.Parse()
+	if flag.NArg() != 1 || *clients < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	dial, err := dialer(flag.Arg(0))
+	if err != nil {
+		log.Fatalf("load: %v", err)
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), *limit)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	go func() {
+		io.Copy(io.Discard, os.Stdin) // whoever started this has gone, or wants it to end
+		cancel()
+	}()
+
+	var (
+		tally tally
+		sent  atomic.Int64
+		done  sync.WaitGroup
+	)
+	start := time.Now()
+	for range *clients {
+		client := &http.Client{
+			Timeout:   patience,
+			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: !*keepalive},
+		}
+		done.Go(func() {
+			for ctx.Err() == nil && sent.Add(1) <= *max {
+				tally.count(request(client))
+			}
+		})
+	}
+	done.Wait()
+	tally.Seconds = time.Since(start).Seconds()
+	json.NewEncoder(os.Stdout).Encode(&tally.Result)
+}
+
+// dialer returns a dial function for address, which has to be on this host.
+func dialer(address string) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	} else {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if !net.ParseIP(host).IsLoopback() {
+			return nil, fmt.Errorf("%s is no loopback address", address)
+		}
+	}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}, nil
+}
+
+// request sends one request and returns the answer's body.
+func request(client *http.Client) (string, error) {
+	response, err := client.Get("http://localhost/")
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
+		return "", err
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("status %s: %q", response.Status, body)
+	}
+	return strings.TrimSpace(string(body)), nil
+}
+
+// tally counts what came of requests.
+type tally struct {
+	sync.Mutex
+	Result
+}
+
+func (t *tally) count(answer string, err error) {
+	t.Lock()
+	defer t.Unlock()
+	if err != nil {
+		t.Failed++
+		if len(t.Errors) < maxErrors {
+			t.Errors = append(t.Errors, err.Error())
+		}
+		return
+	}
+	t.OK++
+	if len(t.Answers) < maxAnswers && !slices.Contains(t.Answers, answer) {
+		t.Answers = append(t.Answers, answer)
+		log.Print(answer)
+	}
+}
