@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is how long anything may take before the run is given up.
+const patience = 30 * time.Second
+
+// A keeper is a program that runs workers, and what they report.
+type keeper struct {
+	name   string
+	cmd    *exec.Cmd
+	events chan event
+	said   bytes.Buffer // its stderr
+}
+
+// start starts a program and waits until its worker is ready.
+func start(name string, argv []string) (*keeper, error) {
+	k := &keeper{name: name, cmd: exec.Command(argv[0], argv[1:]...), events: make(chan event, 100)}
+	reports, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	k.cmd.Stdout, k.cmd.Stderr = theirs, &k.said
+	err = k.cmd.Start()
+	theirs.Close()
+	if err != nil {
+		reports.Close()
+		return nil, err
+	}
+	go func() {
+		defer close(k.events)
+		defer reports.Close()
+		for lines := bufio.NewScanner(reports); lines.Scan(); {
+			if e, err := parse(lines.Text()); err == nil {
+				k.events <- e
+			}
+		}
+	}()
+	for {
+		e, err := k.next()
+		if err != nil {
+			k.kill()
+			return nil, err
+		}
+		if e.what == "ready" {
+			return k, nil
+		}
+	}
+}
+
+func (k *keeper) pid() int { return k.cmd.Process.Pid }
+
+// next returns the next event.
+func (k *keeper) next() (event, error) {
+	select {
+	case e, open := <-k.events:
+		if !open {
+			return e, fmt.Errorf("%s ended: %s", k.name, strings.TrimSpace(k.said.String()))
+		}
+		return e, nil
+	case <-time.After(patience):
+		return event{}, fmt.Errorf("%s: its workers said nothing for %v: %s", k.name, patience, strings.TrimSpace(k.said.String()))
+	}
+}
+
+// A swap is when, on the monotonic clock, its steps were.
+type swap struct{ asked, began, ready, term time.Duration }
+
+// swap asks for one and waits until the old worker was told to go.
+func (k *keeper) swap() (swap, error) {
+	s := swap{asked: monotonic()}
+	if err := k.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		return s, err
+	}
+	// The old worker may well report before the new one does.
+	for s.began == 0 || s.ready == 0 || s.term == 0 {
+		e, err := k.next()
+		if err != nil {
+			return s, err
+		}
+		switch e.what {
+		case "began":
+			s.began = e.at
+		case "ready":
+			s.ready = e.at
+		case "term":
+			s.term = e.at
+		}
+	}
+	return s, nil
+}
+
+// stop ends it in order. Nobody may wait for its events.
+func (k *keeper) stop() error {
+	k.cmd.Process.Signal(syscall.SIGTERM)
+	gone := time.AfterFunc(patience, k.kill)
+	defer gone.Stop()
+	for range k.events {
+	}
+	if err := k.cmd.Wait(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", k.name, err, strings.TrimSpace(k.said.String()))
+	}
+	return nil
+}
+
+// kill is for when all is lost. Its workers have a death signal.
+func (k *keeper) kill() { k.cmd.Process.Kill() }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// memory is what of a process is in memory, in KB. It is smaps_rollup that knows: the sums in proc_pid_status(5) are
+// kept per processor and are off by up to 128 KB for each.
+func memory(pid int) (resident, anonymous int, err error) {
+	fields, err := fields(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	return fields["Rss"], fields["Anonymous"], err
+}
+
+// switches is how often the threads of a process have been given a processor.
+func switches(pid int) (n int, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, thread := range threads {
+		fields, err := fields(thread)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		n += fields["voluntary_ctxt_switches"] + fields["nonvoluntary_ctxt_switches"]
+	}
+	return n, nil
+}
+
+// files is how many files a process has open.
+func files(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(entries), err
+}
+
+// fields reads the numbers in a file of lines such as "Rss:  4096 kB".
+func fields(path string) (map[string]int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]int)
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		if words := strings.Fields(value); len(words) > 0 {
+			if n, err := strconv.Atoi(words[0]); err == nil {
+				all[name] = n
+			}
+		}
+	}
+	return all, nil
+}

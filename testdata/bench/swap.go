@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"syscall"
+	"time"
+)
+
+// swaps measures how long the two steps of a swap take that are the supervisor's own: from HUP to the new worker, above
+// what starting a worker takes anyway, and from its being ready to the old one's TERM.
+func (b *bench) swaps() ([]row, error) {
+	var keepers []*keeper
+	for _, p := range b.keepers() {
+		k, err := start(p.name, p.keep("--port=127.0.0.1:0", b.self, "worker"))
+		if err != nil {
+			return nil, err
+		}
+		defer k.kill()
+		keepers = append(keepers, k)
+	}
+	time.Sleep(2 * time.Second) // start_server sleeps on after its first start
+
+	bare, begins, hands := new(sample), make(samples), make(samples)
+	for range b.rounds(60) {
+		alone, err := b.bare()
+		if err != nil {
+			return nil, err
+		}
+		bare.add(alone)
+		for _, k := range keepers {
+			s, err := k.swap()
+			if err != nil {
+				return nil, err
+			}
+			begins.of(k.name).add(s.began - s.asked - alone)
+			hands.of(k.name).add(s.term - s.ready)
+			settle()
+		}
+	}
+	for _, k := range keepers {
+		if err := k.stop(); err != nil {
+			return nil, err
+		}
+	}
+	hand := row{what: "the new worker's READY=1 to the old one's TERM", bar: "< 2 ms"}
+	hand.fill(hands, milliseconds)
+	hand.verdict(hands["initd"].median() < 2)
+	begin := row{what: "HUP to the new worker's first instruction, above a bare fork and exec of it, " + bare.in(milliseconds), bar: "< 4 ms"}
+	begin.fill(begins, milliseconds)
+	begin.verdict(begins["initd"].median() < 4)
+	return []row{hand, begin}, nil
+}
+
+// settle lets the dead be buried, so that what was measured last is not in the way of what comes next.
+func settle() { time.Sleep(30 * time.Millisecond) }
+
+// bare starts a worker with nobody in between and returns how long it took to its first instruction.
+func (b *bench) bare() (time.Duration, error) {
+	reports, theirs, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer reports.Close()
+	asked := monotonic()
+	pid, err := syscall.ForkExec(b.self, []string{b.self, "worker"}, &syscall.ProcAttr{
+		Env: os.Environ(), Files: []uintptr{0, theirs.Fd(), 2},
+	})
+	theirs.Close()
+	if err != nil {
+		return 0, err
+	}
+	line, err := bufio.NewReader(reports).ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	e, err := parse(line)
+	syscall.Kill(pid, syscall.SIGKILL)
+	syscall.Wait4(pid, nil, 0, nil)
+	settle()
+	return e.at - asked, err
+}

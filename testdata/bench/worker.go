@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"server-starter/initd/notify"
+)
+
+// began is as near to the first instruction as Go comes.
+var began = monotonic()
+
+// playWorker is a worker that reports on stdout when it began, when it was ready and when it was told to go. If it was
+// handed a listener it serves there, and drains.
+func playWorker() {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	var listener net.Listener
+	var serving sync.WaitGroup
+	if _, number, handed := strings.Cut(os.Getenv("SERVER_STARTER_PORT"), "="); handed { // address=fd
+		fd, err := strconv.Atoi(number)
+		if err != nil {
+			log.Fatal(err)
+		}
+		file := os.NewFile(uintptr(fd), "listener")
+		if listener, err = net.FileListener(file); err != nil {
+			log.Fatal(err)
+		}
+		file.Close()
+		// It is the supervisor that removes the path.
+		if l, ok := listener.(*net.UnixListener); ok {
+			l.SetUnlinkOnClose(false)
+		}
+		serving.Go(func() { serve(listener, &serving) })
+	}
+	ready := monotonic()
+	if err := notify.Send(os.Getenv("NOTIFY_SOCKET"), "READY=1"); err != nil {
+		log.Fatal(err)
+	}
+	report(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), ready})
+
+	<-term
+	report(event{"term", os.Getpid(), monotonic()})
+	if listener != nil {
+		listener.Close()
+	}
+	serving.Wait()
+}
+
+// answer is what a worker has to say.
+const answer = "served\n"
+
+// serve answers every connection that Accept has returned: what it has not stays in the queue, for others.
+func serve(listener net.Listener, serving *sync.WaitGroup) {
+	for {
+		c, err := listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		serving.Go(func() {
+			defer c.Close()
+			if _, err := c.Read(make([]byte, 1)); err == nil {
+				io.WriteString(c, answer)
+			}
+		})
+	}
+}
+
+// An event is something that a worker reports.
+type event struct {
+	what string // began, ready, term
+	pid  int
+	at   time.Duration // monotonic
+}
+
+// report writes events as lines in one piece, pipe(7).
+func report(events ...event) {
+	var lines []byte
+	for _, e := range events {
+		lines = fmt.Appendln(lines, e.what, e.pid, int64(e.at))
+	}
+	os.Stdout.Write(lines)
+}
+
+// parse is the reverse.
+func parse(line string) (e event, err error) {
+	_, err = fmt.Sscan(line, &e.what, &e.pid, (*int64)(&e.at))
+	return e, err
+}
