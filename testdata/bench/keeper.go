@@ -2,11 +2,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -19,17 +18,22 @@ type keeper struct {
 	name   string
 	cmd    *exec.Cmd
 	events chan event
-	said   bytes.Buffer // its stderr
+	stderr *os.File // without a name
 }
 
 // start starts a program and waits until its worker is ready.
 func start(name string, argv []string) (*keeper, error) {
-	k := &keeper{name: name, cmd: exec.Command(argv[0], argv[1:]...), events: make(chan event, 100)}
+	stderr, err := os.CreateTemp("", "stderr")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(stderr.Name())
+	k := &keeper{name: name, cmd: exec.Command(argv[0], argv[1:]...), events: make(chan event, 100), stderr: stderr}
 	reports, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	k.cmd.Stdout, k.cmd.Stderr = theirs, &k.said
+	k.cmd.Stdout, k.cmd.Stderr = theirs, stderr
 	err = k.cmd.Start()
 	theirs.Close()
 	if err != nil {
@@ -64,11 +68,11 @@ func (k *keeper) next() (event, error) {
 	select {
 	case e, open := <-k.events:
 		if !open {
-			return e, fmt.Errorf("%s ended: %s", k.name, strings.TrimSpace(k.said.String()))
+			return e, k.failed("ended")
 		}
 		return e, nil
 	case <-time.After(patience):
-		return event{}, fmt.Errorf("%s: its workers said nothing for %v: %s", k.name, patience, strings.TrimSpace(k.said.String()))
+		return event{}, k.failed(fmt.Sprint("has had no word from a worker for ", patience))
 	}
 }
 
@@ -107,9 +111,15 @@ func (k *keeper) stop() error {
 	for range k.events {
 	}
 	if err := k.cmd.Wait(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", k.name, err, strings.TrimSpace(k.said.String()))
+		return k.failed(err.Error())
 	}
-	return nil
+	return k.stderr.Close()
+}
+
+// failed is an error with what the program had to say.
+func (k *keeper) failed(how string) error {
+	text, _ := io.ReadAll(io.NewSectionReader(k.stderr, 0, 1<<20))
+	return fmt.Errorf("%s %s\n%s", k.name, how, text)
 }
 
 // kill is for when all is lost. Its workers have a death signal.

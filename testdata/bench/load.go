@@ -102,7 +102,7 @@ func (b *bench) load(p program, network string, span time.Duration) (*load, erro
 			k.cmd.Process.Signal(syscall.SIGHUP)
 		case e, open := <-k.events:
 			if !open {
-				return nil, fmt.Errorf("%s ended: %s", k.name, &k.said)
+				return nil, k.failed("ended")
 			}
 			if e.what == "term" {
 				l.swaps++

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"server-starter/initd/notify"
 )
 
@@ -48,6 +50,8 @@ func playWorker() {
 	}
 	report(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), ready})
 
+	// start_server has none for its workers, and a bench that fails kills it.
+	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0)
 	<-term
 	report(event{"term", os.Getpid(), monotonic()})
 	if listener != nil {
