@@ -16,11 +16,11 @@ type memory struct{ program []pages }
 type pages struct{ from, size uintptr }
 
 // newMemory settles the heap at its smallest: left alone it would grow to 4 MB
-// before the first collection. The collector keeps mark bits of three cycles,
-// so with the third its own tables have come to their size.
+// before the first collection. The collector's own tables, mark bits of several
+// cycles for one, come to their size with the fifth.
 func newMemory() *memory {
 	debug.SetGCPercent(10)
-	for range 3 {
+	for range 5 {
 		debug.FreeOSMemory()
 	}
 	return &memory{unchanged("/proc/self/smaps", "/proc/self/exe")}

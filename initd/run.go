@@ -316,7 +316,7 @@ func (in *instance) host() host {
 	if in.terminal != nil && os.Getpid() != 1 {
 		// PID 1 cannot be suspended: its command stays so until it is sent CONT.
 		h.reap = func(each func(reaper.Exit)) bool { return reaper.Drain(syscall.WUNTRACED, each) }
-		h.suspend = func(int) { syscall.Kill(0, syscall.SIGSTOP) }
+		h.suspend = in.terminal.suspend
 		h.resume = in.terminal.give
 	}
 	return h

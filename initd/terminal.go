@@ -41,6 +41,18 @@ func (t *terminal) give(group int) {
 	}
 }
 
+// suspend is for a command that was suspended: initd's group follows it, so
+// that a shell sees the job stop. But where initd has been brought to the
+// foreground meanwhile, the command was only stopped for not being there.
+func (t *terminal) suspend(group int) {
+	if t.isOurs() {
+		t.set(group)
+		syscall.Kill(-group, syscall.SIGCONT)
+		return
+	}
+	syscall.Kill(0, syscall.SIGSTOP)
+}
+
 // take puts initd's own group in the foreground again after the command's, for
 // whoever shares it: a script that goes on after initd could not read from the
 // terminal. Where another job has the foreground by now it keeps it.

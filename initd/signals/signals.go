@@ -38,6 +38,17 @@ func init() {
 	if launch.IsChild() {
 		return // its signals are the program's that it is about to become
 	}
+	// Each signal costs two switches between threads, and as many again where
+	// it is asked for by a goroutine that is bound to a thread, as init's is.
+	vital := make(chan struct{})
+	go catch(vital)
+	<-vital
+}
+
+// catch catches all signals, and closes vital when none can end initd or
+// suspend it any more. For the millisecond until the others, two thirds of all,
+// are caught too, the runtime drops them.
+func catch(vital chan<- struct{}) {
 	signal.Notify(Stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	signal.Notify(Hangup, syscall.SIGHUP)
 	signal.Notify(Child, syscall.SIGCHLD)
@@ -55,9 +66,8 @@ func init() {
 		}
 	}
 	signal.Notify(Other, deadly...)
-	// Each costs two switches between threads, and these are two thirds of all.
-	// For the millisecond until they are caught, the runtime drops them.
-	go signal.Notify(Other, others...)
+	close(vital)
+	signal.Notify(Other, others...)
 }
 
 // deadlyToGo reports whether a signal ends or suspends a Go program that has
