@@ -262,15 +262,14 @@ func (l *loop) rescue(signal syscall.Signal) {
 	for pid := range l.workers {
 		l.kill(pid, signal)
 	}
+	ended := func(e reaper.Exit) { delete(l.workers, e.PID) }
 	over := time.After(rescueGrace)
-	for len(l.workers) > 0 {
-		l.reap(func(e reaper.Exit) { delete(l.workers, e.PID) })
+	for l.reap(ended); len(l.workers) > 0; l.reap(ended) {
 		select {
 		case <-l.signals.child:
-			continue
 		case <-over:
+			clear(l.workers) // those left are the sweep's
 		}
-		break
 	}
 	l.sweep(time.Second)
 }

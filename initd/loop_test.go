@@ -358,6 +358,29 @@ func TestBrokenGoroutineIsAPanicOfTheLoop(t *testing.T) {
 	})
 }
 
+// After a defect initd ends with its last worker, and does not wait out the
+// grace of those that obey.
+func TestRescueEndsWithTheLastWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		w.live[101] = true
+		w.loop.workers[101] = &process{}
+		began := time.Now()
+		go func() {
+			w.loop.rescue(syscall.SIGTERM)
+			w.done <- machine.Exit{}
+		}()
+		synctest.Wait()
+		w.did("TERM 101")
+		w.ends(0, 101)
+		<-w.done
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %v after the last worker had ended", took)
+		}
+		w.did("orphans KILL")
+	})
+}
+
 func TestLogNeverBlocks(t *testing.T) {
 	var pipe [2]int
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
