@@ -36,8 +36,8 @@ var errChanged = errors.New("changed during each attempt to read it")
 func Read(dir string) (environ []string, err error) {
 	for range attempts {
 		environ, err = attempt(dir)
-		// A file may have been removed since it was listed: then the variable
-		// is gone, and the rest is to be read again.
+		// A file may have been replaced since it was listed, or the whole
+		// directory: then all is to be read again.
 		if !errors.Is(err, errChanged) && !errors.Is(err, os.ErrNotExist) {
 			break
 		}
@@ -107,6 +107,9 @@ func variables(d *os.File) ([]string, error) {
 		}
 		path := d.Name() + "/" + name
 		f, err := openRegular(d, name)
+		if errors.Is(err, os.ErrNotExist) && removed(d, name) {
+			continue
+		}
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
 		}
@@ -171,6 +174,15 @@ func openRegular(d *os.File, name string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// removed reports whether name is not in d any more: as good as removed before
+// it was listed, unless d itself is being removed, which snapshot finds out. A
+// symbolic link that leads nowhere is still there.
+func removed(d *os.File, name string) bool {
+	var stat unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	return err == unix.ENOENT
 }
 
 // retry calls f again while a signal interrupts it, as the runtime's own do on
