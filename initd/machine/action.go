@@ -56,6 +56,21 @@ type Report struct {
 	Generation int // the serving one, 0 when none is
 }
 
+// Publish: tell who wants to know of the workers. Workers has a line
+// "generation:pid" for each that there is of generations which are ready or
+// have been, ordered by number and slot. Attempt is the last number given, and
+// GivenUp the last of those that came to nothing and are not tried again.
+type Publish struct {
+	Attempt, GivenUp int
+	Workers          string
+}
+
+// StartLogger: start the logger of this number, from 0. LoggerEnded, once.
+type StartLogger struct{ Logger int }
+
+// Reopen: open the logs anew.
+type Reopen struct{}
+
 // EndOrphans: ask every child that is left to end. Childless, when none is.
 type EndOrphans struct{}
 
@@ -81,6 +96,11 @@ func (a CancelProbe) String() string { return fmt.Sprintf("cancel-probe generati
 func (a EndOrphans) String() string  { return "end-orphans" }
 func (a KillOrphans) String() string { return "kill-orphans" }
 func (a Rest) String() string        { return "rest" }
+func (a Reopen) String() string      { return "reopen" }
+func (a StartLogger) String() string { return fmt.Sprintf("start-logger logger=%d", a.Logger) }
+func (a Publish) String() string {
+	return fmt.Sprintf("publish attempt=%d given_up=%d workers=%q", a.Attempt, a.GivenUp, a.Workers)
+}
 func (a Stop) String() string {
 	return fmt.Sprintf("stop %s signal=%v", worker3(a.Generation, a.Slot, a.PID), a.Signal)
 }

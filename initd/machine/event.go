@@ -73,7 +73,11 @@ type Exited struct {
 	Status Status
 }
 
-// Childless says that initd has no child left at all.
+// LoggerEnded says that a logger has ended and been reaped, or could not be
+// started.
+type LoggerEnded struct{ Logger int }
+
+// Childless says that initd has no child left at all but loggers.
 type Childless struct{}
 
 func (Begin) String() string      { return "begin" }
@@ -88,6 +92,9 @@ func (e Pinged) String() string    { return fmt.Sprintf("pinged pid=%d", e.PID) 
 func (e Hung) String() string      { return fmt.Sprintf("hung pid=%d", e.PID) }
 func (e Exited) String() string    { return fmt.Sprintf("exited pid=%d %v", e.PID, e.Status) }
 func (e Childless) String() string { return "childless" }
+func (e LoggerEnded) String() string {
+	return fmt.Sprintf("logger-ended logger=%d", e.Logger)
+}
 func (e Probed) String() string {
 	return fmt.Sprintf("probed generation=%d %v", e.Generation, e.Status)
 }

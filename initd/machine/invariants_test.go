@@ -7,7 +7,7 @@ import (
 )
 
 // What is true of the machine whatever happens. A judge that sees nothing but
-// events, actions and deadlines checks I1 to I13 and I16 to I18 after each
+// events, actions and deadlines checks I1 to I13 and I16 to I21 after each
 // step; the world that the simulation makes up checks the others.
 //
 //	I1   At most one generation is a candidate, and an attempt has a cause.
@@ -47,6 +47,10 @@ import (
 //	I18  What is reported is what is, and is reported once.
 //	I19  Rest is said once each time that calm comes: when nothing is under way and
 //	     one generation serves, alone and whole.
+//	I20  What is published is what is: the live workers of generations that are or
+//	     were ready, the last number, the last that was given up; once per change.
+//	I21  There is one of each logger, from first to last; it is started again
+//	     in the very step in which its back-off is over.
 //
 // And, once faults cease:
 //
@@ -74,6 +78,9 @@ type judge struct {
 	early      []Signal
 	reported   Report
 	calm       bool // nothing is under way
+	published  Publish
+	gaveUp     int
+	loggers    []keeper
 
 	// Of the step that is being judged.
 	now       time.Time
@@ -86,6 +93,14 @@ type judge struct {
 	serves    int  // the generation that serves, before
 	attempted bool // an attempt has failed or was refused
 	rested    bool // the machine has said so
+	reopens   int  // that are due
+}
+
+// keeper is a logger as it is seen from outside.
+type keeper struct {
+	runs        bool
+	at, started time.Time // when it is due, when it was started last
+	failures    int
 }
 
 // cohort is a generation as it is seen from outside.
@@ -126,7 +141,7 @@ func broken(rule, format string, args ...any) {
 
 func newJudge(p Policy) *judge {
 	p.Slots = max(p.Slots, 1)
-	return &judge{policy: p, timing: p.Timing, mark: func(string) {}}
+	return &judge{policy: p, timing: p.Timing, mark: func(string) {}, loggers: make([]keeper, p.Loggers)}
 }
 
 // observe judges a step.
@@ -180,6 +195,11 @@ func (j *judge) note(event Event) {
 	switch e := event.(type) {
 	case Begin:
 		j.wanted = j.wanted || j.number == 0
+		for i := range j.loggers {
+			if j.number == 0 {
+				j.loggers[i].at = j.now
+			}
+		}
 	case Signaled:
 		j.noteSignal(e.Signal)
 	case Prepared:
@@ -248,6 +268,17 @@ func (j *judge) note(event Event) {
 		}
 	case Childless:
 		j.over = j.phase == orphaned
+	case LoggerEnded:
+		if 0 <= e.Logger && e.Logger < len(j.loggers) && j.loggers[e.Logger].runs {
+			k := &j.loggers[e.Logger]
+			k.runs = false
+			k.failures++
+			if j.now.Sub(k.started) >= j.settled() {
+				k.failures = 1
+			}
+			k.at = k.started.Add(j.wait(k.failures))
+			j.mark(fmt.Sprintf("a logger ends in phase %d", j.phase))
+		}
 	}
 }
 
@@ -259,6 +290,8 @@ func (j *judge) noteSignal(s Signal) {
 	}
 	switch {
 	case s == 0:
+	case s == REOPEN:
+		j.reopens++
 	case j.policy.Respawn == Never && j.phase == operating:
 		j.forward(s)
 	case s == HUP:
@@ -303,7 +336,7 @@ func (j *judge) noteRefusal(number int) {
 	case j.serving() != nil:
 		j.attempted = true
 		j.mark("refused, the old one stays")
-		j.swappedAt = j.now
+		j.swappedAt, j.gaveUp = j.now, number
 		j.remove(g)
 		j.announces = append(j.announces, Announce{Generation: number, State: Declined})
 	case j.first():
@@ -464,6 +497,23 @@ func (j *judge) judge(action Action) {
 		}
 		j.rested = true
 		j.mark("rest")
+	case Publish:
+		if a == j.published || !j.policy.Publish {
+			broken("I20", "%v says nothing new", a)
+		}
+		j.published = a
+	case StartLogger:
+		if k := &j.loggers[a.Logger]; k.runs || k.at.IsZero() || j.now.Before(k.at) {
+			broken("I21", "%v is not due", a)
+		} else {
+			k.runs, k.started = true, j.now
+		}
+	case Reopen:
+		if j.reopens == 0 {
+			broken("I17", "%v is not due", a)
+		}
+		j.reopens--
+		j.mark("reopen")
 	case EndOrphans:
 		if j.phase != terminating || j.alive() > 0 || j.policy.LeaveOrphans {
 			broken("I10", "the orphans are ended before the workers have ended")
@@ -723,7 +773,7 @@ func (j *judge) judgeFailure(g *cohort, a Announce) {
 		j.wanted, j.notBefore, want = true, next, max(0, next.Sub(j.now))
 	case j.serving() != nil:
 		j.mark("given up, the old one stays")
-		j.failures, j.notBefore, j.swappedAt = 0, time.Time{}, j.now
+		j.failures, j.notBefore, j.swappedAt, j.gaveUp = 0, time.Time{}, j.now, g.number
 	default:
 		j.mark("given up with nothing that serves")
 		// The status of a worker that was lost is known where it was lost.
@@ -779,6 +829,9 @@ func (j *judge) conclude(deadline time.Time) {
 	if len(j.forwards) > 0 {
 		broken("I17", "%v is missing", j.forwards[0])
 	}
+	if j.reopens > 0 {
+		broken("I17", "reopen is missing")
+	}
 	if len(j.announces) > 0 {
 		broken("I13", "%v is missing", j.announces[0])
 	}
@@ -799,6 +852,7 @@ func (j *judge) conclude(deadline time.Time) {
 		broken("I5", "the generation that served does not serve any more")
 	}
 	j.concludeReport(candidate, serving)
+	j.concludePublish()
 	switch j.phase {
 	case operating:
 		if candidate == nil && serving == nil && !j.wanted && j.number > 0 {
@@ -857,6 +911,25 @@ func (j *judge) concludeReport(candidate, serving *cohort) {
 	}
 }
 
+func (j *judge) concludePublish() {
+	if !j.policy.Publish {
+		return
+	}
+	want := Publish{Attempt: j.number, GivenUp: j.gaveUp}
+	for _, g := range j.cohorts {
+		if g.state == Trial || g.state == Serving || g.state == Retiring {
+			for _, u := range g.live() {
+				if u.pid > 0 {
+					want.Workers += fmt.Sprintln(fmt.Sprint(g.number) + ":" + fmt.Sprint(u.pid))
+				}
+			}
+		}
+	}
+	if j.published != want {
+		broken("I20", "what is published is %v and not %v", j.published, want)
+	}
+}
+
 func (j *judge) concludeRest(serving *cohort) {
 	calm := j.phase == operating && j.policy.Respawn != Never && !j.wanted &&
 		len(j.cohorts) == 1 && serving != nil && serving.whole()
@@ -909,6 +982,11 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *cohort)
 			broken("I11", "overslept by %v: "+format, append([]any{j.now.Sub(t)}, args...)...)
 		case earliest.IsZero() || t.Before(earliest):
 			earliest = t
+		}
+	}
+	for i, k := range j.loggers {
+		if !k.runs {
+			limit(k.at, "back-off of logger %d", i)
 		}
 	}
 	for _, g := range j.cohorts {

@@ -160,7 +160,7 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 		a.Reason += fmt.Sprintf("; given up at max-failures=%d", m.policy.MaxFailures)
 		// The next request is a new one and has nothing to wait for.
 		m.failures, m.notBefore = 0, time.Time{}
-		m.swappedAt = m.now
+		m.swappedAt, m.gaveUp = m.now, g.number
 	default:
 		m.halt(m.policy.exitStatus(status), reason)
 	}
@@ -466,6 +466,28 @@ func (m *Machine) report() {
 	if r != m.reported {
 		m.reported = r
 		m.do(r)
+	}
+}
+
+// publish tells of the workers when there is something new to tell.
+func (m *Machine) publish() {
+	if !m.policy.Publish || m.phase == exited {
+		return
+	}
+	p := Publish{Attempt: m.number, GivenUp: m.gaveUp}
+	for _, g := range m.generations {
+		if g.state < Trial || g.state == Failed {
+			continue
+		}
+		for _, w := range g.live() {
+			if w.pid != 0 {
+				p.Workers += fmt.Sprintf("%d:%d\n", g.number, w.pid)
+			}
+		}
+	}
+	if p != m.published {
+		m.published = p
+		m.do(p)
 	}
 }
 

@@ -15,6 +15,8 @@ type Machine struct {
 	phase       phase
 	generations []*generation // those that have a worker or are a candidate, by number
 	number      int           // the last that was given; every attempt takes one
+	gaveUp      int           // the last number of which no more was tried
+	loggers     []logger
 
 	wanted    bool      // a generation is wanted and no attempt for it has begun
 	notBefore time.Time // back-off: the next attempt may not begin earlier
@@ -29,8 +31,9 @@ type Machine struct {
 	killAt     time.Time // terminating, orphaned: end of the grace; zero: no end
 	exit       Exit
 
-	reported Report
-	resting  bool
+	reported  Report
+	published Publish
+	resting   bool
 
 	now      time.Time
 	deadline time.Time
@@ -51,7 +54,7 @@ const (
 // New returns a machine that waits for Begin.
 func New(policy Policy) *Machine {
 	policy.Slots = max(policy.Slots, 1)
-	return &Machine{policy: policy, timing: policy.Timing}
+	return &Machine{policy: policy, timing: policy.Timing, loggers: make([]logger, policy.Loggers)}
 }
 
 // Deadline is when Step wants a Tick at the latest, if no other event comes
@@ -117,6 +120,7 @@ func (m *Machine) settle() {
 
 // decide does what the facts ask for.
 func (m *Machine) decide() {
+	m.startLoggers()
 	m.dismiss()
 	m.killOverdue()
 	switch m.phase {
@@ -146,14 +150,19 @@ func (m *Machine) decide() {
 		}
 	}
 	m.report()
+	m.publish()
 	m.rest()
 }
 
 // The events.
 
 func (Begin) apply(m *Machine) {
-	if m.number == 0 {
-		m.wanted = true
+	if m.number > 0 {
+		return
+	}
+	m.wanted = true
+	for i := range m.loggers {
+		m.loggers[i].startAt = m.now
 	}
 }
 
@@ -166,6 +175,8 @@ func (e Signaled) apply(m *Machine) {
 	}
 	switch {
 	case signal == 0:
+	case signal == REOPEN:
+		m.do(Reopen{})
 	case !mapped && (signal == TSTP || signal == TTIN || signal == TTOU):
 		// It was meant for who has the terminal.
 	case m.policy.Respawn == Never && m.phase == operating:
@@ -203,7 +214,7 @@ func (e Refused) apply(m *Machine) {
 		// What serves stays until the next request: to try again what was
 		// refused would only refuse it again.
 		m.remove(g)
-		m.swappedAt = m.now
+		m.swappedAt, m.gaveUp = m.now, g.number
 		m.do(Announce{Generation: g.number, State: Declined, Reason: e.Reason})
 	case m.first():
 		m.remove(g)
@@ -302,6 +313,12 @@ func (e Exited) apply(m *Machine) {
 		reason = "" // the status is all that a plain init has to say
 	}
 	m.lose(g, w, e.Status, reason)
+}
+
+func (e LoggerEnded) apply(m *Machine) {
+	if 0 <= e.Logger && e.Logger < len(m.loggers) && m.loggers[e.Logger].runs {
+		m.loggers[e.Logger].ended(m)
+	}
 }
 
 func (Childless) apply(m *Machine) {

@@ -50,6 +50,12 @@ func TestMutations(t *testing.T) {
 			"wait *= 2", "wait *= 1"},
 		{"exit with workers alive", "machine.go",
 			"if m.workers() == 0 {", "if true {"},
+		{"logger started again at once", "logger.go",
+			"l.startAt = l.started.Add(m.policy.backoff(l.failures))", "l.startAt = m.now"},
+		{"given up and not told", "life.go",
+			"m.swappedAt, m.gaveUp = m.now, g.number", "m.swappedAt = m.now"},
+		{"worker on trial not told of", "life.go",
+			"if g.state < Trial || g.state == Failed {", "if g.state < Serving || g.state == Failed {"},
 		{"watchdog not fed", "machine.go",
 			"\t\tw.heard = m.now\n", ""},
 	}

@@ -26,6 +26,9 @@ type Policy struct {
 
 	LeaveOrphans bool // exit without ending the orphans that remain
 
+	Publish bool // say which workers there are whenever that changes
+	Loggers int  // commands that take output, kept running until the exit
+
 	Respawn     Respawn
 	MaxBackoff  time.Duration
 	MaxFailures int // failed attempts in a row before giving up; 0: never

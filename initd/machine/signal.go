@@ -17,6 +17,10 @@ const (
 	TTOU Signal = 22
 )
 
+// REOPEN is what signal-map makes of a signal that is to have the logs opened
+// anew. No process can be sent it.
+const REOPEN Signal = -1
+
 // names are those of Linux on every architecture that Go runs on but MIPS.
 var names = [...]string{
 	1: "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1",
@@ -26,7 +30,10 @@ var names = [...]string{
 
 // String is the signal's name without SIG, or its number.
 func (s Signal) String() string {
-	if 0 < s && int(s) < len(names) {
+	switch {
+	case s == REOPEN:
+		return "REOPEN"
+	case 0 < s && int(s) < len(names):
 		return names[s]
 	}
 	return fmt.Sprint(int(s))

@@ -290,12 +290,14 @@ func (w *world) drawPolicy() Policy {
 		Respawn:           one(w, Always, Always, Always, Always, Always, OnFailure, Never),
 		MaxBackoff:        one(w, 30*s, 0, 4*s),
 		MaxFailures:       one(w, 0, 0, 1, 3),
+		Publish:           w.chance(2),
+		Loggers:           one(w, 0, 0, 1, 2),
 	}
 	if p.Ready == Alive && p.StartTimeout > 0 {
 		p.StartTimeout += p.Interval // else nothing would ever be ready
 	}
 	if w.chance(3) {
-		p.SignalMap = map[Signal]Signal{12: HUP, 28: 0, INT: TERM}
+		p.SignalMap = map[Signal]Signal{12: HUP, 28: 0, INT: TERM, 10: REOPEN}
 	}
 	if w.chance(3) {
 		p.ExitMap = map[int]int{143: 0, 1: 7}
@@ -415,6 +417,10 @@ func (w *world) do(action Action) {
 		}
 	case CancelProbe:
 		w.probing = 0
+	case StartLogger:
+		if !w.calm && !w.chance(3) {
+			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.step(LoggerEnded{a.Logger}) })
+		}
 	case EndOrphans:
 		switch w.orphans {
 		case 0:
@@ -657,7 +663,7 @@ func (w *world) drawStale() Event {
 	g := m.generation(number)
 	slot := w.pick(w.policy.Slots+2) - 1
 	forking := g != nil && 0 <= slot && slot < len(g.workers) && g.workers[slot] != nil && g.workers[slot].state == forking
-	switch w.pick(14) {
+	switch w.pick(15) {
 	case 0:
 		return Tick{}
 	case 1:
@@ -707,6 +713,10 @@ func (w *world) drawStale() Event {
 			return Signaled{one(w, HUP, QUIT)}
 		}
 	case 13:
+		if n := w.pick(4) - 1; n < 0 || n >= len(m.loggers) || !m.loggers[n].runs {
+			return LoggerEnded{n}
+		}
+	case 14:
 		for _, p := range w.living {
 			if _, worker := m.worker(p.pid); worker.state >= running && len(m.early) == 0 {
 				if worker.state >= ready {
@@ -724,6 +734,7 @@ func snapshot(m *Machine) *Machine {
 	known := *m
 	known.policy, known.actions = Policy{}, nil
 	known.early = slices.Clone(m.early)
+	known.loggers = slices.Clone(m.loggers)
 	known.generations = slices.Clone(m.generations)
 	for i, g := range m.generations {
 		shape := *g
@@ -981,6 +992,10 @@ func meets(f fate, s State) bool {
 
 // situations are those that every run has to come across.
 var situations = []string{
+	"a logger ends in phase 0",
+	"a logger ends in phase 1",
+	"a logger ends in phase 2",
+	"a logger ends in phase 3",
 	"HUP during back-off",
 	"HUP while preparing",
 	"HUP while probing",
@@ -1032,6 +1047,7 @@ var situations = []string{
 	"refused at the first start",
 	"refused with nothing that serves",
 	"refused, the old one stays",
+	"reopen",
 	"rest",
 	"stale begin",
 	"stale childless",
@@ -1040,6 +1056,7 @@ var situations = []string{
 	"stale fork-failed",
 	"stale forked",
 	"stale hung",
+	"stale logger-ended",
 	"stale not-executed",
 	"stale notified",
 	"stale pinged",

@@ -394,11 +394,12 @@ var eventNames = map[string]func(*arguments) Event{
 	"not-executed": func(a *arguments) Event {
 		return NotExecuted{a.number("pid"), a.number("exit_status"), a.text("reason")}
 	},
-	"notified": func(a *arguments) Event { return Notified{a.number("pid")} },
-	"pinged":   func(a *arguments) Event { return Pinged{a.number("pid")} },
-	"hung":     func(a *arguments) Event { return Hung{a.number("pid")} },
-	"probed":   func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
-	"exited":   func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
+	"notified":     func(a *arguments) Event { return Notified{a.number("pid")} },
+	"pinged":       func(a *arguments) Event { return Pinged{a.number("pid")} },
+	"hung":         func(a *arguments) Event { return Hung{a.number("pid")} },
+	"probed":       func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
+	"exited":       func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
+	"logger-ended": func(a *arguments) Event { return LoggerEnded{a.number("logger")} },
 }
 
 // parseEvent reads the text of an event.
@@ -472,6 +473,9 @@ func parseSignal(text string) (Signal, error) {
 	if i := slices.Index(names[:], text); i > 0 {
 		return Signal(i), nil
 	}
+	if text == REOPEN.String() {
+		return REOPEN, nil
+	}
 	n, err := strconv.Atoi(text)
 	return Signal(n), err
 }
@@ -514,6 +518,8 @@ var policyFields = []struct {
 	{"max-failures", func(p *Policy) any { return &p.MaxFailures }},
 	{"signal-map", func(p *Policy) any { return &p.SignalMap }},
 	{"exit-map", func(p *Policy) any { return &p.ExitMap }},
+	{"publish", func(p *Policy) any { return &p.Publish }},
+	{"loggers", func(p *Policy) any { return &p.Loggers }},
 }
 
 var (
