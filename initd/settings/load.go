@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,13 +33,14 @@ func Load(args []string) (*Settings, error) {
 	}
 	problems = append(problems, s.unknown(rows, os.Environ())...)
 	problems = append(problems, s.impossible(problems)...)
+	problems = append(problems, s.request(asked)...)
 	s = s.With(Overrides{})
 	if asked["show-config"] {
 		s.Answer = s.show()
 	}
 	// After an unknown flag nobody knows where the command begins.
 	lost := slices.ContainsFunc(problems, func(p Problem) bool { return p.Flag != "" && p.Setting == "" })
-	if len(s.Command) == 0 && s.Answer == "" && !lost {
+	if len(s.Command) == 0 && s.Answer == "" && s.Request == None && !lost {
 		problems = append(problems, Problem{
 			Reason:   "no command was given",
 			Expected: synopsis, Example: "initd --port=8080 -- ./server",
@@ -52,6 +54,7 @@ func Load(args []string) (*Settings, error) {
 
 // set puts texts in place of what the setting had.
 func (s *Settings) set(r Setting, from source, texts ...string) (problems Problems) {
+	from.text = texts[len(texts)-1]
 	s.sources[r.Name] = from
 	several, isSeveral := r.value.(plural)
 	if isSeveral {
@@ -78,7 +81,22 @@ func (s *Settings) set(r Setting, from source, texts ...string) (problems Proble
 
 // impossible finds values that are right alone but not together, unless one of
 // them is among the problems already.
-func (s *Settings) impossible(problems Problems) Problems {
+func (s *Settings) impossible(problems Problems) (found Problems) {
+	if s.Daemonize && s.LogFile.IsZero() && s.ErrorLog.IsZero() {
+		p := s.Problem("daemonize", "", errors.New("nobody would see the output: log-file or error-log is needed with it"))
+		p.Expected, p.Example = "a file or | command besides", "--log-file=/var/log/app.log"
+		found = append(found, p)
+	}
+	if s.PidFile != "" && s.PidFile == s.StatusFile {
+		p := s.Problem("status-file", s.StatusFile, errors.New("is the pid-file, too"))
+		p.Expected, p.Example = "a file of its own", "--status-file=/run/app.status"
+		found = append(found, p)
+	}
+	return append(found, s.neverReady(problems)...)
+}
+
+// neverReady finds an interval that no worker can outlive.
+func (s *Settings) neverReady(problems Problems) Problems {
 	known := slices.ContainsFunc(problems, func(p Problem) bool {
 		return slices.Contains([]string{"ready", "interval", "start-timeout"}, p.Setting)
 	})

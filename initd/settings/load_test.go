@@ -26,9 +26,9 @@ wrong usage or settings:
   SERVER_STARTER_STOP_TIMEOUT="x": not a duration
       expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: SERVER_STARTER_STOP_TIMEOUT=25
   SERVER_STARTER_SIGNAL_MAP="USR2:HUP;FOO:HUP;USR1:BAR": "FOO:HUP": "FOO" is no signal
-      expected SIGNAL:SIGNAL, or SIGNAL:0 to drop it, several separated by semicolons; example: SERVER_STARTER_SIGNAL_MAP='USR2:HUP;WINCH:0'
+      expected SIGNAL:SIGNAL, SIGNAL:0 to drop it, or SIGNAL:REOPEN, several separated by semicolons; example: SERVER_STARTER_SIGNAL_MAP='USR2:HUP;WINCH:0'
   SERVER_STARTER_SIGNAL_MAP="USR2:HUP;FOO:HUP;USR1:BAR": "USR1:BAR": "BAR" is no signal
-      expected SIGNAL:SIGNAL, or SIGNAL:0 to drop it, several separated by semicolons; example: SERVER_STARTER_SIGNAL_MAP='USR2:HUP;WINCH:0'
+      expected SIGNAL:SIGNAL, SIGNAL:0 to drop it, or SIGNAL:REOPEN, several separated by semicolons; example: SERVER_STARTER_SIGNAL_MAP='USR2:HUP;WINCH:0'
   --redy: unknown flag; did you mean --ready?
   --bogus: unknown flag: initd 0.1.0 has none of that name
   -port: unknown flag; did you mean --port?
@@ -74,7 +74,8 @@ func TestUnknownVariables(t *testing.T) {
 		{"SERVER_STARTER_WORKERS", "has none of that name"}, // not in this version
 		{"SERVER_STARTER_WATCH", "has none of that name"},
 		{"SERVER_STARTER_HTTP", "has none of that name"},
-		{"SERVER_STARTER_PID_FILE", "has none of that name"},
+		{"SERVER_STARTER_PIDFILE", "did you mean SERVER_STARTER_PID_FILE?"},
+		{"SERVER_STARTER_RESTART", "has none of that name"}, // a flag only
 		{"SERVER_STARTER_", "has none of that name"},
 		{"SERVER_STARTER_HELP", "has none of that name"},
 	}
@@ -157,7 +158,7 @@ func TestFlags(t *testing.T) {
 		{[]string{"-test.run=x", "true"}, []string{"-test.run"}},
 		{[]string{"-hx", "true"}, []string{"-hx"}},
 		{[]string{"--help=perhaps", "true"}, []string{"--help"}},
-		{[]string{"--workers=4", "--pid-file=x", "true"}, []string{"--workers", "--pid-file"}},
+		{[]string{"--workers=4", "--surge=x", "true"}, []string{"--workers", "--surge"}},
 	}
 	environment(t)
 	for _, test := range tests {

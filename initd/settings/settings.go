@@ -60,15 +60,25 @@ type Settings struct {
 	Respawn     Respawn
 	MaxBackoff  time.Duration
 	MaxFailures int                               // 0: no limit
-	SignalMap   map[syscall.Signal]syscall.Signal // to 0: drop it
+	SignalMap   map[syscall.Signal]syscall.Signal // to 0: drop it; to Reopen
 	ExitMap     map[int]int                       // statuses 0 to 255
+
+	PidFile     string // as given, maybe relative; empty: none
+	StatusFile  string // likewise
+	LogFile     Output // zero: none
+	AccessLog   Output // zero: none
+	ErrorLog    Output // zero: none
+	Daemonize   bool
+	RequireRoot bool
 
 	LogFormat LogFormat
 	LogLevel  LogLevel
 
-	Command []string // never empty, unless Answer is set
+	Request Request  // what is asked of an initd that runs already
+	Command []string // never empty, unless Answer or Request is set
 	Answer  string   // what --help, --version or --show-config has to print; then nothing is to be started
 	Notes   []string // what the user should know although nothing is wrong, a sentence each
+	Handed  []string // K=V that start_server hands to workers, and only under its name
 
 	sources map[string]source
 }
@@ -89,6 +99,15 @@ const (
 	Always    Respawn = "always"     // a new worker
 	OnFailure Respawn = "on-failure" // a new worker if it failed, else initd stops
 	Never     Respawn = "never"      // initd exits with its status
+)
+
+// Request is what is asked of an initd that runs already.
+type Request string
+
+const (
+	None    Request = ""
+	Restart Request = "restart" // swap, and wait until only the new generation is left
+	Stop    Request = "stop"    // stop, and wait until it has gone
 )
 
 // LogFormat is the form of the log.
@@ -206,9 +225,24 @@ func (s *Settings) table() []Setting {
 		{Name: "max-failures", value: (*count)(&s.MaxFailures), Default: "0", Example: "5",
 			Meaning: "Give up after so many failed starts in a row; 0 is never."},
 		{Name: "signal-map", value: (*signalMap)(&s.SignalMap), Example: "USR2:HUP;WINCH:0",
-			Meaning: "Signals that initd takes for another one; to 0 drops it. A list."},
+			Meaning: "Signals that initd takes for another one; to 0 drops it, to REOPEN has the log files opened anew. A list."},
 		{Name: "exit-map", value: (*exitMap)(&s.ExitMap), Example: "143:0",
 			Meaning: "Exit statuses that initd turns into another one. A list."},
+
+		{Name: "pid-file", value: (*text)(&s.PidFile), Example: "/run/app.pid",
+			Meaning: "File for initd's pid, locked while initd runs: a second instance is refused."},
+		{Name: "status-file", value: (*text)(&s.StatusFile), Example: "/run/app.status",
+			Meaning: "File with a line generation:pid for each worker of a ready or old generation."},
+		{Name: "log-file", value: &s.LogFile, Example: "| cronolog /var/log/app.%Y%m%d",
+			Meaning: "Append the output of initd and of the workers to a file, or pipe it to | command, which is started again if it ends."},
+		{Name: "access-log", value: &s.AccessLog, Example: "/var/log/app/access.log",
+			Meaning: "The same for the workers' standard output alone."},
+		{Name: "error-log", value: &s.ErrorLog, Example: "/var/log/app/error.log",
+			Meaning: "The same for the workers' standard error alone."},
+		{Name: "daemonize", value: (*boolean)(&s.Daemonize), Default: "false", Example: "true",
+			Meaning: "Go to the background: return when the first generation is ready, or has failed. Needs log-file or error-log."},
+		{Name: "require-root", value: (*boolean)(&s.RequireRoot), Default: "false", Example: "true",
+			Meaning: "Refuse to start as another user than root."},
 
 		{Name: "log-format", value: &choice{(*string)(&s.LogFormat), []string{string(AutoFormat), string(Text), string(JSON)}}, Default: "auto", Example: "json",
 			Meaning: "Form of the log on stderr; auto is text on a terminal and json elsewhere."},
@@ -220,14 +254,18 @@ func (s *Settings) table() []Setting {
 var tongues = []string{"server-starter", "systemd", "nginx", "php-fpm", "unicorn", "puma"}
 
 // A source is where a value came from: a variable, a flag, or neither.
-type source struct{ variable, flag string }
+type source struct {
+	variable, flag string
+	text           string // as given, the last of a list
+}
 
 func (s source) String() string { return cmp.Or(s.variable, s.flag, "default") }
 
 // Given says whether the user set it, in whatever way. It panics for a name
 // that is no setting's.
 func (s *Settings) Given(name string) bool {
-	return s.sources[row(name).Name] != source{}
+	from := s.sources[row(name).Name]
+	return from.variable != "" || from.flag != ""
 }
 
 func row(name string) Setting {

@@ -78,6 +78,7 @@ func TestNames(t *testing.T) {
 		SIGNAL_ON_HUP SIGNAL_ON_TERM KILL_OLD_DELAY DRAIN_TIMEOUT MAX_OLD_GENERATIONS ENABLE_AUTO_RESTART AUTO_RESTART_INTERVAL
 		STOP_DELAY STOP_TIMEOUT KILL_GROUP
 		RESPAWN MAX_BACKOFF MAX_FAILURES SIGNAL_MAP EXIT_MAP
+		PID_FILE STATUS_FILE LOG_FILE ACCESS_LOG ERROR_LOG DAEMONIZE REQUIRE_ROOT
 		LOG_FORMAT LOG_LEVEL`)
 	var got, bare []string
 	for _, r := range Table() {
@@ -107,18 +108,22 @@ func TestEverySetting(t *testing.T) {
 		}
 		return m
 	}
-	environment(t)
-	defaults := shown(load(t, "true"))
 	for _, r := range Table() {
 		t.Run(r.Name, func(t *testing.T) {
+			command := []string{"true"}
+			if r.Name == "daemonize" {
+				command = []string{"--log-file=x", "true"} // which it needs
+			}
+			environment(t)
+			defaults := shown(load(t, command...))
 			texts := []string{r.Variable() + "=" + r.Example, r.Flag() + "=" + r.Example}
 			if r.Bare {
 				texts = append(texts, r.bare()+"="+r.Example)
 			}
 			for _, text := range texts {
-				environ, args := []string{text}, []string{"true"}
+				environ, args := []string{text}, command
 				if strings.HasPrefix(text, "--") {
-					environ, args = nil, []string{text, "true"}
+					environ, args = nil, append([]string{text}, command...)
 				}
 				environment(t, environ...)
 				got := shown(load(t, args...))

@@ -95,6 +95,12 @@ func signalName(n syscall.Signal) string {
 	return strings.TrimPrefix(unix.SignalName(n), "SIG")
 }
 
+// Reopen stands in a signal map for no signal, but for opening the log files
+// anew.
+const Reopen syscall.Signal = -1
+
+const reopen = "REOPEN"
+
 // signalMap has a signal only once on the left.
 type signalMap map[syscall.Signal]syscall.Signal
 
@@ -111,7 +117,11 @@ func (m *signalMap) Set(s string) error {
 		return err
 	}
 	var to syscall.Signal
-	if right != "0" {
+	switch {
+	case right == "0":
+	case strings.EqualFold(right, reopen):
+		to = Reopen
+	default:
 		if to, err = parseSignal(right); err != nil {
 			return err
 		}
@@ -134,14 +144,18 @@ func (m *signalMap) Set(s string) error {
 
 func (m *signalMap) String() string { return strings.Join(m.words(), ";") }
 func (m *signalMap) Type() string {
-	return "SIGNAL:SIGNAL, or SIGNAL:0 to drop it, several separated by semicolons"
+	return "SIGNAL:SIGNAL, SIGNAL:0 to drop it, or SIGNAL:REOPEN, several separated by semicolons"
 }
 func (m *signalMap) clear() { *m = nil }
 func (m *signalMap) words() (words []string) {
 	for _, from := range slices.Sorted(maps.Keys(*m)) {
-		to := signalName((*m)[from])
-		if to == "" {
-			to = "0"
+		to := "0"
+		switch n := (*m)[from]; n {
+		case 0:
+		case Reopen:
+			to = reopen
+		default:
+			to = signalName(n)
 		}
 		words = append(words, signalName(from)+":"+to)
 	}

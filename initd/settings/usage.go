@@ -32,6 +32,12 @@ const tail = `  --help, -h         print this
   --version          print the version
   --show-config      print each setting, and where it came from
 
+Asked of an initd that runs, found by its pid-file (a script's exit status is 0
+when it is done, else 1 with the reason):
+  --restart          swap, and wait until the new generation alone is left;
+                     needs pid-file and status-file
+  --stop             stop, and wait until it has gone; needs pid-file
+
 Signals to initd:
   HUP                swap: start a new generation, then stop the old one
   TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
