@@ -25,7 +25,8 @@ type host struct {
 	start      func(*launch.Command) (pid int, outcome <-chan error, err error)
 	kill       func(pid int, signal syscall.Signal) error // a negative pid: its process group
 	reap       func(each func(reaper.Exit)) (children bool)
-	orphans    func(syscall.Signal) // sends a signal to every child that is left
+	orphans    func(signal syscall.Signal, spared map[int]*process) // sends it to every child that is left
+	others     func(spared map[int]*process) bool                   // whether there is any child but those
 	prepare    func(generation int) (environ, machine.Timing, error)
 	relisten   func()        // mends listeners that a worker has shut down
 	suspend    func(pid int) // the command of a plain init was suspended
@@ -33,6 +34,9 @@ type host struct {
 	hint       func() string // what the listeners tell about a failed attempt
 	rest       func()        // gives back memory
 	report     func(state string)
+	announced  func(machine.Announce)
+	publish    func(machine.Publish)
+	reopen     func()
 	signals    signalChannels
 	notes      <-chan note
 	trusts     func(uid int) bool   // whether a user's word counts as a worker's
@@ -40,7 +44,10 @@ type host struct {
 	broken     <-chan error         // a goroutine's panic
 	command    func(slot int, env environ) *launch.Command
 	probe      func(env environ) *launch.Command
-	transcript bool // log every step
+	logger     func(number int) *launch.Command
+	alarm      func(text string, attrs ...any) // a line of the log, and of stderr where that is another place
+	alarms     <-chan string                   // of the goroutines that write files
+	transcript bool                            // log every step
 }
 
 // signalChannels are those of package signals.
@@ -62,6 +69,7 @@ type loop struct {
 	environs map[int]environ // by generation that may still start workers
 	workers  map[int]*process
 	probes   map[int]*process // those not cancelled
+	loggers  map[int]*process // their slot is the logger's number
 	outcomes chan outcome
 	events   []machine.Event // not yet given to the machine
 	timer    *time.Timer
@@ -74,6 +82,7 @@ const rescueGrace = 5 * time.Second
 
 // process is a child that initd started.
 type process struct {
+	pid              int
 	generation, slot int
 	started          time.Time
 	asked            bool // was asked to end, so its end is no surprise
@@ -83,8 +92,8 @@ type process struct {
 
 // outcome is how the start of a process went.
 type outcome struct {
-	pid int
-	err error
+	process *process
+	err     error
 }
 
 func newLoop(h host, m *machine.Machine, log *slog.Logger) *loop {
@@ -95,6 +104,7 @@ func newLoop(h host, m *machine.Machine, log *slog.Logger) *loop {
 		environs: map[int]environ{},
 		workers:  map[int]*process{},
 		probes:   map[int]*process{},
+		loggers:  map[int]*process{},
 		outcomes: make(chan outcome),
 	}
 }
@@ -119,6 +129,8 @@ func (l *loop) run() machine.Exit {
 			l.notified(n)
 		case <-l.timer.C:
 			l.then(machine.Tick{})
+		case text := <-l.alarms:
+			l.alarm(text, "event", "file")
 		case err := <-l.broken:
 			panic(err)
 		}
@@ -172,13 +184,10 @@ func (l *loop) signaled(s os.Signal) {
 // launched takes note of how the start of a process went. A start that failed
 // is told once the process is reaped, with which it is over.
 func (l *loop) launched(o outcome) {
-	if p := l.workers[o.pid]; p != nil {
-		p.launching, p.failure = false, o.err
-		if o.err == nil {
-			l.then(machine.Executed{PID: o.pid})
-		}
-	} else if p := l.probes[o.pid]; p != nil {
-		p.launching, p.failure = false, o.err
+	p := o.process
+	p.launching, p.failure = false, o.err
+	if o.err == nil && l.workers[p.pid] == p {
+		l.then(machine.Executed{PID: p.pid})
 	}
 }
 
@@ -228,15 +237,21 @@ func (l *loop) author(n note) int {
 // reapAll hands each end to the machine before the next process is reaped, so
 // that no decision is made about a pid that is free to be given again.
 func (l *loop) reapAll() {
-	children := l.reap(func(e reaper.Exit) {
+	orphans := l.drain(func(e reaper.Exit) {
 		l.reaped(e)
 		l.turn()
 	})
-	if !children {
+	if !orphans {
 		l.then(machine.Childless{})
 	} else if l.ending {
-		l.orphans(syscall.SIGTERM) // to those that the ended have left behind
+		l.orphans(syscall.SIGTERM, l.loggers) // to those that the ended have left behind
 	}
+}
+
+// drain reaps whatever has ended, and reports whether a child is left that is
+// no logger.
+func (l *loop) drain(each func(reaper.Exit)) bool {
+	return l.reap(each) && (len(l.loggers) == 0 || l.others(l.loggers))
 }
 
 // sweep kills every child there is, and what these leave behind, until none is
@@ -244,8 +259,8 @@ func (l *loop) reapAll() {
 func (l *loop) sweep(limit time.Duration) {
 	over := time.After(limit)
 	for {
-		l.orphans(syscall.SIGKILL)
-		if !l.reap(func(reaper.Exit) {}) {
+		l.orphans(syscall.SIGKILL, l.loggers)
+		if !l.drain(l.loggerReaped) {
 			return
 		}
 		select {
@@ -283,16 +298,17 @@ func (l *loop) reaped(e reaper.Exit) {
 		}
 		return
 	}
-	status := machine.Status{Code: e.Status.ExitStatus()}
-	if e.Status.Signaled() {
-		status = machine.Status{Signal: machine.Signal(e.Status.Signal())}
-	}
+	status := statusOf(e)
 	if p := l.probes[e.PID]; p != nil {
 		l.settle(p)
 		delete(l.probes, e.PID)
 		l.log.Info("probe ended", append([]any{"event", "probe", "generation", p.generation, "pid", e.PID,
 			"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
 		l.then(machine.Probed{Generation: p.generation, Status: status})
+		return
+	}
+	if l.loggers[e.PID] != nil {
+		l.loggerReaped(e)
 		return
 	}
 	p := l.workers[e.PID]
@@ -318,6 +334,36 @@ func (l *loop) reaped(e reaper.Exit) {
 	l.then(machine.Exited{PID: e.PID, Status: status})
 }
 
+// loggerReaped is for the end of a logger, and does nothing with any other's.
+func (l *loop) loggerReaped(e reaper.Exit) {
+	p := l.loggers[e.PID]
+	if p == nil {
+		return
+	}
+	l.settle(p)
+	delete(l.loggers, e.PID)
+	reason := "has ended"
+	if p.failure != nil {
+		reason = "was not started: " + p.failure.Error()
+	}
+	l.alarm("a log command "+reason, append([]any{"event", "logger", "pid", e.PID,
+		"duration", l.now().Sub(p.started)}, statusAttr(statusOf(e))...)...)
+	l.then(machine.LoggerEnded{Logger: p.slot})
+}
+
+// outlive waits until the loggers have ended, for which they have the end of
+// their input, or the limit is over.
+func (l *loop) outlive(limit time.Duration) {
+	over := time.After(limit)
+	for l.reap(l.loggerReaped); len(l.loggers) > 0; l.reap(l.loggerReaped) {
+		select {
+		case <-l.signals.child:
+		case <-over:
+			return
+		}
+	}
+}
+
 // settle waits for the outcome of a process that has been reaped: it is due,
 // for nobody holds the other end of its pipe any more.
 func (l *loop) settle(p *process) {
@@ -332,6 +378,13 @@ func exitStatus(err error) int {
 		return failure.ExitStatus()
 	}
 	return exitSetup
+}
+
+func statusOf(e reaper.Exit) machine.Status {
+	if e.Status.Signaled() {
+		return machine.Status{Signal: machine.Signal(e.Status.Signal())}
+	}
+	return machine.Status{Code: e.Status.ExitStatus()}
 }
 
 func statusAttr(s machine.Status) []any {
@@ -354,23 +407,23 @@ func (l *loop) do(action machine.Action) {
 		l.environs[a.Generation] = env
 		l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 	case machine.Start:
-		pid, result, err := l.launch(l.command(a.Slot, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
+		p, result, err := l.launch(l.command(a.Slot, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
 		if err != nil {
 			l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", a.Generation, "slot", a.Slot)
 			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Reason: err.Error()})
 			return
 		}
-		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", pid)
-		l.then(machine.Forked{Generation: a.Generation, Slot: a.Slot, PID: pid})
-		l.await(pid, result)
+		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", p.pid)
+		l.then(machine.Forked{Generation: a.Generation, Slot: a.Slot, PID: p.pid})
+		l.await(p, result)
 	case machine.Probe:
-		pid, result, err := l.launch(l.probe(l.environs[a.Generation]), l.probes, a.Generation, 0)
+		p, result, err := l.launch(l.probe(l.environs[a.Generation]), l.probes, a.Generation, 0)
 		if err != nil {
 			l.log.Warn("cannot start the probe: "+err.Error(), "event", "probe", "generation", a.Generation)
 			l.then(machine.Probed{Generation: a.Generation, Status: machine.Status{Code: exitSetup}})
 			return
 		}
-		l.await(pid, result)
+		l.await(p, result)
 	case machine.CancelProbe:
 		for pid, p := range l.probes {
 			if p.generation == a.Generation {
@@ -391,15 +444,28 @@ func (l *loop) do(action machine.Action) {
 		l.signal(a.PID, syscall.SIGKILL)
 	case machine.Forward:
 		l.signal(a.PID, syscall.Signal(a.Signal))
+	case machine.StartLogger:
+		p, result, err := l.launch(l.logger(a.Logger), l.loggers, 0, a.Logger)
+		if err != nil {
+			l.alarm("cannot start a log command: "+err.Error(), "event", "logger")
+			l.then(machine.LoggerEnded{Logger: a.Logger})
+			return
+		}
+		l.await(p, result)
+	case machine.Reopen:
+		l.reopen()
+	case machine.Publish:
+		l.publish(a)
 	case machine.Announce:
 		l.announce(a)
+		l.announced(a)
 	case machine.Report:
 		l.report(supervisorState(a))
 	case machine.EndOrphans:
 		l.ending = true
-		l.orphans(syscall.SIGTERM)
+		l.orphans(syscall.SIGTERM, l.loggers)
 		// Where none is left, none will say so by its end.
-		if !l.reap(l.reaped) {
+		if !l.drain(l.reaped) {
 			l.then(machine.Childless{})
 		}
 	case machine.KillOrphans:
@@ -414,22 +480,24 @@ func (l *loop) do(action machine.Action) {
 }
 
 // launch starts a process and takes note of it.
-func (l *loop) launch(c *launch.Command, to map[int]*process, generation, slot int) (int, <-chan error, error) {
+func (l *loop) launch(c *launch.Command, to map[int]*process, generation, slot int) (*process, <-chan error, error) {
 	pid, result, err := l.start(c)
-	if err == nil {
-		to[pid] = &process{generation: generation, slot: slot, started: l.now(), launching: true}
+	if err != nil {
+		return nil, nil, err
 	}
-	return pid, result, err
+	p := &process{pid: pid, generation: generation, slot: slot, started: l.now(), launching: true}
+	to[pid] = p
+	return p, result, nil
 }
 
 // await sees that the outcome of a start comes to the loop, where it is not
 // known yet.
-func (l *loop) await(pid int, result <-chan error) {
+func (l *loop) await(p *process, result <-chan error) {
 	select {
 	case err := <-result:
-		l.launched(outcome{pid, err})
+		l.launched(outcome{p, err})
 	default:
-		go func() { l.outcomes <- outcome{pid, <-result} }()
+		go func() { l.outcomes <- outcome{p, <-result} }()
 	}
 }
 

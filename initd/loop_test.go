@@ -52,8 +52,16 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		start: w.start,
 		kill:  w.kill,
 		reap:  w.reap,
-		orphans: func(s syscall.Signal) {
+		orphans: func(s syscall.Signal, spared map[int]*process) {
 			w.wrote("orphans %v", machine.Signal(s))
+		},
+		others: func(spared map[int]*process) bool {
+			for pid := range w.live {
+				if spared[pid] == nil {
+					return true
+				}
+			}
+			return false
 		},
 		prepare:  func(generation int) (environ, machine.Timing, error) { return environ{"A=1"}, policy.Timing, nil },
 		relisten: func() {},
@@ -66,6 +74,15 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		notes:    w.notes,
 		command:  func(int, environ) *launch.Command { return &launch.Command{Argv: []string{"worker"}} },
 		probe:    func(environ) *launch.Command { return &launch.Command{Argv: []string{"probe"}} },
+		logger: func(n int) *launch.Command {
+			return &launch.Command{Argv: []string{fmt.Sprintf("logger%d", n)}}
+		},
+		alarm:     func(text string, attrs ...any) { w.wrote("alarm %s", text) },
+		announced: func(machine.Announce) {},
+		publish: func(p machine.Publish) {
+			w.wrote("publish %d %d %q", p.Attempt, p.GivenUp, p.Workers)
+		},
+		reopen: func() { w.wrote("reopen") },
 	}
 	w.loop = newLoop(h, machine.New(policy), slog.New(slog.NewTextHandler(&w.log, nil)))
 	return w
@@ -204,6 +221,65 @@ func TestSwap(t *testing.T) {
 		if e := w.exited(); e.Status != 0 {
 			t.Errorf("exit %+v, want 0", e)
 		}
+	})
+}
+
+// A log command is started before the workers and again when it ends, is no
+// orphan, and is left when all others have gone.
+func TestLoggers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Loggers = 2
+		w := newWorld(t, p)
+		w.run()
+		w.did("start logger0 101", "start logger1 102", "start worker 103")
+		w.ends(1, 102)
+		w.did("alarm a log command has ended")
+		w.passes(time.Second)
+		w.did("start logger1 104", "report READY=1")
+		w.forking = syscall.EAGAIN
+		w.ends(0, 101)
+		w.did("alarm a log command has ended", "cannot start logger0", "alarm cannot start a log command: resource temporarily unavailable")
+		w.forking = nil
+		w.passes(2 * time.Second)
+		w.did("start logger0 105")
+		w.signal(w.stop, syscall.SIGTERM)
+		w.did("report STOPPING=1", "TERM 103")
+		w.live[99] = true // an orphan
+		w.ends(0, 103)
+		w.did("orphans TERM", "orphans TERM") // what 103 has left behind
+		w.ends(0, 99)
+		if e := w.exited(); e.Status != 0 {
+			t.Errorf("exit %+v, want 0", e)
+		}
+		w.did()
+		if len(w.loop.loggers) != 2 {
+			t.Errorf("%d log commands are known", len(w.loop.loggers))
+		}
+		go func() {
+			w.passes(time.Second)
+			w.ends(0, 104, 105)
+		}()
+		w.loop.outlive(time.Minute)
+		if len(w.loop.loggers) != 0 {
+			t.Error("it has not waited for the log commands")
+		}
+	})
+}
+
+func TestPublishAndReopen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Publish = true
+		p.SignalMap = map[machine.Signal]machine.Signal{machine.Signal(syscall.SIGUSR1): machine.REOPEN}
+		w := newWorld(t, p)
+		w.run()
+		w.did(`publish 1 0 ""`, "start worker 101")
+		w.passes(time.Second)
+		w.did("report READY=1", `publish 1 0 "1:101\n"`)
+		w.signal(w.other, syscall.SIGUSR1)
+		w.did("reopen")
+		w.shutdown(101)
 	})
 }
 

@@ -34,12 +34,14 @@ func (in *instance) policy() machine.Policy {
 		MaxFailures:  s.MaxFailures,
 		SignalMap:    map[machine.Signal]machine.Signal{},
 		ExitMap:      s.ExitMap,
+		Publish:      in.pidFile != nil || in.statusFile != nil,
+		Loggers:      len(in.logs.commands),
 	}
 	if in.plain {
 		p.Watchdog = 0
 	}
 	for from, to := range s.SignalMap {
-		p.SignalMap[machine.Signal(from)] = machine.Signal(to)
+		p.SignalMap[machine.Signal(from)] = machine.Signal(to) // settings.Reopen is machine.REOPEN
 	}
 	return p
 }

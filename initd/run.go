@@ -37,26 +37,34 @@ import (
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
+	"server-starter/initd/pidfile"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
 	"server-starter/initd/socket"
+	"server-starter/initd/statusfile"
 	"server-starter/reaper"
 )
 
 // The exit statuses that are initd's own. 126 and 127 come from package launch.
 const (
+	exitFailed = 1   // of a request, or of daemonize: it has failed
 	exitUsage  = 64  // wrong usage or settings
 	exitDefect = 70  // a defect in initd
 	exitSetup  = 125 // initd could not set itself up
 )
 
-// Run is initd from its arguments, without argv[0], to its exit status.
-func Run(args []string) (status int) {
+// Run is initd from its arguments to its exit status. Under the name
+// start_server it reads them as that does.
+func Run(argv []string) (status int) {
 	// The death signal of workers belongs to the thread that started them, so
 	// there is only one, and it lasts as long as initd: prctl(2).
 	runtime.LockOSThread()
 
-	s, err := settings.Load(args)
+	load := settings.Load
+	if filepath.Base(argv[0]) == settings.StartServer {
+		load = settings.LoadStartServer
+	}
+	s, err := load(argv[1:])
 	specs, status, err := parseSpecs(s, err)
 	if err != nil {
 		return fatal(status, err)
@@ -65,8 +73,18 @@ func Run(args []string) (status int) {
 		fmt.Print(s.Answer)
 		return 0
 	}
+	switch {
+	case s.Request == settings.Restart:
+		return answer(restart(s.PidFile, s.StatusFile))
+	case s.Request == settings.Stop:
+		return answer(stop(s.PidFile))
+	}
+	parent := inherit()
+	if s.Daemonize && parent == nil {
+		return daemonize(argv)
+	}
 	closeOnExec()
-	in, err := setUp(s, specs)
+	in, err := setUp(s, specs, parent)
 	if err != nil {
 		return fatal(exitSetup, err)
 	}
@@ -158,18 +176,29 @@ type instance struct {
 	broken     chan error
 	supervisor string // NOTIFY_SOCKET that initd was started with
 	terminal   *terminal
+	start      string           // the directory that initd was started in
+	pidFile    *pidfile.File    // nil: none
+	statusFile *statusfile.File // nil: none
+	logs       *logs
+	parent     *parent // that daemonize left waiting; nil: none
 	lines      *logWriter
+	stderr     *logWriter // the one initd was started with
+	alarms     chan string
 	log        *slog.Logger
 }
 
-func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) {
+func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *instance, err error) {
 	in = &instance{
-		settings: s, plain: s.Respawn == settings.Never,
-		notify: map[int]*notify.Server{}, notes: make(chan note), broken: make(chan error, 1),
+		settings: s, plain: s.Respawn == settings.Never, parent: parent,
+		notify: map[int]*notify.Server{}, notes: make(chan note), broken: make(chan error, 1), alarms: make(chan string, 16),
+	}
+	if s.RequireRoot && os.Geteuid() != 0 {
+		return nil, settingError("require-root", fmt.Errorf("initd runs as uid %d and not as root: start it as root, or do without the setting", os.Geteuid()))
 	}
 	initial := environ(os.Environ())
 	in.supervisor = initial.value("NOTIFY_SOCKET")
-	in.base = settings.Scrub(socket.Scrub(initial))
+	in.base = environ(settings.Scrub(socket.Scrub(initial))).without(parentVariable).with(s.Handed...)
+	in.start, _ = os.Getwd()
 
 	// Whatever was given relative means the directory initd was started in.
 	if in.dir, err = filepath.Abs(cmp.Or(s.Dir, ".")); err != nil && s.Dir != "" {
@@ -199,7 +228,14 @@ func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) 
 	if err := reaper.Subreaper(); err != nil {
 		return nil, err
 	}
+	if err := in.openFiles(); err != nil {
+		return nil, err
+	}
+	if parent != nil {
+		parent.once, parent.path = s.MaxFailures == 1, in.logs.path
+	}
 	if in.sockets, err = socket.Open(specs, options); err != nil {
+		in.removeFiles()
 		return nil, err
 	}
 	if in.plain {
@@ -210,15 +246,19 @@ func setUp(s *settings.Settings, specs []socket.Spec) (in *instance, err error) 
 	} else if !leave(in.dir) {
 		in.dir = "" // initd's own
 	}
-	reserveThreads(in.plain)
+	reserveThreads(in.plain, in.writers())
 
-	in.lines = newLogWriter(2)
+	in.stderr = newLogWriter(2)
+	in.lines = in.stderr
+	if in.logs.own != 2 {
+		in.lines = newLogWriter(in.logs.own)
+	}
 	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,
 		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel]
 	if in.plain && !s.Given("log-level") {
 		level = slog.LevelError // a plain init has little to tell of its own
 	}
-	in.log = newLog(in.lines, s.LogFormat == settings.JSON || s.LogFormat == settings.AutoFormat && !isTerminal(2), level)
+	in.log = newLog(in.lines, s.LogFormat == settings.JSON || s.LogFormat == settings.AutoFormat && !isTerminal(in.logs.own), level)
 	return in, nil
 }
 
@@ -248,6 +288,7 @@ func settingError(name string, err error) error {
 
 // run is initd from the first worker to the last.
 func (in *instance) run() (status int) {
+	defer in.removeFiles()
 	defer in.sockets.Close()
 	for _, note := range in.settings.Notes {
 		in.log.Warn(note, "event", "note")
@@ -279,6 +320,10 @@ func (in *instance) run() (status int) {
 		in.log.Info(cmp.Or(exit.Reason, "exiting"), "event", "exit", "exit_status", exit.Status)
 	}
 	in.lines.Close(time.Second)
+	in.logs.close(l.outlive)
+	if in.stderr != in.lines {
+		in.stderr.Close(time.Second)
+	}
 	return exit.Status
 }
 
@@ -290,10 +335,14 @@ func (in *instance) host() host {
 		kill:       syscall.Kill,
 		reap:       func(each func(reaper.Exit)) bool { return reaper.Drain(0, each) },
 		orphans:    orphans(),
+		others:     others,
 		prepare:    in.prepare,
 		relisten:   in.relisten,
 		hint:       in.hint,
 		report:     in.report,
+		announced:  in.parent.told,
+		publish:    in.publish,
+		reopen:     in.reopen,
 		signals:    signalChannels{signals.Child, signals.Hangup, signals.Stop, signals.Other},
 		notes:      in.notes,
 		trusts:     in.trusts,
@@ -301,6 +350,9 @@ func (in *instance) host() host {
 		broken:     in.broken,
 		command:    in.command,
 		probe:      in.probe,
+		logger:     in.logger,
+		alarm:      in.alarm,
+		alarms:     in.alarms,
 		transcript: in.settings.LogLevel == settings.Debug,
 	}
 	if !in.plain {
@@ -362,25 +414,31 @@ func (in *instance) trusts(uid int) bool {
 
 // orphans returns how to send a signal to every child there is, each signal
 // once to each child. Only PID 1 may mean every process by that: elsewhere it
-// would be the whole machine.
-func orphans() func(syscall.Signal) {
+// would be the whole machine. Where some are spared it means each by itself.
+func orphans() func(syscall.Signal, map[int]*process) {
 	type letter struct {
 		pid    int
 		signal syscall.Signal
 	}
 	sent := map[letter]bool{}
-	return func(signal syscall.Signal) {
+	return func(signal syscall.Signal, spared map[int]*process) {
 		pids := []int{-1}
-		if os.Getpid() != 1 {
+		if os.Getpid() != 1 || len(spared) > 0 {
 			pids, _ = reaper.Children()
 		}
 		for _, pid := range pids {
-			if l := (letter{pid, signal}); !sent[l] {
+			if l := (letter{pid, signal}); !sent[l] && spared[pid] == nil {
 				sent[l] = true
 				syscall.Kill(pid, signal)
 			}
 		}
 	}
+}
+
+// others reports whether there is any child but those.
+func others(spared map[int]*process) bool {
+	pids, err := reaper.Children()
+	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return spared[pid] == nil })
 }
 
 // prepare reads the environment of a generation. It is the same for all its
@@ -419,7 +477,8 @@ func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
 func (in *instance) command(slot int, env environ) *launch.Command {
 	c := in.surroundings(env.with("SERVER_STARTER_WORKER=" + strconv.Itoa(slot)))
 	c.Argv = in.settings.Command
-	c.Files = in.sockets.Files()
+	c.Files = slices.Clone(in.sockets.Files())
+	c.Files[1], c.Files[2] = in.logs.stdout, in.logs.stderr
 	c.ListenPID = env.value("LISTEN_FDS") != ""
 	c.Foreground = in.terminal.isOurs()
 	c.Direct = in.plain
@@ -431,7 +490,7 @@ func (in *instance) command(slot int, env environ) *launch.Command {
 func (in *instance) probe(env environ) *launch.Command {
 	c := in.surroundings(env.without("LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC"))
 	c.Argv = in.settings.Probe
-	c.Files = []uintptr{0, 1, 2}
+	c.Files = []uintptr{0, in.logs.stdout, in.logs.stderr}
 	return c
 }
 

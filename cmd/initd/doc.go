@@ -103,9 +103,26 @@
 //	SERVER_STARTER_MAX_FAILURES, --max-failures
 //	    Give up after so many failed starts in a row; 0 is never. Default: 0.
 //	SERVER_STARTER_SIGNAL_MAP, --signal-map
-//	    Signals that initd takes for another one; to 0 drops it. A list.
+//	    Signals that initd takes for another one; to 0 drops it, to REOPEN has the log files opened
+//	    anew. A list.
 //	SERVER_STARTER_EXIT_MAP, --exit-map
 //	    Exit statuses that initd turns into another one. A list.
+//	SERVER_STARTER_PID_FILE, --pid-file
+//	    File for initd's pid, locked while initd runs: a second instance is refused.
+//	SERVER_STARTER_STATUS_FILE, --status-file
+//	    File with a line generation:pid for each worker of a ready or old generation.
+//	SERVER_STARTER_LOG_FILE, --log-file
+//	    Append the output of initd and of the workers to a file, or pipe it to | command, which is
+//	    started again if it ends.
+//	SERVER_STARTER_ACCESS_LOG, --access-log
+//	    The same for the workers' standard output alone.
+//	SERVER_STARTER_ERROR_LOG, --error-log
+//	    The same for the workers' standard error alone.
+//	SERVER_STARTER_DAEMONIZE, --daemonize
+//	    Go to the background: return when the first generation is ready, or has failed. Needs
+//	    log-file or error-log. Default: false.
+//	SERVER_STARTER_REQUIRE_ROOT, --require-root
+//	    Refuse to start as another user than root. Default: false.
 //	SERVER_STARTER_LOG_FORMAT, --log-format
 //	    Form of the log on stderr; auto is text on a terminal and json elsewhere. Default: auto.
 //	SERVER_STARTER_LOG_LEVEL, --log-level

@@ -9,5 +9,5 @@ import (
 
 func main() {
 	launch.Child()
-	os.Exit(initd.Run(os.Args[1:]))
+	os.Exit(initd.Run(os.Args))
 }

@@ -1,0 +1,162 @@
+package initd
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/output"
+	"server-starter/initd/settings"
+)
+
+// logs are where output goes.
+type logs struct {
+	own            int     // the descriptor for initd's log
+	path           string  // the file that it leads to; empty: none, or a command
+	stdout, stderr uintptr // those for the workers
+	files          []*output.File
+	commands       []logCommand
+}
+
+// logCommand is a command that reads what goes to a pipe.
+type logCommand struct {
+	*output.Pipe
+	argv []string
+}
+
+// logGrace is what log commands and file systems get to take the last lines.
+const logGrace = 5 * time.Second
+
+// openLogs opens what the settings name. Two that name the same have it together.
+func (in *instance) openLogs() (*logs, error) {
+	l := &logs{own: 2, stdout: 1, stderr: 2}
+	uid := os.Geteuid()
+	if in.credential != nil {
+		uid = int(in.credential.UID)
+	}
+	pipes := map[string]*output.Pipe{}
+	open := func(name string, o settings.Output) (*output.Pipe, error) {
+		if pipe := pipes[o.String()]; pipe != nil {
+			return pipe, nil
+		}
+		if o.Command != nil {
+			pipe, err := output.NewPipe(uid)
+			if err != nil {
+				return nil, err
+			}
+			l.commands = append(l.commands, logCommand{pipe, o.Command})
+			pipes[o.String()] = pipe
+			return pipe, nil
+		}
+		file, err := output.OpenFile(absolute(o.File), uid, in.teller(name, "what is written is lost until then"))
+		if err != nil {
+			return nil, settingError(name, err)
+		}
+		l.files = append(l.files, file)
+		pipes[o.String()] = file.Pipe
+		return file.Pipe, nil
+	}
+	s := in.settings
+	if !s.LogFile.IsZero() {
+		pipe, err := open("log-file", s.LogFile)
+		if err != nil {
+			return nil, err
+		}
+		l.own, l.stdout, l.stderr, l.path = pipe.Write, uintptr(pipe.Write), uintptr(pipe.Write), absolute(s.LogFile.File)
+	}
+	if !s.ErrorLog.IsZero() {
+		pipe, err := open("error-log", s.ErrorLog)
+		if err != nil {
+			return nil, err
+		}
+		l.stderr = uintptr(pipe.Write)
+		if s.Daemonize && s.LogFile.IsZero() { // there is no other place
+			l.own, l.stdout, l.path = pipe.Write, l.stderr, absolute(s.ErrorLog.File)
+		}
+	}
+	if !s.AccessLog.IsZero() {
+		pipe, err := open("access-log", s.AccessLog)
+		if err != nil {
+			return nil, err
+		}
+		l.stdout = uintptr(pipe.Write)
+	}
+	return l, nil
+}
+
+// close lets the logs take what was written, once nobody writes any more.
+// Outlive waits for the log commands.
+func (l *logs) close(outlive func(time.Duration)) {
+	for _, file := range l.files {
+		file.Close(logGrace)
+	}
+	if len(l.commands) == 0 {
+		return
+	}
+	for _, c := range l.commands {
+		c.CloseWrite()
+	}
+	outlive(logGrace)
+	for _, c := range l.commands {
+		// Nothing is left, unless the command was waiting to be started again.
+		c.Rest(func(text []byte) { syscall.Write(2, text) })
+	}
+}
+
+// logger is a command that takes output.
+func (in *instance) logger(number int) *launch.Command {
+	c := in.logs.commands[number]
+	stdout, stderr := uintptr(1), uintptr(2)
+	if in.parent != nil {
+		stdout, stderr = in.parent.null, in.parent.null // a terminal is to be let go
+	}
+	return &launch.Command{
+		Argv: c.argv, Environ: in.base, Dir: in.start, Umask: -1,
+		Files: []uintptr{uintptr(c.Read), stdout, stderr},
+	}
+}
+
+// reopen opens the log files anew. One that cannot be opened stays as it is.
+func (in *instance) reopen() {
+	for _, file := range in.logs.files {
+		if err := file.Reopen(); err != nil {
+			in.alarm("a log file stays the old one: "+err.Error(), "event", "reopen")
+		}
+	}
+	in.log.Info("the log files are opened anew", "event", "reopen")
+}
+
+// writers is the number of goroutines that write files.
+func (in *instance) writers() int {
+	n := len(in.logs.files)
+	if in.statusFile != nil {
+		n++
+	}
+	return n
+}
+
+// teller returns what tells the loop that a file cannot be written, and that it
+// can be again.
+func (in *instance) teller(name, meanwhile string) func(error) {
+	return func(err error) {
+		text := name + " can be written again"
+		if err != nil {
+			text = fmt.Sprintf("%s: %v; %s", name, err, meanwhile)
+		}
+		select {
+		case in.alarms <- text:
+		default: // at the exit nobody listens any more
+		}
+	}
+}
+
+// alarm logs what concerns the logs themselves, and says it on the stderr that
+// initd was started with as well, if there is one still.
+func (in *instance) alarm(text string, attrs ...any) {
+	in.log.Warn(text, attrs...)
+	if in.logs.own != 2 && !in.parent.released() {
+		in.stderr.Write([]byte("initd: " + text + "\n"))
+	}
+}

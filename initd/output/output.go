@@ -1,0 +1,58 @@
+// Package output takes what the workers and initd itself write to where it is
+// to go: to the end of a file, or to a command.
+//
+// Either way workers write to a pipe, pipe(7), and initd holds both of its ends.
+// So a command that ends takes nothing with it that it had not read, and the
+// next one goes on; and a file can be opened anew, after it was renamed, for
+// workers that run already. What no file takes, because the disk is full for
+// instance, is dropped: no worker sees an error for it, and none waits.
+//
+// Lines that workers write with one write(2) of at most 4096 bytes stay whole.
+package output
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pipe is the way to a command. Its ends are blocking and close-on-exec.
+type Pipe struct{ Read, Write int }
+
+// NewPipe returns a pipe that a process of the user uid may open by name, too,
+// by /dev/stdout for instance; proc_pid_fd(5).
+func NewPipe(uid int) (*Pipe, error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	unix.Fchown(ends[1], uid, -1)
+	return &Pipe{ends[0], ends[1]}, nil
+}
+
+// CloseWrite leaves the pipe to those who write to it still. Who reads it comes
+// to its end with the last of them.
+func (p *Pipe) CloseWrite() {
+	if p.Write >= 0 {
+		unix.Close(p.Write)
+		p.Write = -1
+	}
+}
+
+// Rest takes what is in the pipe, and waits for nothing more.
+func (p *Pipe) Rest(to func([]byte)) {
+	unix.SetNonblock(p.Read, true)
+	buffer := make([]byte, size)
+	for {
+		n, err := unix.Read(p.Read, buffer)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
+			break
+		}
+		to(buffer[:n])
+	}
+}
+
+const size = 16 << 10 // bytes that are taken at once

@@ -1,0 +1,142 @@
+package pidfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Holder is the process that holds a pid file, as another process sees it.
+type Holder struct {
+	PID     int
+	file    *os.File
+	records bool // it says how far the attempts have come
+	pidfd   int  // pidfd_open(2); -1 before Linux 5.3 and under a seccomp filter of that age
+}
+
+// Find finds the process that holds the pid file at path. The error says why
+// there is none.
+func Find(path string) (*Holder, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("pid-file %s: there is none: initd does not run, or was given another", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pid-file: %w", err)
+	}
+	h, err := find(file)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("pid-file %s: %w", path, err)
+	}
+	return h, nil
+}
+
+func find(file *os.File) (*Holder, error) {
+	pid, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	h := &Holder{PID: pid, file: file}
+	if record, ok := h.record(); ok {
+		// What it wrote is its pid where it lives, which may be elsewhere.
+		h.PID, h.records = int(record.Pid), true
+		if h.PID <= 0 {
+			return nil, fmt.Errorf("the process that holds it, there process %d, is in another pid namespace: ask from within its container", pid)
+		}
+	} else if !holds(pid, file) {
+		return nil, fmt.Errorf("it is stale: no process %d holds it, initd does not run", pid)
+	}
+	if h.pidfd, err = unix.PidfdOpen(h.PID, 0); err != nil {
+		h.pidfd = -1
+	}
+	if !h.Alive() { // and so, what pidfd refers to is the holder
+		unix.Close(h.pidfd)
+		return nil, fmt.Errorf("process %d has just ended", h.PID)
+	}
+	return h, nil
+}
+
+// read is the pid in a file.
+func read(file *os.File) (int, error) {
+	buffer := make([]byte, 32)
+	n, err := file.ReadAt(buffer, 0)
+	text := strings.TrimSpace(string(buffer[:n]))
+	switch {
+	case err != nil && err != io.EOF:
+		return 0, err
+	case text == "":
+		return 0, errors.New("it is empty: initd does not run, or is just starting")
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("%q is no pid", line)
+	}
+	return pid, nil
+}
+
+// Alive reports whether the process still holds the file.
+func (h *Holder) Alive() bool {
+	if h.records {
+		_, ok := h.record()
+		return ok
+	}
+	return holds(h.PID, h.file)
+}
+
+// Attempts are what Publish said; false where nothing is said.
+func (h *Holder) Attempts() (attempt, givenUp int, ok bool) {
+	record, ok := h.record()
+	return int(record.Start + record.Len - 1), int(record.Start), ok
+}
+
+func (h *Holder) record() (record unix.Flock_t, ok bool) {
+	record.Type = unix.F_WRLCK
+	err := control(h.file, func(fd int) error { return unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &record) })
+	return record, err == nil && record.Type != unix.F_UNLCK
+}
+
+// holds reports whether a process has the file open, as one has that locks it.
+// It is for start_server, which has no record lock.
+func holds(pid int, file *os.File) bool {
+	ours, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrPermission) {
+		return true // another user's: it is there, and more is not to be known
+	}
+	for _, e := range entries {
+		if theirs, err := os.Stat(dir + e.Name()); err == nil && os.SameFile(ours, theirs) {
+			return true
+		}
+	}
+	return false
+}
+
+// Signal sends a signal to the process, and to no other that has its pid since.
+func (h *Holder) Signal(s syscall.Signal) error {
+	err := unix.PidfdSendSignal(h.pidfd, s, nil, 0)
+	if h.pidfd < 0 {
+		err = syscall.Kill(h.PID, s)
+	}
+	if err != nil {
+		return fmt.Errorf("kill %d: %w", h.PID, err)
+	}
+	return nil
+}
+
+// Close forgets the process.
+func (h *Holder) Close() {
+	unix.Close(h.pidfd)
+	h.file.Close()
+}

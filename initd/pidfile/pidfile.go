@@ -1,0 +1,127 @@
+// Package pidfile keeps the file by which an initd is found: the lock that lets
+// there be only one, and what whoever waits for a swap has to know.
+//
+// The file holds the pid and a newline, nothing else. It is locked as
+// start_server locks it, flock(2), for as long as initd lives. A record lock,
+// fcntl(2), says more to those who ask for it with F_GETLK: l_pid is initd's
+// pid as the asker's own pid namespace has it, l_start the number of the last
+// attempt that came to nothing and is not tried again, and l_start + l_len - 1
+// that of the last attempt of all. Both locks end with the process, whatever
+// ends it, so that a pid that was given away since cannot be mistaken for it.
+package pidfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is a pid file that this process holds.
+type File struct {
+	path string
+	file *os.File
+}
+
+// Lock makes the file this process's own, new or left behind by one that has
+// ended. Where another process holds it the error says which, and the file is
+// left as it is.
+func Lock(path string) (*File, error) {
+	for {
+		// O_NONBLOCK is for a FIFO, which would wait for a reader.
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		info, err := lock(file)
+		if err != nil {
+			file.Close()
+			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
+		}
+		// Who held it may have removed it between the opening and the lock.
+		if current, err := os.Stat(path); err == nil && os.SameFile(current, info) {
+			return write(path, file)
+		}
+		file.Close()
+	}
+}
+
+func lock(file *os.File) (os.FileInfo, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file")
+	}
+	err = control(file, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if err == unix.EWOULDBLOCK {
+		if pid, err := read(file); err == nil {
+			return nil, fmt.Errorf("process %d holds it: another instance runs", pid)
+		}
+		return nil, errors.New("another process holds it: another instance runs")
+	}
+	return info, err
+}
+
+func write(path string, file *os.File) (*File, error) {
+	text := strconv.Itoa(os.Getpid()) + "\n"
+	_, err := file.WriteAt([]byte(text), 0)
+	if err == nil {
+		err = file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	f := &File{path, file}
+	f.Publish(0, 0)
+	return f, nil
+}
+
+// Publish says how far the attempts have come: the last number, and the last of
+// those given up. Neither is ever less than before. On a file system without
+// record locks nothing is said.
+func (f *File) Publish(attempt, givenUp int) {
+	// Locks of one process on records that meet become one, fcntl(2): there is
+	// no moment without.
+	f.record(unix.F_WRLCK, int64(givenUp), int64(attempt-givenUp+1))
+	if givenUp > 0 {
+		f.record(unix.F_UNLCK, 0, int64(givenUp))
+	}
+}
+
+func (f *File) record(kind int16, start, length int64) {
+	control(f.file, func(fd int) error {
+		return unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: kind, Start: start, Len: length})
+	})
+}
+
+// Remove removes the file, if it is still this one. The locks stay until the
+// process ends, for only then has it gone.
+func (f *File) Remove() error {
+	ours, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if current, err := os.Stat(f.path); err != nil || !os.SameFile(ours, current) {
+		return nil
+	}
+	return os.Remove(f.path)
+}
+
+// control calls f with a file's descriptor, which it leaves as it is: File.Fd
+// would make it blocking.
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := raw.Control(func(fd uintptr) { result = f(int(fd)) }); err != nil {
+		return err
+	}
+	return result
+}

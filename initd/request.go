@@ -1,0 +1,84 @@
+package initd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"server-starter/initd/pidfile"
+	"server-starter/initd/statusfile"
+)
+
+// What is asked of an initd that runs already, by another process.
+
+// look is the time from one look at the files to the next.
+const look = 20 * time.Millisecond
+
+// answer is the exit status of a request.
+func answer(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "initd: "+err.Error())
+		return exitFailed
+	}
+	return 0
+}
+
+// restart asks for a swap and waits until a generation is left alone that was
+// begun later than now: one that is under way may know the old program.
+func restart(pidFile, statusFile string) error {
+	initd, err := pidfile.Find(pidFile)
+	if err != nil {
+		return err
+	}
+	defer initd.Close()
+	generations, err := statusfile.Generations(statusFile)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	last := 0
+	if n := len(generations); n > 0 {
+		last = generations[n-1]
+	}
+	if attempt, _, ok := initd.Attempts(); ok {
+		last = max(last, attempt)
+	} else if last == 0 {
+		return fmt.Errorf("status-file %s: no generation is in it", statusFile)
+	}
+	if err := initd.Signal(syscall.SIGHUP); err != nil {
+		return err
+	}
+	for {
+		alive := initd.Alive() // before the files are looked at: they go first
+		generations, err := statusfile.Generations(statusFile)
+		switch {
+		case !alive:
+			return fmt.Errorf("initd, process %d, has ended", initd.PID)
+		case err == nil && len(generations) == 1 && generations[0] > last:
+			return nil
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return err
+		}
+		if _, givenUp, ok := initd.Attempts(); ok && givenUp > last {
+			return fmt.Errorf("generation %d was refused or given up, and the old one stays; initd's log says why", givenUp)
+		}
+		time.Sleep(look)
+	}
+}
+
+// stop asks initd to stop and waits until it has gone.
+func stop(pidFile string) error {
+	initd, err := pidfile.Find(pidFile)
+	if err != nil {
+		return err
+	}
+	defer initd.Close()
+	if err := initd.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	for initd.Alive() {
+		time.Sleep(look)
+	}
+	return nil
+}
