@@ -50,7 +50,7 @@ func find(file *os.File) (*Holder, error) {
 		if h.PID <= 0 {
 			return nil, fmt.Errorf("the process that holds it, there process %d, is in another pid namespace: ask from within its container", pid)
 		}
-	} else if !holds(pid, file) {
+	} else if pid == os.Getpid() || !holds(pid, file) { // we have it open, too
 		return nil, fmt.Errorf("it is stale: no process %d holds it, initd does not run", pid)
 	}
 	if h.pidfd, err = unix.PidfdOpen(h.PID, 0); err != nil {

@@ -45,8 +45,11 @@ func clearAway(path string) error {
 	if err != nil {
 		return nil // what keeps it from being written will be told then
 	}
-	text, err := os.ReadFile(path)
-	if !info.Mode().IsRegular() || err == nil && !isStatus(string(text)) {
+	var text []byte
+	if info.Mode().IsRegular() {
+		text, _ = os.ReadFile(path)
+	}
+	if !info.Mode().IsRegular() || !isStatus(string(text)) {
 		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no status file; move it away or name another")}
 	}
 	os.Remove(path)
@@ -141,7 +144,9 @@ func (f *File) write(text string) (err error) {
 }
 
 func (f *File) remove() {
-	if current, err := os.Lstat(f.path); err == nil && f.ours != nil && os.SameFile(current, f.ours) {
+	current, err := os.Lstat(f.path)
+	// The number of a file that was removed is soon another one's.
+	if err == nil && f.ours != nil && os.SameFile(current, f.ours) && current.ModTime().Equal(f.ours.ModTime()) {
 		os.Remove(f.path)
 	}
 }

@@ -1,0 +1,177 @@
+package output
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func opened(t *testing.T, path string) (*File, chan error) {
+	t.Helper()
+	told := make(chan error, 10)
+	f, err := OpenFile(path, os.Getuid(), func(err error) { told <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, told
+}
+
+func say(t *testing.T, p *Pipe, text string) {
+	t.Helper()
+	if _, err := syscall.Write(p.Write, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// comes waits until a file holds what is wanted.
+func comes(t *testing.T, path, want string) {
+	t.Helper()
+	var text []byte
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		if text, _ = os.ReadFile(path); string(text) == want {
+			return
+		}
+	}
+	t.Fatalf("%s has %q, and never %q", path, text, want)
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	os.WriteFile(path, []byte("before\n"), 0o600)
+	f, _ := opened(t, path)
+	say(t, f.Pipe, "one\n")
+	comes(t, path, "before\none\n")
+	os.Rename(path, path+".1")
+	if err := f.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	say(t, f.Pipe, "two\n")
+	comes(t, path, "two\n")
+	comes(t, path+".1", "before\none\n")
+	// What is in the pipe at the end is not lost, even if somebody could go on.
+	other, _ := syscall.Dup(f.Write)
+	defer syscall.Close(other)
+	for i := range 1000 {
+		say(t, f.Pipe, fmt.Sprintln(i))
+	}
+	f.Close(time.Minute)
+	text, _ := os.ReadFile(path)
+	if !strings.HasPrefix(string(text), "two\n0\n1\n") || !strings.HasSuffix(string(text), "\n998\n999\n") || strings.Count(string(text), "\n") != 1001 {
+		t.Errorf("the file has %q", text)
+	}
+}
+
+func TestReopenFails(t *testing.T) {
+	dir := t.TempDir() + "/dir"
+	os.Mkdir(dir, 0o700)
+	f, _ := opened(t, dir+"/log")
+	os.Rename(dir, dir+".1")
+	if err := f.Reopen(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	say(t, f.Pipe, "one\n")
+	comes(t, dir+".1/log", "one\n")
+	f.Close(time.Minute)
+}
+
+func TestOpenErrors(t *testing.T) {
+	dir := t.TempDir()
+	syscall.Mkfifo(dir+"/fifo", 0o600)
+	for _, path := range []string{dir, dir + "/missing/log", dir + "/fifo"} { // nobody reads the FIFO
+		if f, err := OpenFile(path, 0, nil); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, %v", path, f, err)
+		}
+	}
+}
+
+// A full disk is told once, costs what is written while it is full, and no more.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount a small file system")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a mount of its own: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	filler := dir + "/filler"
+	f, told := opened(t, dir+"/log")
+	say(t, f.Pipe, "one\n")
+	comes(t, dir+"/log", "one\n")
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	line := strings.Repeat("x", 8191) + "\n"
+	for range 20 {
+		say(t, f.Pipe, line) // more than the pipe holds, so most are taken out again
+	}
+	if err := <-told; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("told: %v", err)
+	}
+	os.Remove(filler)
+	for len(told) == 0 {
+		say(t, f.Pipe, "two\n")
+	}
+	if err := <-told; err != nil {
+		t.Errorf("told: %v", err)
+	}
+	f.Close(time.Minute)
+	if len(told) > 0 {
+		t.Errorf("told again: %v", <-told)
+	}
+	text, _ := os.ReadFile(dir + "/log")
+	if !strings.HasPrefix(string(text), "one\n") || !strings.Contains(string(text), " bytes are missing here, which could not be written\n") || !strings.HasSuffix(string(text), "two\n") {
+		t.Errorf("the file has %.200q", text)
+	}
+}
+
+// A reader that takes the other's place goes on where that has stopped.
+func TestPipe(t *testing.T) {
+	p, err := NewPipe(os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, p, "one\ntwo\n")
+	buffer := make([]byte, 4)
+	syscall.Read(p.Read, buffer)
+	var rest strings.Builder
+	p.Rest(func(text []byte) { rest.Write(text) })
+	if string(buffer) != "one\n" || rest.String() != "two\n" {
+		t.Errorf("got %q and %q", buffer, rest.String())
+	}
+	p.CloseWrite()
+	p.CloseWrite() // once more is no other's descriptor
+	if n, err := syscall.Read(p.Read, buffer); n != 0 || err != nil {
+		t.Errorf("read %d, %v after the end", n, err)
+	}
+}
+
+// A worker of another user may open its output by name.
+func TestPipeOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to give a pipe away")
+	}
+	p, err := NewPipe(12345)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(p.Write, &stat); err != nil || stat.Uid != 12345 {
+		t.Errorf("uid %d, %v", stat.Uid, err)
+	}
+	for _, fd := range []int{p.Read, p.Write} {
+		if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("descriptor %d is not close-on-exec", fd)
+		}
+		if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
+			t.Errorf("descriptor %d is non-blocking", fd)
+		}
+	}
+}

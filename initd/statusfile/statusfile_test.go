@@ -1,0 +1,163 @@
+package statusfile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// write has a text written, and waits until it is.
+func write(f *File, text string) {
+	f.Write(text)
+	synctest.Wait()
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// In a bubble of synctest a goroutine that does system calls runs on, and
+// virtual time stands still meanwhile.
+func TestWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "status")
+		f, err := Open(path, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(f, "")
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("there is a file, and nothing to tell: %v", err)
+		}
+		write(f, "1:101\n")
+		old, err := os.Open(path) // as a reader in the midst of it
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		for _, text := range []string{"1:101\n2:102\n", "2:102\n", ""} {
+			write(f, text)
+			if got := content(t, path); got != text {
+				t.Errorf("got %q, want %q", got, text)
+			}
+		}
+		buffer := make([]byte, 100)
+		if n, _ := old.Read(buffer); string(buffer[:n]) != "1:101\n" {
+			t.Errorf("who reads it sees %q", buffer[:n])
+		}
+		f.Remove(time.Second)
+		if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) > 0 {
+			t.Errorf("left behind: %v", entries)
+		}
+	})
+}
+
+func TestRemoveLeavesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "status")
+		f, _ := Open(path, nil)
+		write(f, "1:101\n")
+		os.Remove(path)
+		os.WriteFile(path, []byte("7:7\n"), 0o600)
+		f.Remove(time.Second)
+		if got := content(t, path); got != "7:7\n" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// What cannot be written is told once, tried again, and told when it can.
+func TestFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "dir")
+		told := make(chan error, 10)
+		f, err := Open(dir+"/status", func(err error) { told <- err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(f, "1:101\n")
+		time.Sleep(3 * retry) // virtual
+		write(f, "2:102\n")
+		if err := <-told; !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("told: %v", err)
+		}
+		os.Mkdir(dir, 0o700)
+		time.Sleep(2 * retry)
+		synctest.Wait()
+		if err := <-told; err != nil {
+			t.Errorf("told: %v", err)
+		}
+		if got := content(t, dir+"/status"); got != "2:102\n" {
+			t.Errorf("the file has %q", got)
+		}
+		f.Remove(time.Second)
+		if len(told) > 0 {
+			t.Errorf("told again: %v", <-told)
+		}
+	})
+}
+
+// The last text is written, however fast they come.
+func TestLatestWins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status")
+	f, _ := Open(path, nil)
+	for range 1000 {
+		f.Write("1:1\n")
+	}
+	f.Write("2:2\n")
+	kept := path + ".kept"
+	for os.Link(path, kept) != nil || content(t, kept) != "2:2\n" {
+		os.Remove(kept)
+	}
+	f.Remove(time.Minute)
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "status")
+	for _, stale := range []string{"", "1:101\n2:102\n", "7:1"} {
+		os.WriteFile(path, []byte(stale), 0o600)
+		f, err := Open(path, nil)
+		if err != nil {
+			t.Fatalf("%q: %v", stale, err)
+		}
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%q is still there", stale)
+		}
+		f.Remove(time.Second)
+	}
+	for _, precious := range []string{"root:x:0:0:root:/root:/bin/bash\n", "letter", "1:1\n\nx"} {
+		os.WriteFile(path, []byte(precious), 0o600)
+		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "no status file") || content(t, path) != precious {
+			t.Errorf("%q: %v, the file has %q", precious, err, content(t, path))
+		}
+	}
+	syscall.Mkfifo(dir+"/fifo", 0o600)
+	for _, other := range []string{dir, dir + "/fifo"} {
+		if _, err := Open(other, nil); err == nil {
+			t.Errorf("%s was taken", other)
+		}
+	}
+}
+
+func TestGenerations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status")
+	os.WriteFile(path, []byte("10:3\n9:4\n10:5\nx\n:1\n8\n"), 0o600)
+	if got, err := Generations(path); err != nil || !slices.Equal(got, []int{9, 10}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := Generations(path + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+}
