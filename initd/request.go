@@ -13,9 +13,6 @@ import (
 
 // What is asked of an initd that runs already, by another process.
 
-// look is the time from one look at the files to the next.
-const look = 20 * time.Millisecond
-
 // answer is the exit status of a request.
 func answer(err error) int {
 	if err != nil {
@@ -49,7 +46,7 @@ func restart(pidFile, statusFile string) error {
 	if err := initd.Signal(syscall.SIGHUP); err != nil {
 		return err
 	}
-	for {
+	for look := firstLook; ; look.wait() {
 		alive := initd.Alive() // before the files are looked at: they go first
 		generations, err := statusfile.Generations(statusFile)
 		switch {
@@ -63,7 +60,6 @@ func restart(pidFile, statusFile string) error {
 		if _, givenUp, ok := initd.Attempts(); ok && givenUp > last {
 			return fmt.Errorf("generation %d was refused or given up, and the old one stays; initd's log says why", givenUp)
 		}
-		time.Sleep(look)
 	}
 }
 
@@ -77,8 +73,21 @@ func stop(pidFile string) error {
 	if err := initd.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	for initd.Alive() {
-		time.Sleep(look)
+	for look := firstLook; initd.Alive(); look.wait() {
 	}
 	return nil
+}
+
+// interval is the time from one look at the files to the next. What takes
+// longer may be seen a little later.
+type interval time.Duration
+
+const (
+	firstLook = interval(time.Millisecond)
+	lastLook  = interval(50 * time.Millisecond)
+)
+
+func (i *interval) wait() {
+	time.Sleep(time.Duration(*i))
+	*i = min(*i*5/4, lastLook)
 }

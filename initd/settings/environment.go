@@ -42,19 +42,27 @@ func (d decoder) Decode(text string) error {
 }
 
 // variables calls each for the variables that are set. What envconfig wants, a
-// struct with a field for each, is made of the table.
+// struct with a field for each, is made of the table; of those that are set
+// alone, for the runtime never forgets a type.
 func variables(prefix string, rows []Setting, each func(r Setting, name, text string)) {
 	var fields []reflect.StructField
+	var decoders []decoder
 	for _, r := range rows {
-		fields = append(fields, reflect.StructField{Name: r.bare(), Type: reflect.TypeFor[decoder]()})
-	}
-	spec := reflect.New(reflect.StructOf(fields)).Elem()
-	for i, r := range rows {
 		name := r.bare()
 		if prefix != "" {
 			name = r.Variable()
 		}
-		spec.Field(i).Set(reflect.ValueOf(decoder(func(text string) { each(r, name, text) })))
+		if _, ok := os.LookupEnv(name); ok {
+			fields = append(fields, reflect.StructField{Name: r.bare(), Type: reflect.TypeFor[decoder]()})
+			decoders = append(decoders, func(text string) { each(r, name, text) })
+		}
+	}
+	if len(fields) == 0 {
+		return
+	}
+	spec := reflect.New(reflect.StructOf(fields)).Elem()
+	for i, d := range decoders {
+		spec.Field(i).Set(reflect.ValueOf(d))
 	}
 	if err := envconfig.Process(prefix, spec.Addr().Interface()); err != nil {
 		panic(err) // no decoder fails, so the struct is wrong

@@ -13,7 +13,7 @@ func (b *bench) everyone() (keepers []*keeper, err error) {
 		}
 		argv := p.run(b.self, "worker")
 		if p.keeper != nil {
-			argv = p.keep("--port=127.0.0.1:0", b.self, "worker")
+			argv = p.keep([]string{"--port=127.0.0.1:0"}, b.self, "worker")
 		}
 		k, err := start(p.name, argv)
 		if err != nil {

@@ -63,7 +63,7 @@ func (b *bench) load(p program, network string, span time.Duration) (*load, erro
 		return nil, err
 	}
 	listener := map[string]string{"tcp": "--port=" + address, "unix": "--path=" + address}[network]
-	k, err := start(p.name, p.keep(listener, b.self, "worker"))
+	k, err := start(p.name, p.keep([]string{listener}, b.self, "worker"))
 	if err != nil {
 		return nil, err
 	}

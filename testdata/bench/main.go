@@ -54,6 +54,7 @@ var measures = []struct {
 	rows func(*bench) ([]row, error)
 }{
 	{"swap", (*bench).swaps},
+	{"restart", (*bench).restarts},
 	{"start", (*bench).starts},
 	{"orphans", (*bench).orphans},
 	{"idle", (*bench).idle},

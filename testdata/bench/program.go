@@ -48,9 +48,9 @@ func (p program) run(command ...string) []string {
 	return slices.Concat([]string{p.path}, p.plain, []string{"--"}, command)
 }
 
-// keep is the command line of the program that keeps a worker on a listener, a flag that all of them know.
-func (p program) keep(listener string, worker ...string) []string {
-	return slices.Concat([]string{p.path}, p.keeper, []string{listener, "--"}, worker)
+// keep is the command line of the program that keeps a worker, with flags that all of them know.
+func (p program) keep(flags []string, worker ...string) []string {
+	return slices.Concat([]string{p.path}, p.keeper, flags, []string{"--"}, worker)
 }
 
 // sizes measures the files. initd's and catatonit's are static: there is nothing else to them.

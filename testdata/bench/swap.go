@@ -12,7 +12,7 @@ import (
 func (b *bench) swaps() ([]row, error) {
 	var keepers []*keeper
 	for _, p := range b.keepers() {
-		k, err := start(p.name, p.keep("--port=127.0.0.1:0", b.self, "worker"))
+		k, err := start(p.name, p.keep([]string{"--port=127.0.0.1:0"}, b.self, "worker"))
 		if err != nil {
 			return nil, err
 		}
