@@ -22,8 +22,12 @@
 // SERVER_STARTER_ is such an error; SERVER_STARTER_GENERATION, SERVER_STARTER_WORKER, SERVER_STARTER_SCOREBOARD and
 // SERVER_STARTER_EVENT are ignored, since an initd that is itself a worker is given them.
 //
-// Three flags are no settings: --help, --version, and --show-config, which prints the value of each setting and where it
-// came from.
+// Some flags are no settings: --help, --version, and --show-config, which prints the value of each setting and where it
+// came from. Two ask something of an initd that runs, which is found by its pid-file: --restart swaps, and returns when a
+// generation that was begun after the request is left alone; --stop stops, and returns when initd has gone.
+//
+// Under the name start_server the command line is read as that does (Getopt::Long): an option may have a single dash, be
+// in any case, be cut short, and stand after words of the command, up to a --.
 //
 // # Settings
 //
@@ -162,7 +166,8 @@
 //	HUP                swap: start a new generation, then stop the old one
 //	TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
 //	                   TERM or INT once more kills those that are left
-//	others             go to the workers as they are, signal-map may change them
+//	others             go to the workers as they are, signal-map may change them,
+//	                   or have the log files opened anew (USR1:REOPEN)
 //	KILL               cannot be caught: workers get the death-signal
 //
 // Swaps are run one at a time; any number of requests that come meanwhile make one more.
@@ -174,7 +179,8 @@
 //
 // # Exit status
 //
-//	0                  stopped as asked
+//	0                  stopped as asked; of --restart and --stop: done; of --daemonize: the first generation is ready
+//	1                  of --restart, --stop and --daemonize: it has failed, for the reason given
 //	64                 wrong usage or settings, nothing was started
 //	70                 a defect in initd
 //	125                initd could not set itself up (port in use, no such user)

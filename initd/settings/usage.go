@@ -47,7 +47,8 @@ Signals to initd:
 With --respawn=never HUP, TERM, INT and QUIT too go to the command.
 
 Exit status:
-  0                  stopped as asked
+  0                  stopped as asked; a request is done
+  1                  a request, or the start of --daemonize, has failed
   64                 wrong usage or settings, nothing was started
   70                 a defect in initd
   125                initd could not set itself up (port in use, no such user)
