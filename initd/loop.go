@@ -410,7 +410,7 @@ func (l *loop) do(action machine.Action) {
 		p, result, err := l.launch(l.command(a.Slot, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
 		if err != nil {
 			l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", a.Generation, "slot", a.Slot)
-			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Reason: err.Error()})
+			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Status: exitStatus(err), Reason: err.Error()})
 			return
 		}
 		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", p.pid)

@@ -35,9 +35,11 @@ type Refused struct {
 // Forked says that a worker is there as a process.
 type Forked struct{ Generation, Slot, PID int }
 
-// ForkFailed says that a worker could not be made a process.
+// ForkFailed says that a worker could not be made a process. Status is as that
+// of NotExecuted: 126 where no retry will help.
 type ForkFailed struct {
 	Generation, Slot int
+	Status           int
 	Reason           string
 }
 
@@ -102,7 +104,7 @@ func (e Refused) String() string {
 	return fmt.Sprintf("refused generation=%d reason=%q", e.Generation, e.Reason)
 }
 func (e ForkFailed) String() string {
-	return fmt.Sprintf("fork-failed generation=%d slot=%d reason=%q", e.Generation, e.Slot, e.Reason)
+	return fmt.Sprintf("fork-failed generation=%d slot=%d exit_status=%d reason=%q", e.Generation, e.Slot, e.Status, e.Reason)
 }
 func (e NotExecuted) String() string {
 	return fmt.Sprintf("not-executed pid=%d exit_status=%d reason=%q", e.PID, e.Status, e.Reason)

@@ -71,6 +71,7 @@ type judge struct {
 	failedAt  time.Time
 	swappedAt time.Time
 
+	asked      bool
 	stopSignal Signal
 	stopAt     time.Time
 	killAt     time.Time
@@ -222,7 +223,11 @@ func (j *judge) note(event Event) {
 	case ForkFailed:
 		if u := j.slot(e.Generation, e.Slot); u != nil && u.pid == 0 {
 			u.started = j.now
-			j.bury(u, Status{Code: setupFailed})
+			if e.Status != setupFailed && j.phase == operating && j.first() && j.policy.Respawn != Never {
+				j.mark("too large at the first start")
+				j.halt(e.Status)
+			}
+			j.bury(u, Status{Code: e.Status})
 		}
 	case Executed:
 		if u := j.unit(e.PID); u != nil {
@@ -306,7 +311,7 @@ func (j *judge) noteSignal(s Signal) {
 	case s != TERM && s != INT && s != QUIT:
 		j.forward(s)
 	case j.phase == operating:
-		j.phase, j.stopAt = lingering, j.now.Add(j.policy.StopDelay)
+		j.phase, j.stopAt, j.asked = lingering, j.now.Add(j.policy.StopDelay), true
 		switch s {
 		case TERM:
 			j.stopSignal = j.policy.SignalOnTerm
@@ -318,7 +323,11 @@ func (j *judge) noteSignal(s Signal) {
 		if c := j.candidate(); c != nil {
 			j.mark("stop while " + c.state.String())
 		}
-	case s != QUIT:
+	case s == QUIT:
+	case !j.asked && j.policy.Respawn != Never:
+		j.mark("asked to stop while it ends by itself")
+		j.asked = true
+	default:
 		j.mark(fmt.Sprintf("forced in phase %d", j.phase))
 		if j.phase == lingering {
 			j.terminate()
@@ -794,6 +803,8 @@ func (j *judge) lastStatus() int {
 	case Exited:
 		return j.policy.exitStatus(e.Status)
 	case NotExecuted:
+		return j.policy.exitStatus(Status{Code: e.Status})
+	case ForkFailed:
 		return j.policy.exitStatus(Status{Code: e.Status})
 	}
 	return j.policy.exitStatus(Status{Code: setupFailed})

@@ -375,12 +375,23 @@ func (m *Machine) stop(signal Signal) {
 	case m.phase == operating:
 		m.stopSignal = map[Signal]Signal{TERM: m.policy.SignalOnTerm, INT: TERM, QUIT: QUIT}[signal]
 		m.phase, m.stopAt = lingering, m.now.Add(m.policy.StopDelay)
+		m.asked = true
 	case signal == QUIT:
+	case !m.asked && m.policy.Respawn != Never: // it ends by its own decision, not with its command
+		m.asked = true
 	default:
 		if m.phase == lingering {
 			m.terminate()
 		}
 		m.killAt = m.now
+	}
+}
+
+// haltAtFirst ends initd where the very first start has shown that the program
+// cannot be executed. A plain init ends in any case.
+func (m *Machine) haltAtFirst(status int, reason string) {
+	if m.phase == operating && m.first() && m.policy.Respawn != Never {
+		m.halt(status, reason)
 	}
 }
 

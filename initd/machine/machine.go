@@ -26,6 +26,7 @@ type Machine struct {
 
 	early []Signal // a plain init's, from before its command runs
 
+	asked      bool      // somebody has asked initd to stop
 	stopSignal Signal    // what workers are told when initd stops
 	stopAt     time.Time // lingering: when they are told
 	killAt     time.Time // terminating, orphaned: end of the grace; zero: no end
@@ -241,7 +242,10 @@ func (e ForkFailed) apply(m *Machine) {
 	}
 	if w := g.workers[e.Slot]; w != nil && w.state == forking {
 		w.started = m.now
-		m.lose(g, w, Status{Code: setupFailed}, "cannot start a worker: "+e.Reason)
+		if e.Status != setupFailed {
+			m.haltAtFirst(e.Status, e.Reason)
+		}
+		m.lose(g, w, Status{Code: e.Status}, "cannot start a worker: "+e.Reason)
 	}
 }
 
@@ -265,9 +269,7 @@ func (e NotExecuted) apply(m *Machine) {
 	if w == nil {
 		return
 	}
-	if m.phase == operating && m.first() && m.policy.Respawn != Never {
-		m.halt(e.Status, e.Reason)
-	}
+	m.haltAtFirst(e.Status, e.Reason)
 	m.lose(g, w, Status{Code: e.Status}, e.Reason)
 }
 

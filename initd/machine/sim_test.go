@@ -452,7 +452,11 @@ func (w *world) fork(a Start, f fate) {
 	}
 	if f == cannotFork {
 		w.seen.end(w.machine, a.Generation, f)
-		w.step(ForkFailed{a.Generation, a.Slot, "fork: resource temporarily unavailable"})
+		if w.chance(4) {
+			w.step(ForkFailed{a.Generation, a.Slot, 126, "exec: argument list too long"})
+		} else {
+			w.step(ForkFailed{a.Generation, a.Slot, 125, "fork: resource temporarily unavailable"})
+		}
 		return
 	}
 	p := &process{pid: w.freePID(), generation: a.Generation, slot: a.Slot, fate: f, obeys: w.calm || !w.chance(4), pings: -1}
@@ -698,7 +702,7 @@ func (w *world) drawStale() Event {
 		}
 	case 9:
 		if !forking {
-			return ForkFailed{number, slot, "late"}
+			return ForkFailed{number, slot, 125, "late"}
 		}
 	case 10:
 		if g == nil || !g.probeRuns {
@@ -1002,6 +1006,7 @@ var situations = []string{
 	"HUP while starting",
 	"HUP while trial",
 	"a worker has succeeded",
+	"asked to stop while it ends by itself",
 	"attempt failed while preparing",
 	"attempt failed while probing",
 	"attempt failed while starting",
@@ -1075,6 +1080,7 @@ var situations = []string{
 	"stop-delay over",
 	"swap begun",
 	"the command of a plain init has ended",
+	"too large at the first start",
 	"trial cut short by the loss of the old one",
 	"trial over",
 	"vacant slot filled",

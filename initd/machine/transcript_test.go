@@ -388,7 +388,7 @@ var eventNames = map[string]func(*arguments) Event{
 	"refused": func(a *arguments) Event { return Refused{a.number("generation"), a.text("reason")} },
 	"forked":  func(a *arguments) Event { return Forked{a.number("generation"), a.number("slot"), a.number("pid")} },
 	"fork-failed": func(a *arguments) Event {
-		return ForkFailed{a.number("generation"), a.number("slot"), a.text("reason")}
+		return ForkFailed{a.number("generation"), a.number("slot"), a.number("exit_status"), a.text("reason")}
 	},
 	"executed": func(a *arguments) Event { return Executed{a.number("pid")} },
 	"not-executed": func(a *arguments) Event {
