@@ -28,11 +28,12 @@ type host struct {
 	orphans    func(signal syscall.Signal, spared map[int]*process) // sends it to every child that is left
 	others     func(spared map[int]*process) bool                   // whether there is any child but those
 	prepare    func(generation int) (environ, machine.Timing, error)
-	relisten   func()        // mends listeners that a worker has shut down
-	suspend    func(pid int) // the command of a plain init was suspended
-	resume     func(pid int) // a plain init was continued
-	hint       func() string // what the listeners tell about a failed attempt
-	rest       func()        // gives back memory
+	relisten   func()            // mends listeners that a worker has shut down
+	suspend    func(pid int)     // the command of a plain init was suspended
+	resume     func(pid int)     // a plain init was continued
+	hint       func() string     // what the listeners tell about a failed attempt
+	explain    func(error) error // adds to why a program was not started which setting asked for it
+	rest       func()            // gives back memory
 	report     func(state string)
 	announced  func(machine.Announce)
 	publish    func(machine.Publish)
@@ -185,7 +186,9 @@ func (l *loop) signaled(s os.Signal) {
 // is told once the process is reaped, with which it is over.
 func (l *loop) launched(o outcome) {
 	p := o.process
-	p.launching, p.failure = false, o.err
+	if p.launching = false; o.err != nil {
+		p.failure = l.explain(o.err)
+	}
 	if o.err == nil && l.workers[p.pid] == p {
 		l.then(machine.Executed{PID: p.pid})
 	}

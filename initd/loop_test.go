@@ -66,6 +66,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		prepare:  func(generation int) (environ, machine.Timing, error) { return environ{"A=1"}, policy.Timing, nil },
 		relisten: func() {},
 		hint:     func() string { return "" },
+		explain:  func(err error) error { return err },
 		rest:     func() {},
 		trusts:   func(uid int) bool { return uid == 1000 },
 		forget:   func(int) {},

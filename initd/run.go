@@ -339,6 +339,7 @@ func (in *instance) host() host {
 		prepare:    in.prepare,
 		relisten:   in.relisten,
 		hint:       in.hint,
+		explain:    in.explain,
 		report:     in.report,
 		announced:  in.parent.told,
 		publish:    in.publish,
@@ -531,6 +532,21 @@ func (in *instance) hint() string {
 		return "a program that binds the port itself fails with EADDRINUSE, for initd holds it: let it take the inherited socket"
 	}
 	return ""
+}
+
+// explain names the setting that a step of a start was taken for.
+func (in *instance) explain(err error) error {
+	var failure *launch.Failure
+	if !errors.As(err, &failure) {
+		return err
+	}
+	name := map[string]string{
+		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user", "no_new_privs": "no-new-privs",
+	}[failure.Stage]
+	if name == "" || !in.settings.Given(name) {
+		return err
+	}
+	return settingError(name, err)
 }
 
 // report speaks to the supervisor of initd itself, if there is one.

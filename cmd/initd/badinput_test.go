@@ -97,7 +97,7 @@ func TestBadInput(t *testing.T) {
 		{name: "ForbiddenUser", run: run{args: flags(started, "user=1:1"), as: nobody}, status: 125,
 			says: []string{"operation not permitted"}},
 		{name: "NoDir", run: run{args: flags(started, "dir="+missing)}, status: 125,
-			says: []string{"chdir " + missing, "no such file or directory"}},
+			says: []string{"SERVER_STARTER_DIR (--dir): chdir " + missing, "no such file or directory"}},
 		{name: "NoEnvdir", run: run{args: flags(started, "envdir="+missing)}, status: 125,
 			says: []string{"SERVER_STARTER_ENVDIR", missing, "no such file or directory"}},
 		{name: "NoEnvdirButAFile", run: run{args: flags(started, "envdir="+plain)}, status: 125,
