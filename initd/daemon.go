@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -94,6 +95,9 @@ func inherit() *parent {
 	if session, err := unix.Getsid(0); err != nil || session != os.Getpid() {
 		return nil
 	}
+	// It was executed as /proc/self/exe, and pidof(8) is to find it by its name;
+	// proc_pid_comm(5).
+	os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	return &parent{report: fd, null: 0}
 }
 
