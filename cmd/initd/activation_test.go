@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -40,17 +41,23 @@ func TestActivation(t *testing.T) {
 	})
 }
 
-// freePort is a port that nobody had a moment ago.
+// freePort is a port that nobody had a moment ago, and that it has given to no other test.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		l.Close()
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
+
+var givenPorts sync.Map
 
 // TestNested: initd under another superdaemon, be it initd itself or start_server: it takes over the
 // listeners, and a swap of either keeps them.

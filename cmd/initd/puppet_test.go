@@ -215,6 +215,29 @@ func (p *puppet) gets(want syscall.Signal) {
 	}
 }
 
+// next waits for the next signal that the puppet gets, for so long; 0 is none.
+func (p *puppet) next(limit time.Duration) syscall.Signal {
+	select {
+	case got := <-p.signals:
+		return got
+	case <-time.After(limit):
+		return 0
+	}
+}
+
+// heard is the first signal that it was sent until now and that has not been looked at; 0 is none.
+func (p *puppet) heard() syscall.Signal {
+	p.Helper()
+	const mark = 64 // the kernel and the Go runtime hand on lower numbers first
+	if err := syscall.Kill(p.pid, mark); err != nil {
+		p.Fatal(err)
+	}
+	if got := p.next(patience); got != mark {
+		return got
+	}
+	return 0
+}
+
 // ends waits for the end of the process.
 func (p *puppet) ends() {
 	p.Helper()
@@ -343,6 +366,20 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 		err = a.latch.Close()
 	case "serve":
 		err = a.serve()
+	case "say":
+		if _, broken := fmt.Println(args[0]); broken != nil {
+			return broken.Error(), nil
+		}
+	case "complain":
+		fmt.Fprintln(os.Stderr, args[0])
+	case "hear":
+		return a.hear(number(0))
+	case "backlog":
+		info, err := unix.GetsockoptTCPInfo(number(0), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return "", err
+		}
+		return strconv.Itoa(int(info.Sacked)), nil // of a listening socket; tcp_get_info
 	case "nonblock":
 		err = unix.SetNonblock(number(0), true)
 	case "blocks":
@@ -392,6 +429,13 @@ func (a *actor) serve() error {
 		})
 	}
 	return nil
+}
+
+// hear waits for a datagram.
+func (a *actor) hear(fd int) (string, error) {
+	text := make([]byte, 100)
+	n, err := syscall.Read(fd, text)
+	return string(text[:max(n, 0)]), err
 }
 
 func (a *actor) drain() {

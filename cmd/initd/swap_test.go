@@ -94,62 +94,6 @@ func TestSwap(t *testing.T) {
 	})
 }
 
-// TestRequestsDuringSwap: any number of requests while a generation starts become one more swap.
-func TestRequestsDuringSwap(t *testing.T) {
-	inBothModes(t, func(t *testing.T, as mode) {
-		d, s, first := serving(t, as)
-		d.swap()
-		second := s.generation(2)
-		for n := range 4 {
-			d.signalsLogged("HUP", n+1)
-			d.swap()
-		}
-		d.signalsLogged("HUP", 5)
-		second.ready()
-		first.gets(syscall.SIGTERM)
-		third := s.generation(3)
-		second.lives()
-		third.ready()
-		second.gets(syscall.SIGTERM)
-		second.ends()
-		third.lives()
-		d.stop()
-		d.output()
-		for _, e := range d.entries() {
-			if e.Generation > 3 {
-				t.Errorf("a swap that nobody asked for: %+v", e)
-			}
-		}
-	})
-}
-
-// TestStoppingWorkers: a worker that has been told to stop is not told again by later swaps.
-func TestStoppingWorkers(t *testing.T) {
-	inBothModes(t, func(t *testing.T, as mode) {
-		s := newStage(t)
-		d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify")}.start(t)
-		var all []*puppet
-		for number := 1; number <= 4; number++ {
-			if number > 1 {
-				d.swap()
-			}
-			p := s.generation(number)
-			p.ready()
-			d.is("serving", number)
-			if number > 1 {
-				all[number-2].gets(syscall.SIGTERM)
-			}
-			all = append(all, p)
-		}
-		// What is passed on reaches all, so that it comes after whatever they were told.
-		d.signal(syscall.SIGUSR1)
-		for _, p := range all {
-			p.gets(syscall.SIGUSR1)
-			p.lives()
-		}
-	})
-}
-
 // TestFailedAttempt: a new generation that does not come up leaves the old one untouched, and is tried
 // again until it does.
 func TestFailedAttempt(t *testing.T) {
