@@ -305,6 +305,7 @@ func (in *instance) run() (status int) {
 				in.terminal.take()
 			}
 			in.lines.Close(time.Second)
+			in.logs.close(func(time.Duration) {}) // without waiting for log commands: they have all they get
 			terminationLog(fmt.Sprintf("initd: defect: %v\n", p))
 			status = exitDefect
 		}
