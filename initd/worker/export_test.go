@@ -1,0 +1,4 @@
+package worker
+
+// NewGrace is for tests to shorten.
+var NewGrace = &newGrace

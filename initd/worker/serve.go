@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// An Option is one of Serve's.
+type Option func(*serving)
+
+// On has Serve use these listeners instead of all the inherited ones.
+func On(listeners ...net.Listener) Option {
+	return func(s *serving) { s.listeners = append(s.listeners, listeners...) }
+}
+
+// DrainTimeout limits how long requests may take once the worker was told to stop;
+// what is left then is cut off. The default is 0, no limit: initd has drain-timeout
+// and stop-timeout for that, systemd TimeoutStopSec=.
+func DrainTimeout(limit time.Duration) Option {
+	return func(s *serving) { s.limit = limit }
+}
+
+// IdleGrace is how long a connection that is kept alive may stay idle once the
+// worker was told to stop. The default is 1 s. It should be longer than a request
+// is on its way, since one that meets a closed connection is lost; and it is what
+// the worker's end takes at least, if a client keeps a connection that it does not
+// use.
+func IdleGrace(grace time.Duration) Option {
+	return func(s *serving) { s.grace = grace }
+}
+
+// serving is a Serve under way.
+type serving struct {
+	server    *http.Server
+	tls       bool // as the server was given: net/http makes a TLSConfig of its own for HTTP/2
+	listeners []net.Listener
+	alone     bool // nothing is inherited
+	limit     time.Duration
+	grace     time.Duration
+}
+
+// Serve runs server until the worker is told to stop, and drains it.
+//
+// It serves all inherited listeners, or listens on server.Addr if the process has
+// inherited no socket; with TLS if server.TLSConfig is set. Once it accepts it says
+// READY=1. TERM, INT and QUIT tell it to stop, each of which initd can be set to
+// send, and so does the end of ctx. It returns nil when it has drained, and else
+// what went wrong.
+//
+// While it drains, what has been sent on any of its connections is answered:
+//
+//   - Requests under way are finished, however long they take, and each answer that
+//     begins now says Connection: close.
+//   - A connection that is kept alive and idle still gets an answer to its next
+//     request. If none comes for a while (see [IdleGrace]) it is closed. One that has
+//     just been made has 5 s, for it may take its time with TLS. What HTTP/1.1 cannot
+//     prevent is that a request crosses with the end of a connection that has been
+//     idle until then; clients may send that again (RFC 9112, section 9.3.1).
+//   - HTTP/2 connections are told to go away, and are closed when their requests are
+//     done.
+//
+// Further signals change nothing, so that what was told to stop by a swap is not cut
+// off when initd itself is stopped; but where nothing was inherited, a second one
+// ends the process at once.
+//
+// Hijacked connections, WebSockets for one, are not waited for. A handler that would
+// go on for ever has to watch for the end itself: give Serve a ctx of
+// [signal.NotifyContext] and let such handlers see it too. What was registered by
+// server.RegisterOnShutdown is called only when all requests of HTTP/1 are done.
+//
+// Serve takes server over: it changes its Handler and its ConnState, which are both
+// still called.
+func Serve(ctx context.Context, server *http.Server, options ...Option) error {
+	s := &serving{server: server, tls: server.TLSConfig != nil, grace: time.Second}
+	for _, option := range options {
+		option(s)
+	}
+	ctx, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	defer release()
+	if err := s.listen(); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	drain := newDrain(server, s.grace)
+
+	served := make(chan error, len(s.listeners))
+	var silent atomic.Int32 // listeners on which nobody accepts yet
+	silent.Add(int32(len(s.listeners)))
+	accepting := func() {
+		if silent.Add(-1) == 0 {
+			s.report(Ready())
+		}
+	}
+	for _, l := range s.listeners {
+		go func() { served <- s.serve(&announced{l, sync.OnceFunc(accepting)}) }()
+	}
+
+	var failure error
+	running := len(s.listeners)
+	select {
+	case failure = <-served:
+		running--
+	case <-ctx.Done():
+	}
+	if s.alone {
+		release()
+	}
+	drain.begin()
+	// These are the process's own copies. The sockets, with the connections that wait in
+	// them, stay with whoever else holds them.
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for range running {
+		<-served // from here on no connection is added
+	}
+	s.report(Stopping())
+	if err := errors.Join(failure, drain.end(s.limit)); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// listen finds the listeners.
+func (s *serving) listen() error {
+	in, err := inherited()
+	if err != nil {
+		return err
+	}
+	s.alone = len(in.sockets) == 0
+	if len(s.listeners) > 0 {
+		return nil
+	}
+	for _, socket := range in.sockets {
+		if socket.listener != nil {
+			s.listeners = append(s.listeners, socket.listener)
+		}
+	}
+	switch {
+	case len(s.listeners) > 0:
+		return nil
+	case !s.alone:
+		return errors.New("no listener is inherited, by " + in.told)
+	}
+	service := ":http"
+	if s.tls {
+		service = ":https"
+	}
+	l, err := Listener(cmp.Or(s.server.Addr, service))
+	s.listeners = []net.Listener{l}
+	return err
+}
+
+func (s *serving) serve(l net.Listener) error {
+	if s.tls {
+		return s.server.ServeTLS(l, "", "")
+	}
+	return s.server.Serve(l)
+}
+
+// report logs what went wrong without being worth an end.
+func (s *serving) report(err error) {
+	switch {
+	case err == nil:
+	case s.server.ErrorLog != nil:
+		s.server.ErrorLog.Print(err)
+	default:
+		log.Print(err)
+	}
+}
+
+// announced is a listener that tells when it is first accepted on.
+type announced struct {
+	net.Listener
+	accepting func()
+}
+
+func (l *announced) Accept() (net.Conn, error) {
+	l.accepting()
+	return l.Listener.Accept()
+}
