@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 			os.Exit(playGiven(args))
 		case "notify":
 			os.Exit(playNotify(args))
+		case "server":
+			os.Exit(playServer())
 		}
 	}
 	os.Exit(testAll(m))
