@@ -3,7 +3,6 @@ package initd
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"server-starter/initd/launch"
@@ -87,8 +86,9 @@ func (in *instance) openLogs() (*logs, error) {
 }
 
 // close lets the logs take what was written, once nobody writes any more.
-// Outlive waits for the log commands.
-func (l *logs) close(outlive func(time.Duration)) {
+// Outlive waits for the log commands and tells which of them run still. What
+// none of them will take goes to rest.
+func (l *logs) close(outlive func(time.Duration) map[int]bool, rest func([]byte)) {
 	for _, file := range l.files {
 		file.Close(logGrace)
 	}
@@ -98,10 +98,13 @@ func (l *logs) close(outlive func(time.Duration)) {
 	for _, c := range l.commands {
 		c.CloseWrite()
 	}
-	outlive(logGrace)
-	for _, c := range l.commands {
-		// Nothing is left, unless the command was waiting to be started again.
-		c.Rest(func(text []byte) { syscall.Write(2, text) })
+	running := outlive(logGrace)
+	for number, c := range l.commands {
+		// One that runs still, because a process that was left alone holds the
+		// pipe, or because it is slow, can take the rest without initd.
+		if !running[number] {
+			c.Rest(rest)
+		}
 	}
 }
 
@@ -118,21 +121,26 @@ func (in *instance) logger(number int) *launch.Command {
 	}
 }
 
-// reopen opens the log files anew. One that cannot be opened stays as it is.
+// reopen has the log files opened anew. One that cannot be opened stays as it is.
 func (in *instance) reopen() {
 	for _, file := range in.logs.files {
-		if err := file.Reopen(); err != nil {
-			in.alarm("a log file stays the old one: "+err.Error(), "event", "reopen")
-		}
+		file.Reopen(func(err error) {
+			if err != nil {
+				in.tell("a log file stays the old one: " + err.Error())
+			}
+		})
 	}
-	in.log.Info("the log files are opened anew", "event", "reopen")
+	in.log.Info("opening the log files anew", "event", "reopen")
 }
 
-// writers is the number of goroutines that write files.
+// writers is the number of goroutines that write files, beside that of the log.
 func (in *instance) writers() int {
 	n := len(in.logs.files)
 	if in.statusFile != nil {
 		n++
+	}
+	if in.logs.own != 2 {
+		n++ // stderr's
 	}
 	return n
 }
@@ -145,10 +153,15 @@ func (in *instance) teller(name, meanwhile string) func(error) {
 		if err != nil {
 			text = fmt.Sprintf("%s: %v; %s", name, err, meanwhile)
 		}
-		select {
-		case in.alarms <- text:
-		default: // at the exit nobody listens any more
-		}
+		in.tell(text)
+	}
+}
+
+// tell has the loop sound an alarm. It is for goroutines that write files.
+func (in *instance) tell(text string) {
+	select {
+	case in.alarms <- text:
+	default: // at the exit nobody listens any more
 	}
 }
 
@@ -156,7 +169,13 @@ func (in *instance) teller(name, meanwhile string) func(error) {
 // initd was started with as well, if there is one still.
 func (in *instance) alarm(text string, attrs ...any) {
 	in.log.Warn(text, attrs...)
-	if in.logs.own != 2 && !in.parent.released() {
+	in.plead(text)
+}
+
+// plead says on the stderr that initd was started with what is said elsewhere,
+// too, where maybe nobody looks.
+func (in *instance) plead(text string) {
+	if in.logs.own != 2 && (in.parent == nil || !in.parent.released()) {
 		in.stderr.Write([]byte("initd: " + text + "\n"))
 	}
 }

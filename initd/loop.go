@@ -355,16 +355,22 @@ func (l *loop) loggerReaped(e reaper.Exit) {
 }
 
 // outlive waits until the loggers have ended, for which they have the end of
-// their input, or the limit is over.
-func (l *loop) outlive(limit time.Duration) {
+// their input, or the limit is over. It returns which of them run still.
+func (l *loop) outlive(limit time.Duration) map[int]bool {
 	over := time.After(limit)
 	for l.reap(l.loggerReaped); len(l.loggers) > 0; l.reap(l.loggerReaped) {
 		select {
 		case <-l.signals.child:
+			continue
 		case <-over:
-			return
 		}
+		break
 	}
+	running := map[int]bool{}
+	for _, p := range l.loggers {
+		running[p.slot] = true
+	}
+	return running
 }
 
 // settle waits for the outcome of a process that has been reaped: it is due,

@@ -17,6 +17,7 @@ package initd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -301,31 +302,38 @@ func (in *instance) run() (status int) {
 		if p := recover(); p != nil {
 			in.log.Error(fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()), "event", "defect")
 			l.rescue(in.settings.SignalOnTERM)
-			if in.terminal != nil {
-				in.terminal.take()
-			}
-			in.lines.Close(time.Second)
-			in.logs.close(func(time.Duration) {}) // without waiting for log commands: they have all they get
-			terminationLog(fmt.Sprintf("initd: defect: %v\n", p))
 			status = exitDefect
+			in.end(l, fmt.Sprintf("defect: %v", p))
 		}
 	}()
 	exit := l.run()
+	level, reason := slog.LevelInfo, exit.Reason
+	if exit.Status == 0 {
+		reason = ""
+	}
+	if reason != "" {
+		level = slog.LevelError
+	}
+	in.log.Log(context.Background(), level, cmp.Or(exit.Reason, "exiting"), "event", "exit", "exit_status", exit.Status)
+	in.end(l, reason)
+	return exit.Status
+}
+
+// end says why initd ends, unless it was asked to, and sees that what was
+// written arrives.
+func (in *instance) end(l *loop, reason string) {
 	if in.terminal != nil {
 		in.terminal.take()
 	}
-	if exit.Status != 0 && exit.Reason != "" {
-		in.log.Error(exit.Reason, "event", "exit", "exit_status", exit.Status)
-		terminationLog("initd: " + exit.Reason + "\n")
-	} else {
-		in.log.Info(cmp.Or(exit.Reason, "exiting"), "event", "exit", "exit_status", exit.Status)
+	if reason != "" {
+		in.plead(reason)
+		terminationLog("initd: " + reason + "\n")
 	}
-	in.lines.Close(time.Second)
-	in.logs.close(l.outlive)
-	if in.stderr != in.lines {
-		in.stderr.Close(time.Second)
+	if in.lines != in.stderr {
+		in.lines.Close(time.Second)
 	}
-	return exit.Status
+	in.logs.close(l.outlive, func(text []byte) { in.stderr.Write(text) })
+	in.stderr.Close(time.Second)
 }
 
 // host is the real world for the loop.
@@ -363,7 +371,9 @@ func (in *instance) host() host {
 	if in.terminal != nil {
 		h.start = func(c *launch.Command) (pid int, outcome <-chan error, err error) {
 			pid, outcome, err = launch.Start(c)
-			in.terminal.command = pid
+			if c.Direct { // and so no log command
+				in.terminal.command = pid
+			}
 			return pid, outcome, err
 		}
 	}

@@ -1,15 +1,17 @@
 package output
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// File is a pipe whose other end is a file.
+// File is a pipe whose other end is a file. All that is done to the file is done
+// by one goroutine, for a file system, or who reads a FIFO, may hang.
 type File struct {
 	*Pipe
 	path   string
@@ -17,9 +19,12 @@ type File struct {
 	source *os.File    // the pipe's read end
 	done   chan struct{}
 
-	mutex sync.Mutex
-	file  *os.File
-	lost  int // bytes in a row
+	again   atomic.Pointer[func(error)] // the file is to be opened anew, and what to call then
+	closing atomic.Bool                 // what is in the pipe is all there will be
+
+	// The goroutine's own.
+	file *os.File
+	lost int // bytes in a row
 }
 
 // OpenFile opens the file at path for appending, and makes it where it is not
@@ -46,18 +51,25 @@ func open(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
 }
 
-// Reopen opens the file anew, for it may have been renamed. Where that fails the
-// old one stays.
-func (f *File) Reopen() error {
-	file, err := open(f.path)
-	if err != nil {
-		return err
+// Reopen has the file opened anew, for it may have been renamed: what is
+// written to the pipe from now on goes there. Where that fails the old one
+// stays. Told is called with the outcome, by another goroutine.
+func (f *File) Reopen(told func(error)) {
+	f.again.Store(&told)
+	f.source.SetReadDeadline(time.Now()) // wakes it
+}
+
+func (f *File) reopen() {
+	told := f.again.Swap(nil)
+	if told == nil {
+		return
 	}
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	f.file.Close()
-	f.file = file
-	return nil
+	file, err := open(f.path)
+	if err == nil {
+		f.file.Close()
+		f.file = file
+	}
+	(*told)(err)
 }
 
 func (f *File) run() {
@@ -65,9 +77,19 @@ func (f *File) run() {
 	buffer := make([]byte, size)
 	for {
 		n, err := f.source.Read(buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			f.source.SetReadDeadline(time.Time{}) // before it is asked what for
+		}
+		f.reopen()
 		f.write(buffer[:n])
-		if err != nil {
-			return // closed, or nobody writes any more
+		switch {
+		case f.closing.Load():
+			f.Rest(f.write)
+			f.source.Close()
+			f.file.Close()
+			return
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+			return
 		}
 	}
 }
@@ -77,8 +99,6 @@ func (f *File) write(text []byte) {
 	if len(text) == 0 {
 		return
 	}
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
 	length := len(text)
 	if f.lost > 0 {
 		text = append(fmt.Appendf(nil, "initd: %d bytes are missing here, which could not be written\n", f.lost), text...)
@@ -96,13 +116,10 @@ func (f *File) write(text []byte) {
 // than the limit, and closes both.
 func (f *File) Close(limit time.Duration) {
 	f.CloseWrite()
+	f.closing.Store(true)
 	f.source.SetReadDeadline(time.Now())
 	select {
 	case <-f.done:
-	case <-time.After(limit):
-		return // the file hangs
+	case <-time.After(limit): // the file hangs
 	}
-	f.Rest(f.write)
-	f.source.Close()
-	f.file.Close()
 }

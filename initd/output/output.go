@@ -39,19 +39,22 @@ func (p *Pipe) CloseWrite() {
 	}
 }
 
-// Rest takes what is in the pipe, and waits for nothing more.
+// Rest takes what is in the pipe by now, and waits for nothing more.
 func (p *Pipe) Rest(to func([]byte)) {
 	unix.SetNonblock(p.Read, true)
+	// Somebody may go on writing, and faster than that can be taken.
+	left, _ := unix.IoctlGetInt(p.Read, unix.TIOCINQ) // FIONREAD
 	buffer := make([]byte, size)
-	for {
-		n, err := unix.Read(p.Read, buffer)
+	for left > 0 {
+		n, err := unix.Read(p.Read, buffer[:min(left, size)])
 		if err == unix.EINTR {
 			continue
 		}
 		if n <= 0 {
-			break
+			return
 		}
 		to(buffer[:n])
+		left -= n
 	}
 }
 

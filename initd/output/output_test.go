@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,10 +50,12 @@ func TestFile(t *testing.T) {
 	say(t, f.Pipe, "one\n")
 	comes(t, path, "before\none\n")
 	os.Rename(path, path+".1")
-	if err := f.Reopen(); err != nil {
+	reopened := make(chan error, 1)
+	f.Reopen(func(err error) { reopened <- err })
+	say(t, f.Pipe, "two\n") // for the new one, though it may not be there yet
+	if err := <-reopened; err != nil {
 		t.Fatal(err)
 	}
-	say(t, f.Pipe, "two\n")
 	comes(t, path, "two\n")
 	comes(t, path+".1", "before\none\n")
 	// What is in the pipe at the end is not lost, even if somebody could go on.
@@ -73,7 +76,9 @@ func TestReopenFails(t *testing.T) {
 	os.Mkdir(dir, 0o700)
 	f, _ := opened(t, dir+"/log")
 	os.Rename(dir, dir+".1")
-	if err := f.Reopen(); !errors.Is(err, os.ErrNotExist) {
+	reopened := make(chan error, 1)
+	f.Reopen(func(err error) { reopened <- err })
+	if err := <-reopened; !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	say(t, f.Pipe, "one\n")
@@ -88,6 +93,38 @@ func TestOpenErrors(t *testing.T) {
 		if f, err := OpenFile(path, 0, nil); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, %v", path, f, err)
 		}
+	}
+}
+
+// Who reads a FIFO may hang. That holds up neither the opening anew nor the end.
+func TestHangs(t *testing.T) {
+	path := t.TempDir() + "/fifo"
+	syscall.Mkfifo(path, 0o600)
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	f, _ := opened(t, path)
+	unix.SetNonblock(f.Write, true)
+	for full := 0; full < 10; { // that nothing is taken any more
+		if _, err := syscall.Write(f.Write, make([]byte, 1024)); err == nil {
+			full = 0
+			continue
+		}
+		full++
+		runtime.Gosched()
+	}
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		f.Reopen(func(error) {})
+		f.Close(time.Millisecond)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("it hangs, too")
 	}
 }
 
@@ -146,6 +183,11 @@ func TestPipe(t *testing.T) {
 	if string(buffer) != "one\n" || rest.String() != "two\n" {
 		t.Errorf("got %q and %q", buffer, rest.String())
 	}
+	// Somebody who goes on writing is not waited for.
+	say(t, p, "three\n")
+	p.Rest(func([]byte) { say(t, p, "four\n") })
+	syscall.Read(p.Read, buffer)
+	p.Rest(func([]byte) {})
 	p.CloseWrite()
 	p.CloseWrite() // once more is no other's descriptor
 	if n, err := syscall.Read(p.Read, buffer); n != 0 || err != nil {
