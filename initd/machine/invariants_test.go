@@ -50,7 +50,7 @@ import (
 //	I20  What is published is what is: the live workers of generations that are or
 //	     were ready, the last number, the last that was given up; once per change.
 //	I21  There is one of each logger, from first to last; it is started again
-//	     in the very step in which its back-off is over.
+//	     in the very step in which its back-off is over, or initd exits.
 //
 // And, once faults cease:
 //
@@ -82,6 +82,7 @@ type judge struct {
 	published  Publish
 	gaveUp     int
 	loggers    []keeper
+	lastCall   bool // one was started although its back-off is not over
 
 	// Of the step that is being judged.
 	now       time.Time
@@ -512,11 +513,12 @@ func (j *judge) judge(action Action) {
 		}
 		j.published = a
 	case StartLogger:
-		if k := &j.loggers[a.Logger]; k.runs || k.at.IsZero() || j.now.Before(k.at) {
+		k := &j.loggers[a.Logger]
+		if k.runs || k.at.IsZero() {
 			broken("I21", "%v is not due", a)
-		} else {
-			k.runs, k.started = true, j.now
 		}
+		j.lastCall = j.lastCall || j.now.Before(k.at)
+		k.runs, k.started = true, j.now
 	case Reopen:
 		if j.reopens == 0 {
 			broken("I17", "%v is not due", a)
@@ -821,6 +823,14 @@ func (j *judge) judgeExit(a Exit) {
 	if a.Status != j.status {
 		broken("I10", "%v, not %d", a, j.status)
 	}
+	for i, k := range j.loggers {
+		if !k.runs && !k.at.IsZero() {
+			broken("I21", "%v and nobody takes what is left for logger %d", a, i)
+		}
+	}
+	if j.lastCall {
+		j.mark("last call for a logger")
+	}
 	j.mark(map[bool]string{true: "orphans left alone", false: "orphans ended"}[left])
 	j.phase, j.cohorts = exited, nil
 }
@@ -857,6 +867,9 @@ func (j *judge) conclude(deadline time.Time) {
 			broken("I11", "there is a deadline after the exit")
 		}
 		return
+	}
+	if j.lastCall {
+		broken("I21", "a logger was started before its back-off is over")
 	}
 	candidate, serving := j.candidate(), j.serving()
 	if j.attempted && j.serves != 0 && j.phase == operating && (serving == nil || serving.number != j.serves) {

@@ -28,6 +28,7 @@ func (m *Machine) attempt() {
 		refillAt: make([]time.Time, m.policy.Slots),
 	}
 	m.generations = append(m.generations, g)
+	m.publish() // before anything is read that whoever waits for a later one may have changed
 	m.do(Prepare{Generation: g.number})
 }
 
@@ -437,6 +438,7 @@ func (m *Machine) abandon() {
 func (m *Machine) leave() {
 	m.phase, m.deadline = exited, time.Time{}
 	m.generations = nil
+	m.lastLoggers()
 	m.do(m.exit)
 }
 

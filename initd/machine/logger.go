@@ -26,6 +26,17 @@ func (m *Machine) startLoggers() {
 	}
 }
 
+// lastLoggers starts those whose back-off is not over: nobody else will take
+// what their pipes hold.
+func (m *Machine) lastLoggers() {
+	for i := range m.loggers {
+		if l := &m.loggers[i]; !l.runs && !l.startAt.IsZero() {
+			l.runs = true
+			m.do(StartLogger{i})
+		}
+	}
+}
+
 // ended sees to its next start: at once if it had lived for the interval, else
 // with the back-off.
 func (l *logger) ended(m *Machine) {

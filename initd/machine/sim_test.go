@@ -1054,6 +1054,7 @@ var situations = []string{
 	"refused, the old one stays",
 	"reopen",
 	"rest",
+	"last call for a logger",
 	"stale begin",
 	"stale childless",
 	"stale executed",
