@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -25,17 +26,20 @@ func daemonize(argv []string) (status int) {
 	if os.Getpid() == 1 {
 		return fatal(exitSetup, settingError("daemonize", errors.New("PID 1 cannot go to the background: the container would end with it")))
 	}
+	keepSockets()
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return fatal(exitSetup, fmt.Errorf("pipe: %w", err))
 	}
+	// Its number is one that no inherited listener has.
+	unix.FcntlInt(uintptr(pipe[1]), unix.F_SETFD, 0)
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fatal(exitSetup, &os.PathError{Op: "open", Path: os.DevNull, Err: err})
 	}
 	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
-		Env:   append(os.Environ(), parentVariable+"=3"),
-		Files: []uintptr{uintptr(null), 1, 2, uintptr(pipe[1])},
+		Env:   append(os.Environ(), fmt.Sprintf("%s=%d", parentVariable, pipe[1])),
+		Files: []uintptr{uintptr(null), 1, 2},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -43,8 +47,10 @@ func daemonize(argv []string) (status int) {
 	}
 	unix.Close(pipe[1])
 	// Whoever has no patience means initd, not its herald.
+	var stopped atomic.Int32
 	go func() {
 		for s := range signals.Stop {
+			stopped.Store(int32(s.(syscall.Signal)))
 			syscall.Kill(pid, s.(syscall.Signal))
 		}
 	}()
@@ -62,10 +68,30 @@ func daemonize(argv []string) (status int) {
 			break
 		}
 	}
-	if ended.Signaled() {
+	switch {
+	case ended.Signaled():
 		return 128 + int(ended.Signal())
+	case ended.ExitStatus() == 0 && stopped.Load() != 0:
+		return 128 + int(stopped.Load()) // 0 would say that it is ready
 	}
 	return ended.ExitStatus()
+}
+
+// keepSockets keeps what initd was started with from the one in the background,
+// all but what may be handed on to workers: a caller who waits until nobody
+// holds a pipe or a lock any more does not wait for a daemon.
+func keepSockets() {
+	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
+		return // what a service manager hands down is chosen well
+	}
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if fd, _ := strconv.Atoi(e.Name()); fd > 2 {
+			if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
+				unix.CloseOnExec(fd)
+			}
+		}
+	}
 }
 
 // parentVariable tells initd on which descriptor its parent waits.
@@ -98,6 +124,11 @@ func inherit() *parent {
 	// It was executed as /proc/self/exe, and pidof(8) is to find it by its name;
 	// proc_pid_comm(5).
 	os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
+	// What a service manager has handed down was for the parent, and is for the
+	// one that takes its place; sd_listen_fds(3).
+	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getppid()) {
+		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	}
 	return &parent{report: fd, null: 0}
 }
 
@@ -120,7 +151,7 @@ func (p *parent) release(word string) {
 	unix.Dup3(int(p.null), 1, 0)
 	unix.Dup3(int(p.null), 2, 0)
 	if p.path != "" {
-		if fd, err := unix.Open(p.path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err == nil {
+		if fd, err := unix.Open(p.path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
 			unix.Dup3(fd, 2, 0)
 			unix.Close(fd)
 		}
