@@ -34,14 +34,14 @@ func restart(pidFile, statusFile string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	last := 0
-	if n := len(generations); n > 0 {
-		last = generations[n-1]
-	}
-	if attempt, _, ok := initd.Attempts(); ok {
-		last = max(last, attempt)
-	} else if last == 0 {
+	last, _, ok := initd.Attempts() // else what start_server's file tells has to do
+	switch {
+	case !ok && len(generations) == 0:
 		return fmt.Errorf("status-file %s: no generation is in it", statusFile)
+	case !ok:
+		last = generations[len(generations)-1]
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "initd: waiting for a first generation to be ready: "+err.Error())
 	}
 	if err := initd.Signal(syscall.SIGHUP); err != nil {
 		return err
@@ -49,15 +49,15 @@ func restart(pidFile, statusFile string) error {
 	for look := firstLook; ; look.wait() {
 		alive := initd.Alive() // before the files are looked at: they go first
 		generations, err := statusfile.Generations(statusFile)
+		attempt, givenUp, ok := initd.Attempts()
 		switch {
 		case !alive:
 			return fmt.Errorf("initd, process %d, has ended", initd.PID)
-		case err == nil && len(generations) == 1 && generations[0] > last:
-			return nil
+		case err == nil && len(generations) == 1 && generations[0] > last && (!ok || generations[0] <= attempt):
+			return nil // and it is not what one that was killed has left behind
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return err
-		}
-		if _, givenUp, ok := initd.Attempts(); ok && givenUp > last {
+		case ok && givenUp > last:
 			return fmt.Errorf("generation %d was refused or given up, and the old one stays; initd's log says why", givenUp)
 		}
 	}

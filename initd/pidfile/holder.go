@@ -50,17 +50,25 @@ func find(file *os.File) (*Holder, error) {
 		if h.PID <= 0 {
 			return nil, fmt.Errorf("the process that holds it, there process %d, is in another pid namespace: ask from within its container", pid)
 		}
-	} else if pid == os.Getpid() || !holds(pid, file) { // we have it open, too
-		return nil, fmt.Errorf("it is stale: no process %d holds it, initd does not run", pid)
+	} else if pid == os.Getpid() { // we have it open, too
+		return nil, stale(pid)
 	}
 	if h.pidfd, err = unix.PidfdOpen(h.PID, 0); err != nil {
 		h.pidfd = -1
+	}
+	if !h.records && !h.Alive() {
+		unix.Close(h.pidfd)
+		return nil, stale(pid)
 	}
 	if !h.Alive() { // and so, what pidfd refers to is the holder
 		unix.Close(h.pidfd)
 		return nil, fmt.Errorf("process %d has just ended", h.PID)
 	}
 	return h, nil
+}
+
+func stale(pid int) error {
+	return fmt.Errorf("it is stale: no process %d holds it, initd does not run", pid)
 }
 
 // read is the pid in a file.
@@ -87,6 +95,11 @@ func (h *Holder) Alive() bool {
 	if h.records {
 		_, ok := h.record()
 		return ok
+	}
+	// A zombie's files are gone, but another user is not told so.
+	poll := []unix.PollFd{{Fd: int32(h.pidfd), Events: unix.POLLIN}} // readable once it has ended
+	if n, err := unix.Poll(poll, 0); n > 0 && err == nil {
+		return false
 	}
 	return holds(h.PID, h.file)
 }

@@ -28,11 +28,11 @@ type File struct {
 	failed bool
 }
 
-// Open returns a file at path. What another process has left there is removed,
-// for its numbers mean nothing any more; but what is no status file is left
-// alone, and an error. Tell is called by another goroutine.
+// Open returns a file at path. What another process has left there is removed by
+// the first Write, for its numbers mean nothing any more; but what is no status
+// file is left alone, and an error. Tell is called by another goroutine.
 func Open(path string, tell func(error)) (*File, error) {
-	if err := clearAway(path); err != nil {
+	if err := check(path); err != nil {
 		return nil, err
 	}
 	f := &File{path: path, tell: tell, next: make(chan string, 1), done: make(chan struct{})}
@@ -40,7 +40,7 @@ func Open(path string, tell func(error)) (*File, error) {
 	return f, nil
 }
 
-func clearAway(path string) error {
+func check(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil // what keeps it from being written will be told then
@@ -52,7 +52,6 @@ func clearAway(path string) error {
 	if !info.Mode().IsRegular() || !isStatus(string(text)) {
 		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no status file; move it away or name another")}
 	}
-	os.Remove(path)
 	return nil
 }
 
@@ -113,7 +112,10 @@ func (f *File) run() {
 // for it.
 func (f *File) write(text string) (err error) {
 	if text == "" && f.ours == nil {
-		return nil
+		if err = os.Remove(f.path); os.IsNotExist(err) {
+			err = nil
+		}
+		return err
 	}
 	temporary := f.path + "." + strconv.Itoa(os.Getpid())
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
