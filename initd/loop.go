@@ -355,20 +355,20 @@ func (l *loop) loggerReaped(e reaper.Exit) {
 }
 
 // outlive waits until the loggers have ended, for which they have the end of
-// their input, or the limit is over. It returns which of them run still.
-func (l *loop) outlive(limit time.Duration) map[int]bool {
+// their input, or the limit is over. It returns which of them run still. That
+// they end is as it should be, and the log is closed by then.
+func (l *loop) outlive(limit time.Duration) (running map[int]bool) {
+	ended := func(e reaper.Exit) { delete(l.loggers, e.PID) }
 	over := time.After(limit)
-	for l.reap(l.loggerReaped); len(l.loggers) > 0; l.reap(l.loggerReaped) {
+	for l.reap(ended); len(l.loggers) > 0 && running == nil; l.reap(ended) {
 		select {
 		case <-l.signals.child:
-			continue
 		case <-over:
+			running = map[int]bool{}
+			for _, p := range l.loggers {
+				running[p.slot] = true
+			}
 		}
-		break
-	}
-	running := map[int]bool{}
-	for _, p := range l.loggers {
-		running[p.slot] = true
 	}
 	return running
 }
