@@ -84,6 +84,8 @@ type daemon struct {
 	log    *stream // what it and its workers write to stderr
 	ended  chan struct{}
 	status syscall.WaitStatus
+
+	forgetful bool // it is start_server, which may have to be reminded of a signal
 }
 
 // start starts an initd. It is killed at the end of the test if it has not ended, and of a test that has
@@ -178,6 +180,26 @@ func (d *daemon) signal(s syscall.Signal) {
 	if err := syscall.Kill(d.pid, s); err != nil {
 		d.Fatalf("kill initd: %v", err)
 	}
+	if d.forgetful {
+		d.remind(s)
+	}
+}
+
+// remind wakes start_server if it has missed a signal: one that comes between its last look and its
+// wait(2) is seen with the next one, for Perl defers signals; perlipc(1). A further TERM changes nothing
+// for it, and ALRM means nothing. Of two it looks at the lower first, and drops the other.
+func (d *daemon) remind(s syscall.Signal) {
+	if s != syscall.SIGTERM {
+		s = syscall.SIGALRM
+	}
+	reminder := time.AfterFunc(10*time.Second, func() {
+		select {
+		case <-d.ended:
+		default:
+			syscall.Kill(d.pid, s)
+		}
+	})
+	d.Cleanup(func() { reminder.Stop() })
 }
 
 // swap asks for a swap.

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/signals"
 )
 
 // self is this test binary, which plays every part in its tests: its first argument may name a role.
@@ -42,6 +44,11 @@ func resetSignals() {
 	signal.Reset()
 	for _, n := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 		setAction(n, 0)
+	}
+	select {
+	case <-signals.Stop:
+		os.Exit(0) // it came already, and was meant for the part that is about to be played
+	default:
 	}
 }
 

@@ -64,6 +64,7 @@ var parity = []struct {
 	{"EnvdirTimingChanged", (*scene).envdirTimingChanged},
 	{"EnvdirPath", (*scene).envdirPath},
 	{"BareVariables", (*scene).bareVariables},
+	{"OptionsBeatVariables", (*scene).optionsBeatVariables},
 	{"Dir", (*scene).workingDirectory},
 	{"Command", (*scene).command},
 	{"CommandReplaced", (*scene).commandReplaced},
@@ -161,8 +162,7 @@ func (s *scene) failedStart() {
 // respawn: a worker that ends is replaced by the next generation, however it has ended. Old workers are
 // left alone by that.
 func (s *scene) respawn() {
-	d := run{mode: subreaper, program: s.program,
-		args: flags(s.puppet("stubborn"), "interval=1", "signal-on-hup=USR1", "status-file="+s.file("status"))}.start(s.T)
+	d := s.stubborn("interval=1", "signal-on-hup=USR1", "status-file="+s.file("status"))
 	old := s.generation(1)
 	s.has("status", status(old))
 	d.swap()
@@ -194,8 +194,7 @@ func (s *scene) requestDuringStart() {
 // severalOldWorkers: there may be any number of them, and all are told when the program is stopped, which
 // ends when the last of them has ended.
 func (s *scene) severalOldWorkers() {
-	d := run{mode: subreaper, program: s.program,
-		args: flags(s.puppet("stubborn"), "interval=0", "status-file="+s.file("status"), "signal-on-term=INT")}.start(s.T)
+	d := s.stubborn("interval=0", "status-file="+s.file("status"), "signal-on-term=INT")
 	var all []*puppet
 	for number := 1; number <= 3; number++ {
 		if number > 1 {
@@ -276,7 +275,7 @@ func (s *scene) autoRestartDelay() {
 
 // stops: TERM is passed on as signal-on-term, INT as TERM; the exit status is 0 whatever the workers' are.
 func (s *scene) stops(signal, told syscall.Signal) {
-	d := run{mode: subreaper, program: s.program, args: flags(s.puppet("exit=9"), "interval=0", "signal-on-term=USR2")}.start(s.T)
+	d := s.start(run{args: flags(s.puppet("exit=9"), "interval=0", "signal-on-term=USR2")})
 	p := s.generation(1)
 	d.signal(signal)
 	p.gets(told)
@@ -496,9 +495,9 @@ func (s *scene) sockets() {
 func (s *scene) environment() {
 	dir := filepath.Dir(s.write("env/FROM_ENVDIR", "x\n", 0o644))
 	port := freePort(s.T)
-	d := run{mode: subreaper, program: s.program, environ: []string{"OWN=as it is", "EMPTY="},
+	d := s.start(run{environ: []string{"OWN=as it is", "EMPTY="},
 		args: flags(s.puppet(), "port=127.0.0.1:"+port+"=7", "interval=0", "envdir="+dir, "enable-auto-restart",
-			"auto-restart-interval=1000", "kill-old-delay=0")}.start(s.T)
+			"auto-restart-interval=1000", "kill-old-delay=0")})
 	for number := 1; number <= 3; number++ {
 		p := s.generation(number)
 		p.is("OWN", "as it is")
@@ -517,7 +516,7 @@ func (s *scene) environment() {
 	d.stop()
 
 	// What is not set by an option stays as it is.
-	d = run{mode: subreaper, program: s.program, environ: []string{"KILL_OLD_DELAY=0"}, args: flags(s.puppet(), "interval=0")}.start(s.T)
+	d = s.start(run{environ: []string{"KILL_OLD_DELAY=0"}, args: flags(s.puppet(), "interval=0")})
 	p := s.generation(1)
 	p.is("KILL_OLD_DELAY", "0")
 	for _, name := range []string{"ENVDIR", "ENABLE_AUTO_RESTART", "AUTO_RESTART_INTERVAL"} {
@@ -536,8 +535,8 @@ func (s *scene) envdir() {
 	s.write("env/.HIDDEN", "x", 0o644)
 	s.write("env/DIRECTORY/FILE", "x", 0o644)
 	s.write("env/OVER", "envdir", 0o644)
-	d := run{mode: subreaper, program: s.program, environ: []string{"OVER=initial", "NOTHING=initial"},
-		args: flags(s.puppet(), "interval=0", "envdir="+s.file("env"))}.start(s.T)
+	d := s.start(run{environ: []string{"OVER=initial", "NOTHING=initial"},
+		args: flags(s.puppet(), "interval=0", "envdir="+s.file("env"))})
 	p := s.generation(1)
 	p.is("CHANGED", "old")
 	p.is("LINES", " first ")
@@ -571,14 +570,13 @@ func (s *scene) envdirTiming() {
 	s.write("env/ENABLE_AUTO_RESTART", "1\n", 0o644)
 	s.write("env/AUTO_RESTART_INTERVAL", "1\n", 0o644)
 	s.write("env/KILL_OLD_DELAY", "2\n", 0o644)
-	d := s.starts("interval=0", "envdir="+s.file("env"))
+	s.starts("interval=0", "envdir="+s.file("env"))
 	old := s.generation(1)
 	began := time.Now()
 	next := s.generation(2)
 	next.is("ENABLE_AUTO_RESTART", "1")
 	old.gets(syscall.SIGTERM)
 	s.since("the signal", began, 2*time.Second)
-	d.stop()
 }
 
 // envdirTimingChanged: and it may change at run time, when it beats the options, too.
@@ -595,7 +593,6 @@ func (s *scene) envdirTimingChanged() {
 	s.since("the signal", began, time.Second)
 	s.generation(3)
 	next.gets(syscall.SIGTERM)
-	d.stop()
 }
 
 // envdirPath: the command is looked for where the worker's own PATH says.
@@ -616,26 +613,29 @@ func (s *scene) envdirPath() {
 	d.stop()
 }
 
-// bareVariables: four options are read from variables, too; the option wins.
+// bareVariables: four options are read from variables, too.
 func (s *scene) bareVariables() {
 	s.write("env/FROM_ENVDIR", "x", 0o644)
-	d := run{mode: subreaper, program: s.program, args: flags(s.puppet(), "interval=0"), environ: []string{
-		"ENVDIR=" + s.file("env"), "KILL_OLD_DELAY=2", "ENABLE_AUTO_RESTART=1", "AUTO_RESTART_INTERVAL=1"}}.start(s.T)
+	s.start(run{args: flags(s.puppet(), "interval=0"), environ: []string{
+		"ENVDIR=" + s.file("env"), "KILL_OLD_DELAY=2", "ENABLE_AUTO_RESTART=1", "AUTO_RESTART_INTERVAL=1"}})
 	old := s.generation(1)
 	began := time.Now()
 	old.is("FROM_ENVDIR", "x")
 	s.generation(2)
 	old.gets(syscall.SIGTERM)
 	s.since("the signal", began, 2*time.Second)
-	d.stop()
+}
 
-	s.stage = newStage(s.T) // further workers may have come meanwhile
+// optionsBeatVariables.
+func (s *scene) optionsBeatVariables() {
+	s.write("env/FROM_ENVDIR", "x", 0o644)
 	s.write("other/FROM_ENVDIR", "y", 0o644)
-	d = run{mode: subreaper, program: s.program, args: flags(s.puppet(), "interval=0", "kill-old-delay=0", "envdir="+s.file("other")),
-		environ: []string{"ENVDIR=" + s.file("env"), "KILL_OLD_DELAY=1000"}}.start(s.T)
-	old = s.generation(1)
+	d := s.start(run{args: flags(s.puppet(), "interval=0", "kill-old-delay=0", "envdir="+s.file("other")),
+		environ: []string{"ENVDIR=" + s.file("env"), "KILL_OLD_DELAY=1000"}})
+	old := s.generation(1)
 	old.is("FROM_ENVDIR", "y")
 	d.swap()
+	s.generation(2)
 	old.gets(syscall.SIGTERM)
 	d.stop()
 }
@@ -649,7 +649,7 @@ func (s *scene) workingDirectory() {
 		s.Errorf("its directory is %s", p.Dir)
 	}
 	d.stop()
-	d = run{mode: subreaper, given: []string{"dir=" + s.dir}, program: s.program, args: flags(s.puppet(), "interval=0")}.start(s.T)
+	d = s.start(run{given: []string{"dir=" + s.dir}, args: flags(s.puppet(), "interval=0")})
 	if p := s.generation(1); p.Dir != s.dir {
 		s.Errorf("its directory is %s", p.Dir)
 	}
@@ -712,7 +712,7 @@ func (s *scene) pidFile() {
 // statusFile: a line for each worker, with a new one from when it is ready, and an old one until it has
 // ended.
 func (s *scene) statusFile() {
-	d := run{mode: subreaper, program: s.program, args: flags(s.puppet("stubborn"), "interval=2", "status-file="+s.file("status"))}.start(s.T)
+	d := s.stubborn("interval=2", "status-file="+s.file("status"))
 	// Whoever looks finds it complete at any time.
 	done, looked := make(chan struct{}), make(chan struct{})
 	form := regexp.MustCompile(`^(\d+:\d+\n)*$`)
@@ -818,8 +818,8 @@ func (s *scene) logPipe() {
 func (s *scene) relativeNames() {
 	s.write("env/NAME", "one", 0o644)
 	s.write("there/file", "", 0o644)
-	d := run{mode: subreaper, given: []string{"dir=" + s.dir}, program: s.program, args: flags(s.puppet(), "interval=0", "dir=there",
-		"pid-file=pid", "status-file=status", "log-file=log", "envdir=env", "path=socket")}.start(s.T)
+	d := s.start(run{given: []string{"dir=" + s.dir}, args: flags(s.puppet(), "interval=0", "dir=there",
+		"pid-file=pid", "status-file=status", "log-file=log", "envdir=env", "path=socket")})
 	old := s.generation(1)
 	if old.Dir != s.file("there") {
 		s.Errorf("its directory is %s", old.Dir)
@@ -899,7 +899,7 @@ func (s *scene) daemonizeGivenStdin() {
 // restart: it is over when the new worker alone is left.
 func (s *scene) restart() {
 	files := []string{"pid-file=" + s.file("pid"), "status-file=" + s.file("status")}
-	d := run{mode: subreaper, program: s.program, args: flags(s.puppet("stubborn"), append(files, "interval=1")...)}.start(s.T)
+	d := s.stubborn(append(files, "interval=1")...)
 	old := s.generation(1)
 	s.has("status", status(old))
 	for number := 2; number <= 3; number++ {
@@ -926,7 +926,7 @@ func (s *scene) restart() {
 // restartOfEnding: it fails where the program ends meanwhile.
 func (s *scene) restartOfEnding() {
 	files := []string{"pid-file=" + s.file("pid"), "status-file=" + s.file("status")}
-	d := run{mode: subreaper, program: s.program, args: flags(s.puppet("stubborn"), append(files, "interval=1", "signal-on-term=INT")...)}.start(s.T)
+	d := s.stubborn(append(files, "interval=1", "signal-on-term=INT")...)
 	old := s.generation(1)
 	s.has("status", status(old))
 	asked := s.runs("--restart", "--"+files[0], "--"+files[1])
@@ -945,7 +945,7 @@ func (s *scene) restartOfEnding() {
 
 // stop: it is over when the program has gone.
 func (s *scene) stop() {
-	d := run{mode: subreaper, program: s.program, args: flags(s.puppet("stubborn"), "interval=0", "pid-file="+s.file("pid"), "signal-on-term=USR1")}.start(s.T)
+	d := s.stubborn("interval=0", "pid-file="+s.file("pid"), "signal-on-term=USR1")
 	p := s.generation(1)
 	asked := s.runs("--stop", "--pid-file="+s.file("pid"))
 	p.gets(syscall.SIGUSR1)
@@ -1033,8 +1033,7 @@ func (s *scene) optionsAmongCommand() {
 
 // lastOptionCounts: where one is given twice that is no list. A value may begin with a dash.
 func (s *scene) lastOptionCounts() {
-	d := run{mode: subreaper, given: []string{"dir=" + s.dir}, program: s.program,
-		args: append([]string{"--interval=600", "--interval=0", "--pid-file", "--port", "--pid-file", "-pid", "--"}, s.puppet()...)}.start(s.T)
+	d := s.start(run{given: []string{"dir=" + s.dir}, args: append([]string{"--interval=600", "--interval=0", "--pid-file", "--port", "--pid-file", "-pid", "--"}, s.puppet()...)})
 	s.generation(1)
 	s.has("-pid", fmt.Sprintln(d.pid))
 	if s.exists("--port") {
@@ -1109,7 +1108,7 @@ var originalOptions = []string{
 func (s *scene) help() {
 	for _, flag := range []string{"--help", "-h", "--HELP"} {
 		writer, text := textPipe(s.T)
-		run{mode: subreaper, program: s.program, args: []string{flag, "--port=1"}, stdout: writer}.start(s.T).exits(0)
+		s.start(run{args: []string{flag, "--port=1"}, stdout: writer}).exits(0)
 		output := text()
 		for _, option := range originalOptions {
 			if !strings.Contains(output, "--"+option) {
@@ -1123,7 +1122,7 @@ func (s *scene) help() {
 func (s *scene) version() {
 	for _, flag := range []string{"--version", "-v", "--VER"} {
 		writer, text := textPipe(s.T)
-		run{mode: subreaper, program: s.program, args: []string{flag}, stdout: writer}.start(s.T).exits(0)
+		s.start(run{args: []string{flag}, stdout: writer}).exits(0)
 		if output := text(); !strings.HasPrefix(output, "0.35") || strings.Count(output, "\n") != 1 {
 			s.Errorf("%s prints %q", flag, output)
 		}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,16 +62,31 @@ func initdAsStartServer(t *testing.T) string {
 	return filepath.Join(workshop, "start_server")
 }
 
-// runs starts the program.
+// start starts the program, unless the run names another.
+func (s *scene) start(r run) *daemon {
+	s.Helper()
+	r.mode, r.program = subreaper, cmp.Or(r.program, s.program)
+	d := r.start(s.T)
+	d.forgetful = s.original
+	return d
+}
+
+// runs starts the program with these words.
 func (s *scene) runs(words ...string) *daemon {
 	s.Helper()
-	return run{mode: subreaper, program: s.program, args: words}.start(s.T)
+	return s.start(run{args: words})
 }
 
 // starts starts the program with puppets for workers. Each option is without its dashes.
 func (s *scene) starts(options ...string) *daemon {
 	s.Helper()
 	return s.runs(flags(s.puppet(), options...)...)
+}
+
+// stubborn starts it with workers that end only when they are told to by the scene.
+func (s *scene) stubborn(options ...string) *daemon {
+	s.Helper()
+	return s.runs(flags(s.puppet("stubborn"), options...)...)
 }
 
 // file is a path for this scene.
