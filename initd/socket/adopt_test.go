@@ -293,3 +293,41 @@ func TestAdoptStdin(t *testing.T) {
 		t.Errorf("%+v, want the socket adopted at 0", r)
 	}
 }
+
+// Of an initd that is examined the sockets may be elsewhere, and workers are
+// told that they are not. What is done to them is done where they are.
+func TestAdoptElsewhere(t *testing.T) {
+	tcp := listener(t, unix.SOCK_STREAM, loopback())
+	path := listener(t, unix.SOCK_STREAM, &unix.SockaddrUnix{Name: t.TempDir() + "/s"})
+	real := portOf(t, tcp)
+	specs, err := parse(fmt.Sprintf("port 192.0.2.9:80=%d", tcp), fmt.Sprintf("path /run/app.sock=%d", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(specs, Options{UID: -1, GID: -1}); err == nil {
+		t.Error("they were taken for what they are not")
+	}
+	set, err := Open(specs, Options{UID: -1, GID: -1, Elsewhere: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		fmt.Sprintf("SERVER_STARTER_PORT=192.0.2.9:80=%d;/run/app.sock=%d", tcp, path),
+		fmt.Sprintf("FPM_SOCKETS=192.0.2.9:80=%d", tcp),
+		fmt.Sprintf("PUMA_INHERIT_0=%d:tcp://192.0.2.9:80", tcp), fmt.Sprintf("PUMA_INHERIT_1=%d:unix:///run/app.sock", path),
+	}
+	if got := set.Environ([]string{ServerStarter, PHPFPM, Puma}); !slices.Equal(got, want) {
+		t.Errorf("workers are told %q, want %q", got, want)
+	}
+	unix.Shutdown(tcp, unix.SHUT_RDWR)
+	if mended, err := set.Relisten(); len(mended) != 1 || err != nil || portOf(t, tcp) != real {
+		t.Errorf("Relisten() = %+v, %v; it is at port %d and was at %d", mended, err, portOf(t, tcp), real)
+	}
+	// One of another kind will not do.
+	if specs, err = parse(fmt.Sprintf("port 192.0.2.9:u80=%d", tcp)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(specs, Options{UID: -1, GID: -1, Elsewhere: true}); err == nil {
+		t.Error("a TCP socket was taken for a UDP one")
+	}
+}

@@ -45,7 +45,7 @@ func (s *Set) Relisten() ([]Mended, error) {
 // listenAgain revives a TCP listener: shutdown(2) took it back to the state of
 // a bound socket.
 func (l *Listener) listenAgain(backlog int) error {
-	sa, err := sockaddr(l.at)
+	sa, err := unix.Getsockname(l.FD)
 	if err != nil {
 		return err
 	}

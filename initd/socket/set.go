@@ -19,6 +19,11 @@ type Options struct {
 	Mode     fs.FileMode // permission bits of unix sockets, applied exactly
 	UID, GID int         // owner of unix sockets, -1 leaves initd's own
 	Environ  []string    // the environment initd was started with: LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES
+
+	// Elsewhere adopts a socket that a Spec names by =fd wherever it is bound,
+	// and tells workers of it as if it were at the Spec's address. It is for an
+	// initd that is examined, whose sockets must not be the real ones.
+	Elsewhere bool
 }
 
 // A Listener is a socket that initd holds for its workers.
@@ -79,7 +84,7 @@ func (s *Set) open(specs []Spec) error {
 				return fail(spec, "", err)
 			}
 		}
-		s.listeners[i] = adopt(spec, at[i], &rest)
+		s.listeners[i] = adopt(spec, at[i], &rest, s.options.Elsewhere)
 	}
 	for i, spec := range specs {
 		l := &s.listeners[i]
@@ -141,8 +146,11 @@ func distinct(specs []Spec) error {
 
 // adopt finds the socket that spec asks for among the open descriptors, and
 // takes it out of rest, which came by LISTEN_FDS.
-func adopt(spec Spec, at netip.AddrPort, rest *[]Listener) Listener {
+func adopt(spec Spec, at netip.AddrPort, rest *[]Listener, elsewhere bool) Listener {
 	l, named := inspect(spec.FD)
+	if named && elsewhere && l.Network == spec.Network {
+		l.pretend(spec, at)
+	}
 	named = named && l.is(spec, at, true)
 	i := slices.IndexFunc(*rest, func(other Listener) bool {
 		return named && other.FD == l.FD || !named && other.is(spec, at, false)
@@ -155,6 +163,16 @@ func adopt(spec Spec, at netip.AddrPort, rest *[]Listener) Listener {
 	}
 	l.adopted = true
 	return l
+}
+
+// pretend gives l the address that spec asks for, unless that is any port.
+func (l *Listener) pretend(spec Spec, at netip.AddrPort) {
+	switch {
+	case spec.Network == "unix":
+		l.Address = spec.Path
+	case at.Port() != 0:
+		l.at, l.Address = at, at.String()
+	}
 }
 
 // bind makes the socket of spec, which does not listen yet.
