@@ -34,6 +34,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/doctor"
 	"server-starter/initd/envdir"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
@@ -79,6 +80,9 @@ func Run(argv []string) (status int) {
 		return answer(restart(s.PidFile, s.StatusFile))
 	case s.Request == settings.Stop:
 		return answer(stop(s.PidFile))
+	case s.Request == settings.Check:
+		closeOnExec()
+		return doctor.Examine(s, specs)
 	}
 	parent := inherit()
 	if s.Daemonize && parent == nil {
@@ -218,7 +222,7 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 			return nil, settingError("user", err)
 		}
 	}
-	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial}
+	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial, Elsewhere: doctor.IsPatient()}
 	if s.SocketOwner.User != "" {
 		owner, err := launch.LookupUser(s.SocketOwner.String())
 		if err != nil {

@@ -36,6 +36,7 @@ func ofGeneration(number int) func(answer string) bool {
 func testDebian(t *testing.T, images images) {
 	debian := build(t, images.context, "FROM "+debian(t)+programs)
 	t.Run("Servers", func(t *testing.T) { testServers(t, images, debian) })
+	t.Run("Check", func(t *testing.T) { testCheckServers(t, debian) })
 	t.Run("Terminal", func(t *testing.T) { testTerminal(t, debian) })
 }
 
@@ -93,6 +94,47 @@ func testServers(t *testing.T, images images, debian string) {
 			}
 			c.stop()
 		})
+	}
+}
+
+// testCheckServers has the doctor examine them, with the few rights that a container has by default and
+// with enough for a network of its own.
+func testCheckServers(t *testing.T, debian string) {
+	for _, rights := range []struct {
+		name    string
+		options []string
+		says    string
+	}{
+		{"Default", []string{"--user", "65532", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"}, "in this container's network"},
+		{"Admin", []string{"--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"}, "in a network of its own"},
+	} {
+		for _, server := range []struct {
+			name    string
+			command string
+			status  int
+			says    []string
+		}{
+			{"gunicorn", "gunicorn --chdir /srv --workers 2 app:app", 0, []string{"SERVER_STARTER_READY=notify\n", "none lost"}},
+			{"h2o", "h2o -m worker -c /srv/h2o.conf", 0, []string{"none lost"}},
+			{"nginx", "nginx -c /srv/nginx.conf", 1, []string{
+				"Address already in use", "\nwith SERVER_STARTER_EXPORT=nginx:\n", "were lost during the swap",
+				"  SERVER_STARTER_EXPORT=nginx\n  SERVER_STARTER_SIGNAL_ON_HUP=QUIT\n  SERVER_STARTER_SIGNAL_ON_TERM=QUIT\nnot fit for hot swaps as it is set, but fit with these settings"}},
+		} {
+			t.Run(rights.name+"/"+server.name, func(t *testing.T) {
+				options := append(environment("SERVER_STARTER_PORT="+address), rights.options...)
+				c := start(t, options, debian, append([]string{"--check"}, strings.Fields(server.command)...)...)
+				if got := c.wait(); got != server.status {
+					t.Errorf("exit status %d, not %d", got, server.status)
+				}
+				lines, _, _ := c.output.after(0)
+				report := strings.Join(lines, "\n")
+				for _, text := range append(server.says, rights.says) {
+					if !strings.Contains(report, text) {
+						t.Errorf("it does not say %q", text)
+					}
+				}
+			})
+		}
 	}
 }
 

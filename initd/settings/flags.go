@@ -9,7 +9,7 @@ import (
 )
 
 // questions are the flags that are no settings.
-var questions = []string{"help", "version", "show-config", string(Restart), string(Stop)}
+var questions = []string{"help", "version", "show-config", string(Restart), string(Stop), string(Check)}
 
 // flags reads the arguments. They go to pflag one by one, since it stops at the
 // first error it finds.

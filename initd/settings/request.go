@@ -1,9 +1,9 @@
 package settings
 
-// request takes note of what an initd that runs already is asked to do, and
-// finds what is missing to find it.
+// request takes note of what is asked instead of serving, and finds what is
+// missing to find an initd that runs already.
 func (s *Settings) request(asked map[string]bool) (problems Problems) {
-	for _, r := range []Request{Restart, Stop} {
+	for _, r := range []Request{Restart, Stop, Check} {
 		if !asked[string(r)] {
 			continue
 		}
@@ -21,7 +21,9 @@ func (s *Settings) request(asked map[string]bool) (problems Problems) {
 				})
 			}
 		}
-		need("pid-file", s.PidFile)
+		if r != Check {
+			need("pid-file", s.PidFile)
+		}
 		if r == Restart {
 			need("status-file", s.StatusFile)
 		}

@@ -74,8 +74,8 @@ type Settings struct {
 	LogFormat LogFormat
 	LogLevel  LogLevel
 
-	Request Request  // what is asked of an initd that runs already
-	Command []string // never empty, unless Answer or Request is set
+	Request Request  // what is asked instead of serving
+	Command []string // never empty, unless Answer is set or an initd is asked that runs already
 	Answer  string   // what --help, --version or --show-config has to print; then nothing is to be started
 	Notes   []string // what the user should know although nothing is wrong, a sentence each
 	Handed  []string // K=V that start_server hands to workers, and only under its name
@@ -101,13 +101,14 @@ const (
 	Never     Respawn = "never"      // initd exits with its status
 )
 
-// Request is what is asked of an initd that runs already.
+// Request is what is asked instead of serving.
 type Request string
 
 const (
 	None    Request = ""
-	Restart Request = "restart" // swap, and wait until only the new generation is left
-	Stop    Request = "stop"    // stop, and wait until it has gone
+	Restart Request = "restart" // an initd that runs: swap, and wait until only the new generation is left
+	Stop    Request = "stop"    // an initd that runs: stop, and wait until it has gone
+	Check   Request = "check"   // examine the command
 )
 
 // LogFormat is the form of the log.

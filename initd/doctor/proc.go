@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// A process is a pid and when it began, in ticks since the boot: a pid alone
+// may have been given away again.
+type process struct {
+	pid         int
+	birth, name string
+}
+
+// family is a process and all that descend from it, as /proc tells.
+func family(root int) (all []process) {
+	type child struct {
+		process
+		parent int
+	}
+	var known []child
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			if p, parent := stat(pid); p.birth != "" {
+				known = append(known, child{p, parent})
+			}
+		}
+	}
+	for _, c := range known {
+		if c.pid == root {
+			all = append(all, c.process)
+		}
+	}
+	for i := 0; i < len(all); i++ {
+		for _, c := range known {
+			if c.parent == all[i].pid {
+				all = append(all, c.process)
+			}
+		}
+	}
+	return all
+}
+
+// stat finds a process and its parent; proc_pid_stat(5). Of a zombie there is
+// nothing left. The second field is the program's name in parentheses and may
+// itself hold spaces and parentheses.
+func stat(pid int) (p process, parent int) {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	begin, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
+	fields := bytes.Fields(line[end+1:])
+	if begin < 0 || len(fields) < 20 || fields[0][0] == 'Z' {
+		return process{}, 0
+	}
+	parent, _ = strconv.Atoi(string(fields[1]))
+	return process{pid, string(fields[19]), string(line[begin+1 : end])}, parent
+}
+
+func (p process) lives() bool {
+	now, _ := stat(p.pid)
+	return now.birth == p.birth
+}
+
+func (p process) String() string { return fmt.Sprintf("%s (%d)", p.name, p.pid) }
+
+// memory is what the processes have in memory, in bytes, a page that several
+// share divided among them: Pss of proc_pid_smaps(5). Of a process that lets
+// nobody look it is the resident set.
+func memory(of []process) (sum int) {
+	for _, p := range of {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid))
+		name := "Pss:"
+		if err != nil {
+			text, _ = os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+			name = "VmRSS:"
+		}
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
+				kilobytes, _ := strconv.Atoi(fields[1])
+				sum += kilobytes << 10
+			}
+		}
+	}
+	return sum
+}
+
+// memoryLimit is that of our cgroup in bytes, 0 for none; cgroups(7).
+func memoryLimit() int {
+	text, _ := os.ReadFile("/sys/fs/cgroup/memory.max")
+	limit, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return limit
+}
+
+// A door is a socket on which someone listens.
+type door struct {
+	network, address string
+	inode            string
+	queue            int // connections that wait to be accepted
+}
+
+func (d door) String() string { return d.network + " " + d.address }
+
+// doors are those of this network namespace; proc_net(5), proc_pid_net(5). UDP
+// sockets are among them that are bound and not connected.
+func doors() (all []door) {
+	for _, network := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		open := "0A" // TCP_LISTEN
+		if strings.HasPrefix(network, "udp") {
+			open = "07" // TCP_CLOSE
+		}
+		for fields := range table(network, 10) {
+			if fields[3] == open {
+				// Of a listening socket rx_queue is the length of its accept queue.
+				_, rx, _ := strings.Cut(fields[4], ":")
+				queue, _ := strconv.ParseUint(rx, 16, 32)
+				all = append(all, door{strings.TrimSuffix(network, "6"), address(fields[1]), fields[9], int(queue)})
+			}
+		}
+	}
+	waiting := map[string]int{}
+	for fields := range table("unix", 8) {
+		const listens = 0x10000 // __SO_ACCEPTCON
+		flags, _ := strconv.ParseUint(fields[3], 16, 32)
+		switch {
+		case flags&listens != 0:
+			all = append(all, door{network: "unix", address: fields[7], inode: fields[6]})
+		case fields[5] == "02": // SS_CONNECTING
+			waiting[fields[7]]++
+		}
+	}
+	for i, d := range all {
+		if d.network == "unix" {
+			all[i].queue = waiting[d.address]
+		}
+	}
+	return all
+}
+
+// table yields the rows of a table of /proc/net that have so many fields.
+func table(name string, fields int) func(func([]string) bool) {
+	text, _ := os.ReadFile("/proc/net/" + name)
+	return func(yield func([]string) bool) {
+		first := true
+		for line := range strings.Lines(string(text)) {
+			row := strings.Fields(line)
+			if !first && len(row) >= fields && !yield(row) {
+				return
+			}
+			first = false
+		}
+	}
+}
+
+// address reads 0100007F:1F90: words as they lie in memory, and a port.
+func address(hex string) string {
+	words, port, _ := strings.Cut(hex, ":")
+	var raw []byte
+	for ; len(words) >= 8; words = words[8:] {
+		word, _ := strconv.ParseUint(words[:8], 16, 32)
+		raw = binary.NativeEndian.AppendUint32(raw, uint32(word))
+	}
+	ip, _ := netip.AddrFromSlice(raw)
+	number, _ := strconv.ParseUint(port, 16, 16)
+	return netip.AddrPortFrom(ip, uint16(number)).String()
+}
+
+// inodes are those of the sockets that the processes have open.
+func inodes(of []process) map[string]bool {
+	open := map[string]bool{}
+	for _, p := range of {
+		dir := fmt.Sprintf("/proc/%d/fd/", p.pid)
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			link, _ := os.Readlink(dir + e.Name())
+			if inode, ok := strings.CutPrefix(link, "socket:["); ok {
+				open[strings.TrimSuffix(inode, "]")] = true
+			}
+		}
+	}
+	return open
+}
