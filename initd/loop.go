@@ -457,7 +457,7 @@ func (l *loop) do(action machine.Action) {
 		p, result, err := l.launch(l.logger(a.Logger), l.loggers, 0, a.Logger)
 		if err != nil {
 			l.alarm("cannot start a log command: "+err.Error(), "event", "logger")
-			l.then(machine.LoggerEnded{Logger: a.Logger})
+			l.then(machine.LoggerEnded(a))
 			return
 		}
 		l.await(p, result)

@@ -419,7 +419,7 @@ func (w *world) do(action Action) {
 		w.probing = 0
 	case StartLogger:
 		if !w.calm && !w.chance(3) {
-			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.step(LoggerEnded{a.Logger}) })
+			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.step(LoggerEnded(a)) })
 		}
 	case EndOrphans:
 		switch w.orphans {
