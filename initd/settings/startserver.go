@@ -23,7 +23,15 @@ var original = []string{
 // Beyond that, the four settings which start_server passes on to workers, in
 // variables without prefix, are handed on where a flag gave them.
 func LoadStartServer(args []string) (*Settings, error) {
-	s, err := Load(translate(args))
+	flags := translate(args)
+	s, err := Load(flags)
+	// A list may be empty for initd, but Getopt::Long wants a value.
+	for _, name := range []string{"port", "path"} {
+		if n := slices.Index(flags, "--"+name+"="); n >= 0 && n < slices.Index(flags, "--") {
+			problems, _ := err.(Problems)
+			err = append(problems, s.Problem(name, "", errEmpty))
+		}
+	}
 	if strings.HasPrefix(s.Answer, "initd "+Version) {
 		s.Answer = originalVersion + " (initd " + Version + ")\n"
 	}

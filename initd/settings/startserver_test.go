@@ -58,6 +58,14 @@ func TestStartServer(t *testing.T) {
 	if s, err := LoadStartServer([]string{"-help"}); err != nil || s.Answer != Usage() {
 		t.Errorf("-help: %q, %v", s.Answer, err)
 	}
+	for _, args := range [][]string{{"--port=", "server"}, {"server", "-path="}} {
+		if s, err := LoadStartServer(args); err == nil || !strings.Contains(err.Error(), "needs a value") {
+			t.Errorf("%q: %+v, %v", args, s, err)
+		}
+	}
+	if _, err := LoadStartServer([]string{"--port=80", "--", "server", "--path="}); err != nil {
+		t.Error(err)
+	}
 	if s := load(t, "--kill-old-delay=3", "true"); s.Handed != nil {
 		t.Errorf("under its own name initd hands on %q", s.Handed)
 	}
