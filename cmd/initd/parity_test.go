@@ -141,7 +141,7 @@ func (s *scene) signalOnHup() {
 // a number. The one that serves goes on until one succeeds.
 func (s *scene) failedStart() {
 	address := "127.0.0.1:" + freePort(s.T)
-	d := s.starts("port="+address, "interval=1", "status-file="+s.file("status"))
+	d := s.starts("port="+address, "interval=2", "status-file="+s.file("status"))
 	s.generation(1).tell("exit", "1")
 	second := s.generation(2).serve()
 	s.has("status", status(second))
@@ -242,21 +242,23 @@ func (s *scene) killOldDelay() {
 // autoRestart: without a request, when the worker has served for auto-restart-interval.
 func (s *scene) autoRestart() {
 	began := time.Now()
-	d := s.starts("interval=1", "enable-auto-restart", "auto-restart-interval=2", "kill-old-delay=1", "signal-on-hup=USR1",
+	s.starts("interval=1", "enable-auto-restart", "auto-restart-interval=2", "kill-old-delay=1", "signal-on-hup=USR1",
 		"status-file="+s.file("status"))
+	listed := func(p *puppet) bool { return strings.Contains("\n"+s.text("status"), "\n"+status(p)) }
 	old := s.generation(1)
 	for number := 2; number <= 3; number++ {
 		next := s.generation(number)
-		// The original counts whole seconds.
-		s.since("the restart", began, 2*time.Second)
+		s.since("the restart", began, 2*time.Second) // the original counts whole seconds
 		began = time.Now()
-		s.has("status", status(old, next))
+		eventually(s.T, "the new one is listed", func() bool { return listed(next) })
+		if !listed(old) {
+			s.Error("the old one is not listed")
+		}
 		old.gets(syscall.SIGUSR1)
 		old.tell("exit", "0")
-		s.has("status", status(next))
+		eventually(s.T, "the old one is not listed any more", func() bool { return !listed(old) })
 		old = next
 	}
-	d.stop()
 }
 
 // autoRestartDelay: with enable-auto-restart kill-old-delay is 5 seconds, where nobody has set it.
