@@ -69,8 +69,8 @@
 //	    A worker is ready when it has lived for the interval (alive), when it has sent READY=1 to
 //	    NOTIFY_SOCKET (notify), or at whichever comes first (auto). Default: auto.
 //	SERVER_STARTER_START_TIMEOUT, --start-timeout
-//	    A worker that is not ready by then is killed, and its start has failed; 0 is no limit.
-//	    Default: 60s.
+//	    A worker that is not ready by then is killed, and its start has failed; 0 is no limit. If not
+//	    given it is more than an interval that a worker may need. Default: 60s.
 //	SERVER_STARTER_PROBE, --probe
 //	    Command that must exit 0 before a worker counts as ready: a JSON array of words, or a line
 //	    for /bin/sh.

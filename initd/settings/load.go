@@ -32,9 +32,9 @@ func Load(args []string) (*Settings, error) {
 		return &Settings{Answer: "initd " + Version + "\n"}, nil
 	}
 	problems = append(problems, s.unknown(rows, os.Environ())...)
+	s = s.With(Overrides{})
 	problems = append(problems, s.impossible(problems)...)
 	problems = append(problems, s.request(asked)...)
-	s = s.With(Overrides{})
 	if asked["show-config"] {
 		s.Answer = s.show()
 	}
@@ -103,12 +103,7 @@ func (s *Settings) neverReady(problems Problems) Problems {
 	if known || s.Ready != Alive || s.StartTimeout == 0 || s.StartTimeout >= s.Interval {
 		return nil
 	}
-	// Named is the one that the user gave, if only one.
-	name, value := "start-timeout", s.StartTimeout
-	if !s.Given(name) {
-		name, value = "interval", s.Interval
-	}
-	p := s.Problem(name, value.String(), fmt.Errorf(
+	p := s.Problem("start-timeout", s.StartTimeout.String(), fmt.Errorf(
 		"no worker could ever be ready: with ready=alive it must live for interval (%v), but is killed after start-timeout (%v)", s.Interval, s.StartTimeout))
 	p.Expected, p.Example = "start-timeout 0 (no limit) or not less than interval", "--start-timeout=60"
 	return Problems{p}

@@ -196,7 +196,7 @@ func TestImpossible(t *testing.T) {
 		want string // the flag that is named, or the setting
 	}{
 		{[]string{"--ready=alive", "--interval=10", "--start-timeout=9.999"}, "--start-timeout"},
-		{[]string{"--ready=alive", "--interval=90"}, "--interval"},
+		{[]string{"--ready=alive", "--interval=90"}, ""},
 		{[]string{"--ready=alive", "--start-timeout=500ms"}, "--start-timeout"},
 		{[]string{"--ready=alive", "--interval=10", "--start-timeout=10"}, ""},
 		{[]string{"--ready=alive", "--interval=10", "--start-timeout=0"}, ""},

@@ -50,9 +50,13 @@ func Reload(environ []string) (Overrides, error) {
 }
 
 // With is a copy of the settings with the overrides, which beat flags too, as
-// they do in start_server. It also settles the kill-old-delay that nobody gave.
+// they do in start_server. It also settles what nobody gave and what depends on
+// others.
 func (s *Settings) With(o Overrides) *Settings {
 	t := *s
+	if !s.Given("start-timeout") && s.Ready != Notify && s.StartTimeout <= s.Interval {
+		t.StartTimeout += s.Interval // a worker may need the interval to be ready
+	}
 	if o.EnableAutoRestart != nil {
 		t.EnableAutoRestart = *o.EnableAutoRestart
 	}

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,6 +34,27 @@ func TestReload(t *testing.T) {
 	var ps Problems
 	if !errors.As(err, &ps) || len(ps) != 2 || ps[0].Variable != "KILL_OLD_DELAY" || ps[1].Variable != "SERVER_STARTER_ENABLE_AUTO_RESTART" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Without a word of the user's, start-timeout leaves room for the interval.
+func TestStartTimeout(t *testing.T) {
+	environment(t)
+	for _, test := range []struct {
+		args string
+		want time.Duration
+	}{
+		{"--interval=59", time.Minute},
+		{"--interval=60", 2 * time.Minute},
+		{"--interval=90 --ready=alive", 150 * time.Second},
+		{"--interval=90 --ready=notify", time.Minute}, // it does not matter then
+		{"--interval=90 --start-timeout=60", time.Minute},
+		{"--interval=90 --start-timeout=0", 0},
+	} {
+		s := load(t, append(strings.Fields(test.args), "true")...)
+		if got := s.With(Overrides{}).StartTimeout; s.StartTimeout != test.want || got != test.want {
+			t.Errorf("%s: %v, and %v with no change; want %v", test.args, s.StartTimeout, got, test.want)
+		}
 	}
 }
 

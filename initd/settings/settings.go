@@ -189,7 +189,7 @@ func (s *Settings) table() []Setting {
 		{Name: "ready", value: &choice{(*string)(&s.Ready), []string{string(Alive), string(Notify), string(Auto)}}, Default: "auto", Example: "notify",
 			Meaning: "A worker is ready when it has lived for the interval (alive), when it has sent READY=1 to NOTIFY_SOCKET (notify), or at whichever comes first (auto)."},
 		{Name: "start-timeout", value: (*duration)(&s.StartTimeout), Default: "60s", Example: "2m",
-			Meaning: "A worker that is not ready by then is killed, and its start has failed; 0 is no limit."},
+			Meaning: "A worker that is not ready by then is killed, and its start has failed; 0 is no limit. If not given it is more than an interval that a worker may need."},
 		{Name: "probe", value: (*command)(&s.Probe), Example: "curl -fsS http://127.0.0.1:8080/health",
 			Meaning: "Command that must exit 0 before a worker counts as ready: a JSON array of words, or a line for /bin/sh."},
 		{Name: "probe-timeout", value: (*duration)(&s.ProbeTimeout), Default: "5s", Example: "2",

@@ -25,11 +25,14 @@ var original = []string{
 func LoadStartServer(args []string) (*Settings, error) {
 	flags := translate(args)
 	s, err := Load(flags)
-	// A list may be empty for initd, but Getopt::Long wants a value.
-	for _, name := range []string{"port", "path"} {
-		if n := slices.Index(flags, "--"+name+"="); n >= 0 && n < slices.Index(flags, "--") {
-			problems, _ := err.(Problems)
-			err = append(problems, s.Problem(name, "", errEmpty))
+	// For initd an empty value may mean none, but Getopt::Long wants one.
+	problems, _ := err.(Problems)
+	for _, name := range original {
+		n := slices.Index(flags, "--"+name+"=")
+		known := func(p Problem) bool { return p.Setting == name }
+		if n >= 0 && n < slices.Index(flags, "--") && takesValue(name) && !slices.ContainsFunc(problems, known) {
+			problems = append(problems, s.Problem(name, "", errEmpty))
+			err = problems
 		}
 	}
 	if strings.HasPrefix(s.Answer, "initd "+Version) {

@@ -58,8 +58,8 @@ func TestStartServer(t *testing.T) {
 	if s, err := LoadStartServer([]string{"-help"}); err != nil || s.Answer != Usage() {
 		t.Errorf("-help: %q, %v", s.Answer, err)
 	}
-	for _, args := range [][]string{{"--port=", "server"}, {"server", "-path="}} {
-		if s, err := LoadStartServer(args); err == nil || !strings.Contains(err.Error(), "needs a value") {
+	for _, args := range [][]string{{"--port=", "server"}, {"server", "-path="}, {"--pid=", "server"}, {"--interval=", "server"}} {
+		if s, err := LoadStartServer(args); err == nil || strings.Count(err.Error(), "needs a value") != 1 {
 			t.Errorf("%q: %+v, %v", args, s, err)
 		}
 	}
