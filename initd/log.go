@@ -38,6 +38,7 @@ type logWriter struct {
 	fd      int
 	lines   chan []byte
 	dropped atomic.Int64
+	closed  atomic.Bool
 	done    chan struct{}
 }
 
@@ -47,8 +48,11 @@ func newLogWriter(fd int) *logWriter {
 	return w
 }
 
-// Write never blocks and never fails.
+// Write never blocks and never fails. What comes after Close is dropped.
 func (w *logWriter) Write(line []byte) (int, error) {
+	if w.closed.Load() {
+		return len(line), nil
+	}
 	select {
 	case w.lines <- []byte(string(line)):
 	default:
@@ -57,8 +61,10 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Close waits until what is queued is written, for at most the time given.
+// Close waits until what is queued is written, for at most the time given. It
+// is for the goroutine that writes.
 func (w *logWriter) Close(limit time.Duration) {
+	w.closed.Store(true)
 	close(w.lines)
 	select {
 	case <-w.done:
