@@ -464,3 +464,49 @@ func TestLogFileFIFO(t *testing.T) {
 		d.stop()
 	})
 }
+
+// TestLogsLeakNothing: initd's open files do not become more by what happens to the logs.
+func TestLogsLeakNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := newStage(t)
+	d := run{mode: subreaper, given: []string{"dir=" + dir}, args: flags(s.puppet(), "ready=notify", "interval=0", "max-backoff=0.01", "signal-map=USR1:REOPEN",
+		"pid-file=pid", "status-file=status", "log-file=log", "error-log=error", "access-log="+collector(`read -r line && echo "$line" >> lines`))}.start(t)
+	p := s.generation(1)
+	p.ready()
+	files := func() (all []string) {
+		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", d.pid))
+		for _, link := range links {
+			if to, err := os.Readlink(link); err == nil {
+				all = append(all, to)
+			}
+		}
+		return all
+	}
+	round := func(n int) {
+		t.Helper()
+		next := s.generation(n + 1)
+		next.ready()
+		p.ends()
+		contains(t, dir+"/log", fmt.Sprintf(`"msg":"generation %d is gone"`, n))
+		p = next
+		p.do("write", "1", fmt.Sprintln(n)) // by which a log command ends
+		comes(t, dir+"/lines", numbered(1, n))
+		if err := os.Rename(dir+"/log", fmt.Sprintf("%s/log.%d", dir, n)); err != nil {
+			t.Fatal(err)
+		}
+		d.signal(syscall.SIGUSR1)
+		contains(t, dir+"/log", `"event":"reopen"`)
+	}
+	d.swap()
+	round(1)
+	before := files()
+	for n := 2; n <= 20; n++ {
+		d.swap()
+		round(n)
+	}
+	eventually(t, "as few files are open as before", func() bool { return len(files()) <= len(before) })
+	for _, pid := range children(t, d.pid) {
+		eventually(t, "no child is a zombie", func() bool { return state(pid) != "Z" })
+	}
+	d.stop()
+}

@@ -334,6 +334,27 @@ func TestStopOfZombie(t *testing.T) {
 	eventually(t, "initd is a zombie", func() bool { return state(pid) == "Z" })
 }
 
+// TestStopOfAnother: one that has taken over the files of the initd that was asked is not waited for.
+func TestStopOfAnother(t *testing.T) {
+	a, first := running(t, subreaper, []string{"stubborn"})
+	stop := a.request("stop")
+	first.gets(syscall.SIGTERM)
+	if err := syscall.Kill(stop.pid, syscall.SIGSTOP); err != nil { // it looks again when the other is there
+		t.Fatal(err)
+	}
+	a.signal(syscall.SIGKILL)
+	a.exits(128 + 9)
+	first.tell("exit", "0")
+	other := run{mode: subreaper, args: flags(a.stage.puppet(), append(a.files, "ready=notify")...)}.start(t)
+	p := a.stage.generation(1)
+	if err := syscall.Kill(stop.pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	stop.exits(0)
+	p.lives()
+	other.stop()
+}
+
 // TestOriginal: initd asks start_server, and start_server asks initd.
 func TestOriginal(t *testing.T) {
 	original, err := exec.LookPath("start_server")

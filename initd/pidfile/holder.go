@@ -93,8 +93,8 @@ func read(file *os.File) (int, error) {
 // Alive reports whether the process still holds the file.
 func (h *Holder) Alive() bool {
 	if h.records {
-		_, ok := h.record()
-		return ok
+		record, ok := h.record()
+		return ok && int(record.Pid) == h.PID // and not one that has taken it over
 	}
 	// A zombie's files are gone, but another user is not told so.
 	poll := []unix.PollFd{{Fd: int32(h.pidfd), Events: unix.POLLIN}} // readable once it has ended
