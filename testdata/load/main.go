@@ -1,8 +1,8 @@
-// Load sends requests to an HTTP server without pause until it is told to stop, and counts
-// what came of them. It is for servers on the loopback addresses or a unix socket of the
+// Load sends requests to an HTTP or FastCGI server without pause until it is told to stop, and
+// counts what came of them. It is for servers on the loopback addresses or a unix socket of the
 // network namespace it runs in, and it refuses any other address.
 //
-//	load [-clients N] [-keepalive] [-limit DURATION] [-max N] ADDRESS
+//	load [-clients N] [-keepalive | -fastcgi SCRIPT] [-limit DURATION] [-max N] ADDRESS
 //
 // ADDRESS is 127.0.0.1:PORT, [::1]:PORT or unix:PATH. Each client makes a new connection for each
 // request, or keeps one where -keepalive is given. A request has failed unless its whole answer
@@ -54,10 +54,11 @@ func main() {
 	log.SetFlags(0)
 	clients := flag.Int("clients", 8, "how many clients send at once")
 	keepalive := flag.Bool("keepalive", false, "keep connections for further requests")
+	script := flag.String("fastcgi", "", "speak FastCGI, and ask for this script")
 	limit := flag.Duration("limit", 5*time.Minute, "how long to send")
 	max := flag.Int64("max", 1_000_000, "how many requests to send")
 	flag.Parse()
-	if flag.NArg() != 1 || *clients < 1 {
+	if flag.NArg() != 1 || *clients < 1 || *keepalive && *script != "" {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -86,9 +87,13 @@ func main() {
 			Timeout:   patience,
 			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: !*keepalive},
 		}
+		request := func() (string, error) { return get(client) }
+		if *script != "" {
+			request = func() (string, error) { return fastcgi(dial, *script) }
+		}
 		done.Go(func() {
 			for ctx.Err() == nil && sent.Add(1) <= *max {
-				tally.count(request(client))
+				tally.count(request())
 			}
 		})
 	}
@@ -97,8 +102,11 @@ func main() {
 	json.NewEncoder(os.Stdout).Encode(&tally.Result)
 }
 
+// dial makes a connection to the server, whatever address it is given.
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // dialer returns a dial function for address, which has to be on this host.
-func dialer(address string) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
+func dialer(address string) (dial, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
@@ -116,12 +124,17 @@ func dialer(address string) (func(ctx context.Context, network, address string) 
 	}, nil
 }
 
-// request sends one request and returns the answer's body.
-func request(client *http.Client) (string, error) {
+// get sends one request and returns the answer's body.
+func get(client *http.Client) (string, error) {
 	response, err := client.Get("http://localhost/")
 	if err != nil {
 		return "", err
 	}
+	return body(response)
+}
+
+// body reads an answer to its end.
+func body(response *http.Response) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
