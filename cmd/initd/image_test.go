@@ -39,8 +39,11 @@ func buildImages(t *testing.T) images {
 	} {
 		compile(t, images.sources, pkg, filepath.Join(images.context, path))
 	}
-	if err := os.CopyFS(filepath.Join(images.context, "root/srv"), os.DirFS(filepath.Join(images.sources, "testdata/docker"))); err != nil {
-		t.Fatal(err)
+	for name, content := range readRecipes(t).files {
+		path := filepath.Join(images.context, "root/srv", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	images.scratch = build(t, images.context, "FROM scratch"+programs)
 	images.load = build(t, images.context, "FROM scratch\nCOPY load /\nENTRYPOINT [\"/load\"]\n")
@@ -101,16 +104,18 @@ func build(t *testing.T, context, dockerfile string, options ...string) string {
 	return tag
 }
 
-// packages are the servers, as Debian has them.
-var packages = []string{"gunicorn", "h2o", "libserver-starter-perl", "nginx-light", "starlet"}
+// provider is what debootstrap has to be told to install, as it does not look for a package that
+// provides another one: libnet-ssleay-perl depends on perl-openssl-abi-3.
+const provider = "perl-openssl-defaults"
 
 // unneeded is what the root file system is relieved of.
 var unneeded = []string{"./var/cache/apt", "./var/lib/apt/lists", "./usr/share/doc", "./usr/share/man", "./usr/share/locale"}
 
-// debian returns an image of Debian with the servers. It is made with debootstrap from the mirror
+// debian returns an image of Debian with what the recipes install. It is made with debootstrap from the mirror
 // that apt is configured for, and kept under a tag that tells what went into it.
 func debian(t *testing.T) string {
 	mirror, suite := aptSource(t)
+	packages := append(readRecipes(t).packages(), provider)
 	content := fmt.Sprint(mirror, suite, packages, unneeded)
 	tag := fmt.Sprintf("initd-test-debian:%.6x", sha256.Sum256([]byte(content)))
 	if exists(tag) {
