@@ -88,9 +88,9 @@ func (in *instance) openLogs() (*logs, error) {
 // close lets the logs take what was written, once nobody writes any more.
 // Outlive waits for the log commands and tells which of them run still. What
 // none of them will take goes to rest.
-func (l *logs) close(outlive func(time.Duration) map[int]bool, rest func([]byte)) {
+func (l *logs) close(until time.Time, outlive func(time.Duration) map[int]bool, rest func([]byte)) {
 	for _, file := range l.files {
-		file.Close(logGrace)
+		file.Close(max(time.Until(until), time.Second)) // what hangs may be another
 	}
 	if len(l.commands) == 0 {
 		return
@@ -98,7 +98,7 @@ func (l *logs) close(outlive func(time.Duration) map[int]bool, rest func([]byte)
 	for _, c := range l.commands {
 		c.CloseWrite()
 	}
-	running := outlive(logGrace)
+	running := outlive(time.Until(until))
 	for number, c := range l.commands {
 		// One that runs still, because a process that was left alone holds the
 		// pipe, or because it is slow, can take the rest without initd.

@@ -333,10 +333,11 @@ func (in *instance) end(l *loop, reason string) {
 		in.plead(reason)
 		terminationLog("initd: " + reason + "\n")
 	}
+	until := time.Now().Add(logGrace)
 	if in.lines != in.stderr {
-		in.lines.Close(time.Second)
+		in.lines.Close(logGrace)
 	}
-	in.logs.close(l.outlive, func(text []byte) { in.stderr.Write(text) })
+	in.logs.close(until, l.outlive, func(text []byte) { in.stderr.Write(text) })
 	in.stderr.Close(time.Second)
 }
 

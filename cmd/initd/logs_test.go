@@ -273,7 +273,7 @@ func TestLastLines(t *testing.T) {
 			collector(`trap 'echo signal >> signals' HUP INT QUIT TERM USR1; while read -r line; do echo "$line" >> lines; done; echo end >> lines`))}.start(t)
 		p := s.generation(1)
 		p.ready()
-		p.do("run", "sh", "-c", "sleep 1000 <&- >&- 2>&- & (trap '' TERM; read never < /proc/$$/fd/0) <&- >&- 2>&- &")
+		p.do("run", "sh", "-c", "sleep 1000 <&- >&- 2>&- &")
 		d.signal(syscall.SIGUSR1)
 		p.gets(syscall.SIGUSR1)
 		d.signal(syscall.SIGTERM)
@@ -288,6 +288,31 @@ func TestLastLines(t *testing.T) {
 		missing(t, dir+"/signals")
 		if said := d.output(); said != "" {
 			t.Errorf("stderr has %q", said)
+		}
+	})
+}
+
+// TestLogCommandSpared: orphans that do not obey are killed, the log command is not.
+func TestLogCommandSpared(t *testing.T) {
+	inBothModes(t, func(t *testing.T, as mode) {
+		dir := t.TempDir()
+		s := newStage(t)
+		d := run{mode: as, given: []string{"dir=" + dir}, args: flags(s.puppet(), "ready=notify", "stop-timeout=1", "log-file="+
+			collector(`cat >> lines; echo end >> lines`))}.start(t)
+		p := s.generation(1)
+		p.ready()
+		p.do("run", "sh", "-c", "exec <&- >&- 2>&-; "+strings.Join(s.puppet("stubborn"), " ")+" &")
+		orphan := s.next()
+		p.do("write", "1", "last words\n")
+		d.signal(syscall.SIGTERM)
+		p.gets(syscall.SIGTERM)
+		orphan.gets(syscall.SIGTERM)
+		d.exits(0)
+		orphan.ends()
+		contains(t, dir+"/lines", "last words\n")
+		contains(t, dir+"/lines", `"event":"exit","exit_status":0`)
+		if got := lastLine(dir + "/lines"); got != "end" {
+			t.Errorf("the last line is %q", got)
 		}
 	})
 }
