@@ -71,15 +71,15 @@ func TestStatusFileReaders(t *testing.T) {
 	path := t.TempDir() + "/status"
 	s := newStage(t)
 	d := run{mode: subreaper, args: flags(s.puppet("stubborn"), "status-file="+path, "ready=notify")}.start(t)
-	stop, read := make(chan bool), make(chan error)
+	stop, read := make(chan bool), make(chan error, 1)
 	go func() {
+		defer close(read)
 		for reads := 0; ; reads++ {
 			select {
 			case <-stop:
 				if reads < 100 {
 					read <- fmt.Errorf("it was read %d times only", reads)
 				}
-				close(read)
 				return
 			default:
 			}
@@ -98,6 +98,7 @@ func TestStatusFileReaders(t *testing.T) {
 			}
 			if err != nil {
 				read <- fmt.Errorf("%w in %q", err, text)
+				return
 			}
 		}
 	}()
@@ -111,7 +112,7 @@ func TestStatusFileReaders(t *testing.T) {
 			d.swap()
 		}
 	}
-	stop <- true
+	close(stop)
 	for err := range read {
 		t.Error(err)
 	}
