@@ -176,7 +176,7 @@
 //
 // With --respawn=never HUP, TERM, INT and QUIT too go to the command.
 //
-// CHLD and PIPE are never passed on, TSTP, TTIN and TTOU only if mapped. Nor are those that a Go program cannot catch or has to share with
+// CHLD, PIPE and XFSZ are never passed on, TSTP, TTIN and TTOU only if mapped. Nor are those that a Go program cannot catch or has to share with
 // its runtime: KILL, STOP, URG, PROF, and 32, 33 and 34 (34 is what the C library calls RTMIN).
 //
 // # Exit status

@@ -68,6 +68,8 @@ func surround(what, value string) error {
 		}
 	case "files": // the limit of open files, soft
 		return syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(number), Max: 4096})
+	case "file-size": // a limit in bytes
+		return syscall.Setrlimit(unix.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(number), Max: uint64(number)})
 	case "stack": // a limit in bytes
 		return syscall.Setrlimit(unix.RLIMIT_STACK, &syscall.Rlimit{Cur: uint64(number), Max: uint64(number)})
 	case "activated": // by sockets at these addresses, as systemd.socket(5) has it

@@ -3,7 +3,9 @@ package main_test
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ var notForwarded = map[syscall.Signal]string{
 	syscall.SIGSTOP: "nobody can catch it",
 	syscall.SIGCHLD: "is about initd's children",
 	syscall.SIGPIPE: "is about initd's own writing",
+	syscall.SIGXFSZ: "is about initd's own writing",
 	syscall.SIGTSTP: "is about initd's own terminal",
 	syscall.SIGTTIN: "is about initd's own terminal",
 	syscall.SIGTTOU: "is about initd's own terminal",
@@ -97,6 +100,22 @@ func TestDropped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFileSizeLimit: XFSZ comes with each write beyond it, setrlimit(2), and ends neither initd nor a worker.
+func TestFileSizeLimit(t *testing.T) {
+	s := newStage(t)
+	d := run{given: []string{"file-size=1000"}, args: flags(s.puppet(), "ready=notify", "access-log="+filepath.Join(t.TempDir(), "log"))}.start(t)
+	p := s.next()
+	p.ready()
+	d.is("serving", 1)
+	p.do("say", strings.Repeat("x", 2000))
+	d.event("the file has reached the limit", func(e entry) bool { return e.Event == "file" })
+	p.lives()
+	d.swap()
+	s.generation(2).ready()
+	p.ends()
+	d.stop()
 }
 
 // TestSignalMap: a signal is rewritten or dropped before anything else looks at it.

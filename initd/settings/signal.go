@@ -129,7 +129,7 @@ func (m *signalMap) Set(s string) error {
 	switch from {
 	case syscall.SIGKILL, syscall.SIGSTOP:
 		return fmt.Errorf("%s cannot be caught", signalName(from))
-	case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG, syscall.SIGPROF, 34:
+	case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGURG, syscall.SIGPROF, 34:
 		return fmt.Errorf("%s is initd's own", signalName(from))
 	}
 	if _, ok := (*m)[from]; ok {

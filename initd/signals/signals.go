@@ -52,9 +52,10 @@ func catch(vital chan<- struct{}) {
 	signal.Notify(Stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	signal.Notify(Hangup, syscall.SIGHUP)
 	signal.Notify(Child, syscall.SIGCHLD)
-	// Caught and dropped. Ignoring it would make the workers ignore it too, and
-	// by default a broken stderr would end initd.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// Caught and dropped: what the kernel tells the one whose write has failed,
+	// setrlimit(2) for XFSZ. Ignoring them would make the workers ignore them too,
+	// and by default a broken stderr would end initd.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ)
 
 	var deadly, others []os.Signal
 	for n := syscall.Signal(1); n <= Last; n++ {
@@ -87,7 +88,7 @@ func deadlyToGo(n syscall.Signal) bool {
 // their defaults they would suspend it.
 func Catchable(n syscall.Signal) bool {
 	switch n {
-	case syscall.SIGCHLD, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE,
+	case syscall.SIGCHLD, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGXFSZ,
 		syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGURG, syscall.SIGPROF, 32, 33, 34:
 		return false
 	}
