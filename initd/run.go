@@ -75,12 +75,14 @@ func Run(argv []string) (status int) {
 		fmt.Print(s.Answer)
 		return 0
 	}
-	switch {
-	case s.Request == settings.Restart:
+	switch s.Request {
+	case settings.Restart:
+		signals.Release() // who asks may lose patience
 		return answer(restart(s.PidFile, s.StatusFile))
-	case s.Request == settings.Stop:
+	case settings.Stop:
+		signals.Release()
 		return answer(stop(s.PidFile))
-	case s.Request == settings.Check:
+	case settings.Check:
 		closeOnExec()
 		return doctor.Examine(s, specs)
 	}

@@ -118,6 +118,29 @@ func TestFileSizeLimit(t *testing.T) {
 	d.stop()
 }
 
+// TestInterruptRequest: who waits for a swap or a stop that does not come may give up; initd goes on.
+func TestInterruptRequest(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		s := newStage(t)
+		files := []string{"--pid-file=" + filepath.Join(t.TempDir(), "pid"), "--status-file=" + filepath.Join(t.TempDir(), "status")}
+		d := run{mode: subreaper, args: append(files, flags(s.puppet("stubborn"), "ready=notify")...)}.start(t)
+		p := s.next()
+		p.ready()
+		d.is("serving", 1)
+		restart := run{mode: subreaper, args: append(files, "--restart")}.start(t)
+		second := s.generation(2) // and so it waits
+		restart.signal(signal)
+		restart.exits(128 + int(signal))
+		second.lives()
+		stop := run{mode: subreaper, args: append(files, "--stop")}.start(t)
+		p.gets(syscall.SIGTERM)
+		stop.signal(signal)
+		stop.exits(128 + int(signal))
+		d.signal(syscall.SIGTERM)
+		d.exits(0)
+	}
+}
+
 // TestSignalMap: a signal is rewritten or dropped before anything else looks at it.
 func TestSignalMap(t *testing.T) {
 	inBothModes(t, func(t *testing.T, as mode) {

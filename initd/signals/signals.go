@@ -71,6 +71,20 @@ func catch(vital chan<- struct{}) {
 	signal.Notify(Other, others...)
 }
 
+// Release gives the signals back, so that each does by default what it does to
+// any program, and one that has come already does it too: for a process that
+// leaves nothing behind.
+func Release() {
+	signal.Reset()
+	for _, channel := range []chan os.Signal{Stop, Hangup} {
+		select {
+		case s := <-channel:
+			syscall.Kill(os.Getpid(), s.(syscall.Signal))
+		default:
+		}
+	}
+}
+
 // deadlyToGo reports whether a signal ends or suspends a Go program that has
 // not asked for it; os/signal.
 func deadlyToGo(n syscall.Signal) bool {
