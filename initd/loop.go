@@ -84,6 +84,7 @@ const rescueGrace = 5 * time.Second
 // process is a child that initd started.
 type process struct {
 	pid              int
+	name             string // its command, for a logger
 	generation, slot int
 	started          time.Time
 	asked            bool // was asked to end, so its end is no surprise
@@ -345,7 +346,7 @@ func (l *loop) loggerReaped(e reaper.Exit) {
 	}
 	l.settle(p)
 	delete(l.loggers, e.PID)
-	reason := "has ended"
+	reason := "has ended: " + p.name
 	if p.failure != nil {
 		reason = "was not started: " + p.failure.Error()
 	}
@@ -454,12 +455,14 @@ func (l *loop) do(action machine.Action) {
 	case machine.Forward:
 		l.signal(a.PID, syscall.Signal(a.Signal))
 	case machine.StartLogger:
-		p, result, err := l.launch(l.logger(a.Logger), l.loggers, 0, a.Logger)
+		c := l.logger(a.Logger)
+		p, result, err := l.launch(c, l.loggers, 0, a.Logger)
 		if err != nil {
 			l.alarm("cannot start a log command: "+err.Error(), "event", "logger")
 			l.then(machine.LoggerEnded(a))
 			return
 		}
+		p.name = c.Argv[len(c.Argv)-1] // of a line for the shell, the line
 		l.await(p, result)
 	case machine.Reopen:
 		l.reopen()

@@ -235,12 +235,12 @@ func TestLoggers(t *testing.T) {
 		w.run()
 		w.did("start logger0 101", "start logger1 102", "start worker 103")
 		w.ends(1, 102)
-		w.did("alarm a log command has ended")
+		w.did("alarm a log command has ended: logger1")
 		w.passes(time.Second)
 		w.did("start logger1 104", "report READY=1")
 		w.forking = syscall.EAGAIN
 		w.ends(0, 101)
-		w.did("alarm a log command has ended", "cannot start logger0", "alarm cannot start a log command: resource temporarily unavailable")
+		w.did("alarm a log command has ended: logger0", "cannot start logger0", "alarm cannot start a log command: resource temporarily unavailable")
 		w.forking = nil
 		w.passes(2 * time.Second)
 		w.did("start logger0 105")

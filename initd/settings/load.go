@@ -87,10 +87,20 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		p.Expected, p.Example = "a file or | command besides", "--log-file=/var/log/app.log"
 		found = append(found, p)
 	}
-	if s.PidFile != "" && s.PidFile == s.StatusFile {
-		p := s.Problem("status-file", s.StatusFile, errors.New("is the pid-file, too"))
-		p.Expected, p.Example = "a file of its own", "--status-file=/run/app.status"
-		found = append(found, p)
+	used := make(map[string]string)
+	for _, file := range []struct{ name, path string }{
+		{"pid-file", s.PidFile}, {"status-file", s.StatusFile},
+		{"log-file", s.LogFile.File}, {"access-log", s.AccessLog.File}, {"error-log", s.ErrorLog.File},
+	} {
+		switch first := used[file.path]; {
+		case file.path == "":
+		case first == "pid-file" || first == "status-file": // logs may have one file together
+			p := s.Problem(file.name, file.path, errors.New("is the "+first+", too"))
+			p.Expected, p.Example = "a file of its own", row(file.name).Flag()+"=/run/app."+strings.TrimSuffix(file.name, "-file")
+			found = append(found, p)
+		default:
+			used[file.path] = file.name
+		}
 	}
 	return append(found, s.neverReady(problems)...)
 }

@@ -58,6 +58,9 @@ func TestTogether(t *testing.T) {
 		{[]string{"--daemonize", "--log-file=a"}, ""},
 		{[]string{"--daemonize", "--error-log=|cat"}, ""},
 		{[]string{"--pid-file=x", "--status-file=x"}, "--status-file"},
+		{[]string{"--pid-file=x", "--log-file=x"}, "--log-file"},
+		{[]string{"--status-file=x", "--error-log=x"}, "--error-log"},
+		{[]string{"--access-log=x", "--error-log=x", "--log-file=x"}, ""},
 		{[]string{"--log-file=|"}, "--log-file"},
 	} {
 		args := append(test.args, "true")
