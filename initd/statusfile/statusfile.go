@@ -57,8 +57,8 @@ func check(path string) error {
 
 func isStatus(text string) bool {
 	for line := range strings.Lines(text) {
-		generation, pid, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
-		if strings.Trim(generation, "0123456789") != "" || strings.Trim(pid, "0123456789") != "" {
+		generation, pid, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		if !ok || strings.Trim(generation, "0123456789") != "" || strings.Trim(pid, "0123456789") != "" {
 			return false
 		}
 	}
