@@ -1,6 +1,8 @@
 package initd
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -24,6 +26,9 @@ func (in *instance) openFiles() (err error) {
 		}
 	}
 	if path := in.settings.StatusFile; path != "" {
+		if sameFile(path, in.settings.PidFile) {
+			return settingError("status-file", fmt.Errorf("%s is the pid-file, too: name a file of its own", path))
+		}
 		tell := in.teller("status-file", "it may be wrong until then")
 		if in.statusFile, err = statusfile.Open(absolute(path), tell); err != nil {
 			return settingError("status-file", err)
@@ -51,6 +56,16 @@ func (in *instance) publish(p machine.Publish) {
 	if in.pidFile != nil {
 		in.pidFile.Publish(p.Attempt, p.GivenUp)
 	}
+}
+
+// sameFile reports whether two paths lead to one file that is there.
+func sameFile(path, other string) bool {
+	this, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	that, err := os.Stat(other)
+	return err == nil && os.SameFile(this, that)
 }
 
 // absolute is the path from the root, which initd changes to; empty stays so.

@@ -35,7 +35,7 @@ func TestBadInput(t *testing.T) {
 	}
 	defer live.Close()
 	regular, plain := file("regular", 0o644), file("plain", 0o644)
-	missing, long := filepath.Join(dir, "missing"), filepath.Join(dir, strings.Repeat("long", 30))
+	own, missing, long := filepath.Join(dir, "own"), filepath.Join(dir, "missing"), filepath.Join(dir, strings.Repeat("long", 30))
 	const nobody = 65534
 
 	tests := []struct {
@@ -91,6 +91,9 @@ func TestBadInput(t *testing.T) {
 			says: []string{"SERVER_STARTER_PATH (--path)", "permission denied", "writable"}},
 		{name: "NoOwner", run: run{args: flags(started, "path="+missing, "socket-owner=no-such-user")}, status: 125,
 			says: []string{"SERVER_STARTER_SOCKET_OWNER (--socket-owner)", "no-such-user", "/etc/passwd"}},
+
+		{name: "OneFileForTwo", run: run{args: flags(started, "pid-file="+own, "status-file="+dir+"/./own")}, status: 125,
+			says: []string{"SERVER_STARTER_STATUS_FILE (--status-file)", "is the pid-file, too"}},
 
 		{name: "NoUser", run: run{args: flags(started, "user=no-such-user")}, status: 125,
 			says: []string{"SERVER_STARTER_USER (--user)", "no-such-user", "/etc/passwd"}},
