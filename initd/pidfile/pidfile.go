@@ -72,11 +72,12 @@ func write(path string, file *os.File) (*File, error) {
 	if err == nil {
 		err = file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
 	}
+	f := &File{path, file}
 	if err != nil {
+		f.Remove() // what is left of it is nobody's pid
 		file.Close()
 		return nil, err
 	}
-	f := &File{path, file}
 	f.Publish(0, 0)
 	return f, nil
 }

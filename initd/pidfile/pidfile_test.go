@@ -147,6 +147,25 @@ func TestLockErrors(t *testing.T) {
 	}
 }
 
+// A pid that cannot be written leaves no empty file.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount a small file system")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a mount of its own: %v", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	os.WriteFile(dir+"/filler", make([]byte, 2<<20), 0o600)
+	if f, err := Lock(dir + "/pid"); err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("%v, %v", f, err)
+	}
+	if _, err := os.Stat(dir + "/pid"); !os.IsNotExist(err) {
+		t.Errorf("after that: %v", err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	h := hold(t, path)
