@@ -262,7 +262,7 @@ var errLate = errors.New("too late")
 // interrupted is a signal that has ended the examination.
 type interrupted syscall.Signal
 
-func (s interrupted) Error() string { return "interrupted by " + syscall.Signal(s).String() }
+func (s interrupted) Error() string { return "interrupted by " + unix.SignalName(syscall.Signal(s)) }
 
 // await waits until done says so, at most for the limit.
 func (p *patient) await(limit time.Duration, done func() bool) error {

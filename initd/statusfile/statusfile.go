@@ -14,8 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// retry is the time after which a write that has failed is tried again.
-const retry = time.Second
+// A write that has failed is tried again after retry, then twice that, up to
+// maxRetry: what cannot be written may be so for good.
+const (
+	retry    = time.Second
+	maxRetry = time.Minute
+)
 
 // File is a status file that this process writes. It is written by a goroutine
 // of its own, for a file system may hang.
@@ -89,6 +93,7 @@ func (f *File) Remove(limit time.Duration) {
 func (f *File) run() {
 	defer close(f.done)
 	defer f.remove()
+	wait := retry
 	text, ok := <-f.next
 	for ok {
 		err := f.write(text)
@@ -97,12 +102,14 @@ func (f *File) run() {
 			f.tell(err)
 		}
 		if err == nil {
+			wait = retry
 			text, ok = <-f.next
 			continue
 		}
 		select {
 		case text, ok = <-f.next:
-		case <-time.After(retry):
+		case <-time.After(wait):
+			wait = min(2*wait, maxRetry)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestFailure(t *testing.T) {
 			t.Fatalf("told: %v", err)
 		}
 		os.Mkdir(dir, 0o700)
-		time.Sleep(2 * retry)
+		time.Sleep(8 * retry)
 		synctest.Wait()
 		if err := <-told; err != nil {
 			t.Errorf("told: %v", err)
