@@ -1,0 +1,33 @@
+package initd
+
+import (
+	"fmt"
+)
+
+// relisten mends what a worker that called shutdown(2) has done to all.
+func (in *instance) relisten() {
+	mended, err := in.sockets.Relisten()
+	for _, m := range mended {
+		text := "a worker had shut down the listener " + m.Key + " for everyone; it listens again"
+		if m.Replaced {
+			text += " as a new socket, which workers that run already do not have: a swap (HUP) gives it to them"
+		}
+		in.log.Warn(text, "event", "relisten", "key", m.Key)
+	}
+	if err != nil {
+		in.log.Error(err.Error(), "event", "relisten")
+	}
+}
+
+// hint guesses, from the listeners, why a program does not come up.
+func (in *instance) hint() string {
+	for _, q := range in.sockets.Waiting() {
+		if q.Length > 0 {
+			return fmt.Sprintf("%d connections wait on %s and nobody accepts them: does the program take the socket it is handed?", q.Length, q.Key)
+		}
+	}
+	if in.sockets.Len() > 0 {
+		return "a program that binds the port itself fails with EADDRINUSE, for initd holds it: let it take the inherited socket"
+	}
+	return ""
+}
