@@ -1,8 +1,6 @@
 package initd
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // relisten mends what a worker that called shutdown(2) has done to all.
 func (in *instance) relisten() {
