@@ -87,6 +87,15 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		p.Expected, p.Example = "a file or | command besides", "--log-file=/var/log/app.log"
 		found = append(found, p)
 	}
+	for _, log := range []struct{ name, path string }{
+		{"log-file", s.LogFile.File}, {"access-log", s.AccessLog.File}, {"error-log", s.ErrorLog.File},
+	} {
+		if s.Daemonize && (log.path == "/dev/stdout" || log.path == "/dev/stderr" || log.path == "/dev/tty") {
+			p := s.Problem(log.name, log.path, errors.New("is let go with daemonize"))
+			p.Expected, p.Example = "a file of its own or | command", row(log.name).Flag()+"=/var/log/app.log"
+			found = append(found, p)
+		}
+	}
 	used := make(map[string]string)
 	for _, file := range []struct{ name, path string }{
 		{"pid-file", s.PidFile}, {"status-file", s.StatusFile},

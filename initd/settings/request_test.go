@@ -62,6 +62,9 @@ func TestTogether(t *testing.T) {
 		{[]string{"--status-file=x", "--error-log=x"}, "--error-log"},
 		{[]string{"--access-log=x", "--error-log=x", "--log-file=x"}, ""},
 		{[]string{"--log-file=|"}, "--log-file"},
+		{[]string{"--log-file=/dev/stdout"}, ""},
+		{[]string{"--daemonize", "--log-file=/dev/stdout"}, "--log-file"},
+		{[]string{"--daemonize", "--log-file=x", "--error-log=/dev/stderr"}, "--error-log"},
 	} {
 		args := append(test.args, "true")
 		if test.want == "" {
