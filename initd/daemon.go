@@ -135,7 +135,7 @@ func inherit() *parent {
 // told passes on how the first attempt went.
 func (p *parent) told(a machine.Announce) {
 	switch {
-	case p.released():
+	case p == nil, p.released():
 	case a.State == machine.Serving:
 		p.release("ready")
 	case a.State == machine.Failed && !p.once:
@@ -159,4 +159,4 @@ func (p *parent) release(word string) {
 }
 
 // released reports whether initd is in the background for good.
-func (p *parent) released() bool { return p == nil || p.report < 0 }
+func (p *parent) released() bool { return p != nil && p.report < 0 }

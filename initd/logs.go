@@ -175,7 +175,7 @@ func (in *instance) alarm(text string, attrs ...any) {
 // plead says on the stderr that initd was started with what is said elsewhere,
 // too, where maybe nobody looks.
 func (in *instance) plead(text string) {
-	if in.logs.own != 2 && (in.parent == nil || !in.parent.released()) {
+	if in.logs.own != 2 && !in.parent.released() {
 		in.stderr.Write([]byte("initd: " + text + "\n"))
 	}
 }

@@ -56,15 +56,14 @@ func find(file *os.File) (*Holder, error) {
 	if h.pidfd, err = unix.PidfdOpen(h.PID, 0); err != nil {
 		h.pidfd = -1
 	}
-	if !h.records && !h.Alive() {
-		unix.Close(h.pidfd)
-		return nil, stale(pid)
+	if h.Alive() { // and so, what pidfd refers to is the holder
+		return h, nil
 	}
-	if !h.Alive() { // and so, what pidfd refers to is the holder
-		unix.Close(h.pidfd)
+	unix.Close(h.pidfd)
+	if h.records {
 		return nil, fmt.Errorf("process %d has just ended", h.PID)
 	}
-	return h, nil
+	return nil, stale(pid)
 }
 
 func stale(pid int) error {

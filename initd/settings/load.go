@@ -87,9 +87,11 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		p.Expected, p.Example = "a file or | command besides", "--log-file=/var/log/app.log"
 		found = append(found, p)
 	}
-	for _, log := range []struct{ name, path string }{
+	files := []struct{ name, path string }{
+		{"pid-file", s.PidFile}, {"status-file", s.StatusFile},
 		{"log-file", s.LogFile.File}, {"access-log", s.AccessLog.File}, {"error-log", s.ErrorLog.File},
-	} {
+	}
+	for _, log := range files[2:] {
 		if s.Daemonize && (log.path == "/dev/stdout" || log.path == "/dev/stderr" || log.path == "/dev/tty") {
 			p := s.Problem(log.name, log.path, errors.New("is let go with daemonize"))
 			p.Expected, p.Example = "a file of its own or | command", row(log.name).Flag()+"=/var/log/app.log"
@@ -97,10 +99,7 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		}
 	}
 	used := make(map[string]string)
-	for _, file := range []struct{ name, path string }{
-		{"pid-file", s.PidFile}, {"status-file", s.StatusFile},
-		{"log-file", s.LogFile.File}, {"access-log", s.AccessLog.File}, {"error-log", s.ErrorLog.File},
-	} {
+	for _, file := range files {
 		switch first := used[file.path]; {
 		case file.path == "":
 		case first == "pid-file" || first == "status-file": // logs may have one file together
