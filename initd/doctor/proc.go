@@ -1,20 +1,22 @@
 package doctor
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+
+	"server-starter/initd/proc"
 )
 
 // A process is a pid and when it began, in ticks since the boot: a pid alone
 // may have been given away again.
 type process struct {
-	pid         int
-	birth, name string
+	pid   int
+	birth uint64
+	name  string
 }
 
 // family is a process and all that descend from it, as /proc tells.
@@ -27,7 +29,7 @@ func family(root int) (all []process) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			if p, parent := stat(pid); p.birth != "" {
+			if p, parent := stat(pid); p.birth != 0 {
 				known = append(known, child{p, parent})
 			}
 		}
@@ -47,18 +49,13 @@ func family(root int) (all []process) {
 	return all
 }
 
-// stat finds a process and its parent; proc_pid_stat(5). Of a zombie there is
-// nothing left. The second field is the program's name in parentheses and may
-// itself hold spaces and parentheses.
+// stat finds a process and its parent. Of a zombie there is nothing left.
 func stat(pid int) (p process, parent int) {
-	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	begin, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
-	fields := bytes.Fields(line[end+1:])
-	if begin < 0 || len(fields) < 20 || fields[0][0] == 'Z' {
+	s, err := new(proc.Reader).Stat(pid)
+	if err != nil || s.State == 'Z' {
 		return process{}, 0
 	}
-	parent, _ = strconv.Atoi(string(fields[1]))
-	return process{pid, string(fields[19]), string(line[begin+1 : end])}, parent
+	return process{pid, s.Start, s.Name}, s.Parent
 }
 
 func (p process) lives() bool {
@@ -69,22 +66,16 @@ func (p process) lives() bool {
 func (p process) String() string { return fmt.Sprintf("%s (%d)", p.name, p.pid) }
 
 // memory is what the processes have in memory, in bytes, a page that several
-// share divided among them: Pss of proc_pid_smaps(5). Of a process that lets
-// nobody look it is the resident set.
+// share divided among them. Of a process that lets nobody look it is the
+// resident set.
 func memory(of []process) (sum int) {
+	var r proc.Reader
 	for _, p := range of {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid))
-		name := "Pss:"
+		size, err := r.Proportional(p.pid)
 		if err != nil {
-			text, _ = os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
-			name = "VmRSS:"
+			size, _ = r.Resident(p.pid)
 		}
-		for line := range strings.Lines(string(text)) {
-			if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
-				kilobytes, _ := strconv.Atoi(fields[1])
-				sum += kilobytes << 10
-			}
-		}
+		sum += int(size)
 	}
 	return sum
 }
@@ -172,14 +163,11 @@ func address(hex string) string {
 // inodes are those of the sockets that the processes have open.
 func inodes(of []process) map[string]bool {
 	open := map[string]bool{}
+	var r proc.Reader
 	for _, p := range of {
-		dir := fmt.Sprintf("/proc/%d/fd/", p.pid)
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			link, _ := os.Readlink(dir + e.Name())
-			if inode, ok := strings.CutPrefix(link, "socket:["); ok {
-				open[strings.TrimSuffix(inode, "]")] = true
-			}
+		held, _ := r.Sockets(p.pid, nil)
+		for _, inode := range held {
+			open[strconv.FormatUint(uint64(inode), 10)] = true
 		}
 	}
 	return open

@@ -1,10 +1,6 @@
 package notify
 
-import (
-	"bytes"
-	"os"
-	"strconv"
-)
+import "server-starter/initd/proc"
 
 // maxLineage bounds how far up the tree a sender is followed.
 const maxLineage = 32
@@ -25,22 +21,9 @@ func lineage(pid, self int, stat func(pid int) (parent, group int)) []int {
 // stat returns the parent and the process group of pid, 0 and 0 if there is
 // no such process. A zombie still has both.
 func stat(pid int) (parent, group int) {
-	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	s, err := new(proc.Reader).Stat(pid)
 	if err != nil {
 		return 0, 0
 	}
-	return parseStat(line)
-}
-
-// parseStat reads the line of proc_pid_stat(5): pid (comm) state ppid pgrp ….
-// comm is the program's to choose, blanks and parentheses included; nothing
-// after it has a parenthesis.
-func parseStat(line []byte) (parent, group int) {
-	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
-	if len(fields) < 3 {
-		return 0, 0
-	}
-	parent, _ = strconv.Atoi(string(fields[1]))
-	group, _ = strconv.Atoi(string(fields[2]))
-	return parent, group
+	return s.Parent, s.Group
 }

@@ -5,27 +5,6 @@ import (
 	"testing"
 )
 
-func TestParseStat(t *testing.T) {
-	tests := []struct {
-		line          string
-		parent, group int
-	}{
-		{"12 (cat) S 7 9 1 0 -1 4194304 90", 7, 9},
-		{"12 (a b) S 7 9 1 0", 7, 9},
-		{"12 (a) R 1 2) S 7 9 1 0", 7, 9},
-		{"12 (a\n) Z 7 9 1 0\n", 7, 9},
-		{"12 () S 0 0 0 0", 0, 0},
-		{"12 (cat)", 0, 0},
-		{"12 (cat) S 7", 0, 0},
-		{"", 0, 0},
-	}
-	for _, test := range tests {
-		if parent, group := parseStat([]byte(test.line)); parent != test.parent || group != test.group {
-			t.Errorf("parseStat(%q) = %d, %d, want %d, %d", test.line, parent, group, test.parent, test.group)
-		}
-	}
-}
-
 func TestLineage(t *testing.T) {
 	tree := map[int]int{2: 1, 10: 2, 20: 10, 30: 20, 40: 0, 41: 40}
 	stat := func(pid int) (parent, group int) { return tree[pid], 0 }
