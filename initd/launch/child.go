@@ -3,7 +3,6 @@ package launch
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,12 @@ import (
 // of the report's pipe, the steps to take in their order, "--" and the program with its arguments.
 const stage = "initd: starting"
 
-// steps are what the stage is to do before it executes the program, as words that Child understands. The order matters:
+// oneProcessor is for the Go runtime of the stage, which has one thing to do and no use for more threads.
+const oneProcessor = "GOMAXPROCS=1"
+
+func isProcessors(variable string) bool { return strings.HasPrefix(variable, "GOMAXPROCS=") }
+
+// steps are what the stage is to do before it executes the program, as words that take understands. The order matters:
 // only the old user may be allowed to enter the directory and to change groups, and changing users clears the death
 // signal.
 func (c *Command) steps() (steps []string) {
@@ -40,29 +44,30 @@ func (c *Command) steps() (steps []string) {
 	if c.NoNewPrivs {
 		step("no_new_privs")
 	}
+	for _, variable := range c.Environ {
+		if isProcessors(variable) {
+			step("environ=%s", variable)
+		}
+	}
 	if c.ListenPID {
 		step("listen_pid")
 	}
 	return steps
 }
 
-// IsChild reports whether this process is the child side of Start. Packages whose init does what only a real start needs
-// ask it, since the program waits for them.
-func IsChild() bool { return len(os.Args) > 0 && os.Args[0] == stage }
-
-// Child is the child side of Start and has to be the first statement of main. It returns at once in a program that was
-// started by anyone else, and never returns in the stage.
+// The child side of Start is this package's init, which never returns in the stage and does nothing in any other program.
+// In main it would come after the init of every package, and take a quarter longer. Credentials, the signal mask and
+// no_new_privs are the thread's, and the thread that executes hands its own on: every init runs on the same one
+// (runtime.LockOSThread, which is not needed then and would start another).
 //
 // A signal sent to the child before it executes the program acts on it as on any program that has just been started:
-// Start blocks all, and what comes stays pending until Child lets it in. A few the Go runtime lets nobody block. HUP, INT
-// and TERM end the stage just as well; but a QUIT, ABRT or SYS in the time before Child is reached, about a millisecond,
+// Start blocks all, and what comes stays pending until the stage lets it in. A few the Go runtime lets nobody block. HUP,
+// INT and TERM end the stage just as well; but a QUIT, ABRT or SYS in the time before it is reached, about a millisecond,
 // ends it with a stack trace and status 2, and a PROF is lost.
-func Child() {
-	if !IsChild() {
+func init() {
+	if len(os.Args) == 0 || os.Args[0] != stage {
 		return
 	}
-	// Credentials, the signal mask and no_new_privs are the thread's, and the thread that executes hands its own on.
-	runtime.LockOSThread()
 	end := slices.Index(os.Args, "--")
 	if end < 2 {
 		os.Exit(125) // not started by Start
@@ -70,7 +75,7 @@ func Child() {
 	report, _ := strconv.Atoi(os.Args[1])
 	unix.CloseOnExec(report)
 	resetSignals()
-	environ := os.Environ()
+	environ := slices.DeleteFunc(os.Environ(), isProcessors)
 	for _, step := range os.Args[2:end] {
 		name, value, _ := strings.Cut(step, "=")
 		if err := take(name, value, &environ); err != nil {
@@ -87,8 +92,12 @@ func Child() {
 
 // take takes one step of the stage.
 func take(name, value string, environ *[]string) error {
-	if name == "chdir" {
+	switch name {
+	case "chdir":
 		return syscall.Chdir(value)
+	case "environ":
+		*environ = append(*environ, value)
+		return nil
 	}
 	var n []int
 	for word := range strings.FieldsSeq(strings.Trim(value, "[]")) {

@@ -23,8 +23,8 @@ func program(argv []string) string {
 	return argv[0]
 }
 
-// candidates are the files that argv may mean, in the order of execvp(3).
-func candidates(argv, environ []string) (paths []string) {
+// Candidates are the files that argv may mean, in the order of execvp(3).
+func Candidates(argv, environ []string) (paths []string) {
 	name := program(argv)
 	switch {
 	case name == "":
@@ -52,7 +52,7 @@ func searchPath(environ []string) string {
 
 // find is the file that execute would execute in the directory dir, where that can be told from outside.
 func find(argv, environ []string, dir string) (string, bool) {
-	for _, file := range candidates(argv, environ) {
+	for _, file := range Candidates(argv, environ) {
 		seen := file
 		if !path.IsAbs(file) {
 			seen = path.Join(dir, file)
@@ -71,7 +71,7 @@ func find(argv, environ []string, dir string) (string, bool) {
 // execute replaces this process with the program argv, as execvp(3) does; it returns if it cannot.
 func execute(argv, environ []string) *Failure {
 	var failure *Failure
-	for _, file := range candidates(argv, environ) {
+	for _, file := range Candidates(argv, environ) {
 		f := failed("exec", file, syscall.Exec(file, argv, environ))
 		switch f.Errno {
 		case syscall.ENOENT:

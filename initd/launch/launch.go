@@ -2,11 +2,12 @@
 // meant to have, and with a reason where one cannot be executed.
 //
 // A program is started through a stage. Start executes this same binary again, under the name of stage instead of its
-// own, and Child, the first statement of main, does there what no parent can do for its child (LISTEN_PID is the child's
-// own pid, sd_listen_fds(3)) and what syscall.SysProcAttr does not know (umask, no_new_privs, signals inherited as
-// ignored, a search of PATH with the rights of the program's user). The stage goes by /proc/self/exe, so that a file
-// replaced on disk cannot skew versions. It takes a Go program's start, some milliseconds; where nothing needs it,
-// Command.Direct does without.
+// own, and this package's init does there what no parent can do for its child (LISTEN_PID is the child's own pid,
+// sd_listen_fds(3)) and what syscall.SysProcAttr does not know (umask, no_new_privs, signals inherited as ignored, a search
+// of PATH with the rights of the program's user). So a program that imports the package is its own stage, and another
+// package whose init does what only a real start needs has to import it, too, to come after it. The stage goes by
+// /proc/self/exe, so that a file replaced on disk cannot skew versions. It takes a Go program's start, most of a
+// millisecond; where nothing needs it, Command.Direct does without.
 //
 // Files are raw descriptors and stay so: os.File and os/exec would clear O_NONBLOCK, which is a flag of the open file
 // description that a socket's other holders share (open(2)).
@@ -62,7 +63,7 @@ type Command struct {
 // was executed, a *Failure when it could not be, in which case the child exits with its ExitStatus. A child that ends
 // before it could execute anything yields nil too, as end of file is all there is to see: it is the exit that tells. So
 // it is with one that was killed, and near a limit of processes (pids.max, RLIMIT_NPROC) with one that found no room for
-// the stage's threads, five beside itself: it exits with 2 and the Go runtime's complaint on its standard error.
+// the stage's threads, three beside itself: it exits with 2 and the Go runtime's complaint on its standard error.
 //
 // An err is a *Failure as well and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
 // arguments and environment are too large (E2BIG).
@@ -88,6 +89,7 @@ func (c *Command) staged() (int, <-chan error, error) {
 	report := len(c.Files) // above all the files that the program is to have
 	argv := slices.Concat([]string{stage, strconv.Itoa(report)}, c.steps(), []string{"--"}, c.Argv)
 	pid, err := c.fork(self, argv, &everySignal, &syscall.ProcAttr{
+		Env:   append(slices.DeleteFunc(slices.Clone(c.Environ), isProcessors), oneProcessor),
 		Files: slices.Concat(c.Files, []uintptr{uintptr(pipe[1])}),
 	})
 	if err != nil {
@@ -119,13 +121,12 @@ func (c *Command) direct() (pid int, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	pid, err := c.fork(path, c.Argv, &noSignal, &syscall.ProcAttr{Dir: c.Dir, Files: c.Files})
+	pid, err := c.fork(path, c.Argv, &noSignal, &syscall.ProcAttr{Dir: c.Dir, Env: c.Environ, Files: c.Files})
 	return pid, err == nil
 }
 
 // fork executes path in a child which begins with mask for its signal mask. Handlers are reset by execve(2).
 func (c *Command) fork(path string, argv []string, mask *unix.Sigset_t, attr *syscall.ProcAttr) (pid int, err error) {
-	attr.Env = c.Environ
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.DeathSignal}
 	if c.Foreground {
 		_, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)

@@ -24,7 +24,6 @@ import (
 
 // The test binary is every program of these tests: the stage, and by the variable ROLE the ones below.
 func TestMain(m *testing.M) {
-	Child()
 	if play := roles[os.Getenv("ROLE")]; play != nil {
 		play()
 		os.Exit(0)
@@ -237,7 +236,8 @@ func TestEnvironment(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			c := role("report")
 			c.Argv = append(c.Argv, "", "--", "-x", "two words")
-			c.Environ = append(c.Environ, "Z=1", "A=", "M=a=b\nc")
+			// The last is one that the stage itself has another value of.
+			c.Environ = append(c.Environ, "Z=1", "A=", "M=a=b\nc", "GOMAXPROCS=3")
 			c.Direct = direct
 			got := report(t, c)
 			if !slices.Equal(got.Argv, c.Argv) {

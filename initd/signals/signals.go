@@ -21,7 +21,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"server-starter/initd/launch"
+	_ "server-starter/initd/launch" // its init comes first, and is all there is to a stage
 )
 
 var (
@@ -35,9 +35,6 @@ var (
 const Last = 64
 
 func init() {
-	if launch.IsChild() {
-		return // its signals are the program's that it is about to become
-	}
 	// Each signal costs two switches between threads, and as many again where
 	// it is asked for by a goroutine that is bound to a thread, as init's is.
 	vital := make(chan struct{})
@@ -98,8 +95,9 @@ func deadlyToGo(n syscall.Signal) bool {
 }
 
 // Catchable reports whether a signal arrives on the channel Other. Of these
-// the machine takes TSTP, TTIN and TTOU, the terminal's, for initd's own: with
-// their defaults they would suspend it.
+// the machine takes TSTP, TTIN and TTOU for initd's own: with their defaults
+// they would suspend it. A terminal sends them; TTIN and TTOU are also those
+// by which a pool is told its size.
 func Catchable(n syscall.Signal) bool {
 	switch n {
 	case syscall.SIGCHLD, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGXFSZ,
