@@ -21,9 +21,9 @@
 //   - When it is told to stop it takes no new connection, answers what it has been
 //     asked, and exits. What waits in the sockets is for its successor.
 //
-// [Serve] does all three for a server of net/http. A program that is started by
-// hand, with nothing to inherit, listens by itself, and Ready says nothing: it
-// needs no second way to start.
+// [Serve] does all three for a server of net/http, [Loop] for a worker that has one
+// connection at a time. A program that is started by hand, with nothing to inherit,
+// listens by itself, and Ready says nothing: it needs no second way to start.
 //
 // # Keys
 //
@@ -32,6 +32,16 @@
 // has the same key as a TCP port. From systemd a listener's key is its
 // FileDescriptorName=, or else its address. Either is found by its address, too,
 // so that a program may ask for 8080, or :8080, wherever it runs.
+//
+// # The scoreboard
+//
+// A pool grows, shrinks and recycles its workers by what they tell in shared memory:
+// [Busy] and [Idle], or [Request], around each request. Serve and Loop do so by
+// themselves, [Handler] does it for other servers of net/http. It takes some ten
+// nanoseconds and no system call. The first use of any of these, or of a listener, takes
+// the worker's row over: its file is closed, SERVER_STARTER_SCOREBOARD and
+// SERVER_STARTER_SCOREBOARD_ROW leave the environment, and programs that the worker
+// starts get neither. Without a scoreboard, or with one that is broken, nothing is told.
 //
 // # What is inherited
 //

@@ -31,6 +31,7 @@ type socket struct {
 var inherited = sync.OnceValues(inherit)
 
 func inherit() (inheritance, error) {
+	joined() // its file is not to be inherited by others either
 	in, err := told()
 	if err != nil {
 		return inheritance{}, fmt.Errorf("inherit %w", err)

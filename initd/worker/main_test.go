@@ -32,6 +32,14 @@ func TestMain(m *testing.M) {
 			os.Exit(playFiles())
 		case "serve":
 			os.Exit(playServe())
+		case "score":
+			os.Exit(playScore())
+		case "boards":
+			os.Exit(playBoards())
+		case "writer":
+			os.Exit(playWriter())
+		case "quiet":
+			os.Exit(playQuiet())
 		}
 	}
 	os.Exit(m.Run())
@@ -298,3 +306,6 @@ func (c *client) ends() {
 		c.Errorf("the connection ends with %q, %v", rest, err)
 	}
 }
+
+// abstract is an address of the test's own, also beside another run of it.
+func abstract(t testing.TB) string { return fmt.Sprintf("@%s-%d", t.Name(), os.Getpid()) }

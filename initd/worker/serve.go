@@ -39,6 +39,12 @@ func IdleGrace(grace time.Duration) Option {
 	return func(s *serving) { s.grace = grace }
 }
 
+// Uncounted has Serve leave the scoreboard alone, for a server that is not what the
+// worker is there for; one of metrics, for instance.
+func Uncounted() Option {
+	return func(s *serving) { s.uncounted = true }
+}
+
 // serving is a Serve under way.
 type serving struct {
 	server    *http.Server
@@ -47,6 +53,7 @@ type serving struct {
 	alone     bool // nothing is inherited
 	limit     time.Duration
 	grace     time.Duration
+	uncounted bool
 }
 
 // Serve runs server until the worker is told to stop, and drains it.
@@ -78,8 +85,11 @@ type serving struct {
 // [signal.NotifyContext] and let such handlers see it too. What was registered by
 // server.RegisterOnShutdown is called only when all requests of HTTP/1 are done.
 //
-// Serve takes server over: it changes its Handler and its ConnState, which are both
-// still called.
+// Where initd keeps a scoreboard, Serve counts: the worker is idle once it accepts, and
+// busy while a request is handled (see [Request], and [Uncounted]).
+//
+// Serve takes server over: it changes its Handler, its ConnState and its BaseContext,
+// which are all still called.
 func Serve(ctx context.Context, server *http.Server, options ...Option) error {
 	s := &serving{server: server, tls: server.TLSConfig != nil, grace: time.Second}
 	for _, option := range options {
@@ -89,6 +99,9 @@ func Serve(ctx context.Context, server *http.Server, options ...Option) error {
 	defer release()
 	if err := s.listen(); err != nil {
 		return fmt.Errorf("serve: %w", err)
+	}
+	if !s.uncounted {
+		counted(server)
 	}
 	drain := newDrain(server, s.grace)
 

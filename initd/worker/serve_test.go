@@ -47,10 +47,10 @@ func (s *service) handle(w http.ResponseWriter, r *http.Request) {
 func serve(t *testing.T, server *http.Server, l net.Listener, options ...worker.Option) *service {
 	t.Helper()
 	s := &service{
-		T: t, supervisor: newSupervisor(t, "@"+t.Name()), served: make(chan error, 1),
+		T: t, supervisor: newSupervisor(t, abstract(t)), served: make(chan error, 1),
 		gate: make(chan struct{}), slow: make(chan struct{}, 100),
 	}
-	t.Setenv("NOTIFY_SOCKET", "@"+t.Name())
+	t.Setenv("NOTIFY_SOCKET", abstract(t))
 	if server.Handler == nil { // as net/http has it
 		was := http.DefaultServeMux
 		t.Cleanup(func() { http.DefaultServeMux = was })
@@ -484,8 +484,8 @@ func TestListenerFails(t *testing.T) {
 
 func TestServeErrors(t *testing.T) {
 	l := listen(t, "tcp", "127.0.0.1:0")
-	s := newSupervisor(t, "@"+t.Name())
-	t.Setenv("NOTIFY_SOCKET", "@"+t.Name())
+	s := newSupervisor(t, abstract(t))
+	t.Setenv("NOTIFY_SOCKET", abstract(t))
 	err := worker.Serve(t.Context(), &http.Server{Addr: l.Addr().String()})
 	if want := fmt.Sprintf("serve: listener %[1]s: listen tcp %[1]s: bind: address already in use", l.Addr()); err == nil || err.Error() != want || !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("%v, not %s", err, want)

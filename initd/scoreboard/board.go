@@ -1,0 +1,333 @@
+package scoreboard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"server-starter/initd/scoreboard/layout"
+)
+
+// MaxRows is how many rows a board can have.
+const MaxRows = 1 << 16
+
+// Board is a scoreboard that this process has made. It is for one goroutine.
+type Board struct {
+	path   string // empty: in memory alone
+	fd     int
+	memory layout.Memory
+	sizes  layout.Sizes
+	claims []claim // ours: what the board has of it is for others
+	next   int     // where to look for a free row
+	err    error
+}
+
+// claim is what initd relies on of a row.
+type claim struct {
+	pid, generation, slot int
+	started               time.Duration
+	turn                  uint64 // odd: taken
+}
+
+func (c *claim) taken() bool { return c.turn%2 == 1 }
+
+// Create makes a board with so many rows, for as many live workers.
+//
+// Without a path it is anonymous memory, memfd_create(2), and sealed: nobody can make
+// it shorter under those who have mapped it.
+//
+// With one it is a file of mode 0644 that others can map, too. One that another initd
+// has left there is replaced, which those that still use it do not notice; a file that
+// is no scoreboard is left alone, and an error. Its space is allocated at once, so that
+// a disk that is full is told here and not by SIGBUS. A file can still be made shorter
+// by whoever can write to it: then the board is lost (see Err), and only that.
+func Create(path string, rows int) (*Board, error) {
+	if rows < 1 || rows > MaxRows {
+		return nil, fmt.Errorf("create scoreboard: %d rows: 1 to %d are possible", rows, MaxRows)
+	}
+	b := &Board{
+		path:   path,
+		sizes:  layout.Sizes{Header: layout.HeaderSize, Row: layout.RowSize, Rows: rows},
+		claims: make([]claim, rows),
+	}
+	err := b.create()
+	if err != nil {
+		return nil, fmt.Errorf("create scoreboard: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Board) create() (err error) {
+	if b.path == "" {
+		if b.fd, err = newMemory(b.sizes.Total()); err != nil {
+			return err
+		}
+		if err = b.begin(); err != nil {
+			unix.Close(b.fd)
+		}
+		return err
+	}
+	if err := replaceable(b.path); err != nil {
+		return err
+	}
+	// Who finds it under its name finds it whole.
+	temporary := b.path + "." + strconv.Itoa(os.Getpid())
+	if b.fd, err = newFile(temporary, b.sizes.Total()); err != nil {
+		return err
+	}
+	if err = b.begin(); err == nil {
+		if err = os.Rename(temporary, b.path); err == nil {
+			return nil
+		}
+		b.unmap()
+	}
+	os.Remove(temporary)
+	unix.Close(b.fd)
+	return err
+}
+
+// newMemory makes an anonymous file of this size for good.
+func newMemory(size int) (fd int, err error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err = unix.MemfdCreate("scoreboard", flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3, which may insist on it: vm.memfd_noexec
+		fd, err = unix.MemfdCreate("scoreboard", flags)
+	}
+	if err != nil {
+		return 0, os.NewSyscallError("memfd_create", err)
+	}
+	if err = unix.Ftruncate(fd, int64(size)); err != nil {
+		err = os.NewSyscallError("ftruncate", err)
+	} else if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+		err = os.NewSyscallError("fcntl F_ADD_SEALS", err)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return 0, err
+	}
+	return fd, nil
+}
+
+// newFile makes a file of this size, with all its space.
+func newFile(path string, size int) (fd int, err error) {
+	// What another process of the same number has left there: that is 1 in every container.
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		os.Remove(path)
+	}
+	fd, err = unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	fail := func(op string, err error) (int, error) {
+		unix.Close(fd)
+		os.Remove(path)
+		return 0, &os.PathError{Op: op, Path: path, Err: err}
+	}
+	if err := unix.Fchmod(fd, 0o644); err != nil { // whatever the umask
+		return fail("chmod", err)
+	}
+	for {
+		err = unix.Fallocate(fd, 0, 0, int64(size))
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err == unix.EOPNOTSUPP || err == unix.ENOSYS { // NFS before 4.2 for one
+		var n int
+		if n, err = unix.Pwrite(fd, make([]byte, size), 0); err == nil && n < size {
+			err = unix.ENOSPC
+		}
+	}
+	if err != nil {
+		return fail("allocate", err)
+	}
+	return fd, nil
+}
+
+// replaceable says why what is at a path must not be replaced.
+func replaceable(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing is there, or making it will tell
+	}
+	magic := make([]byte, len(layout.Magic))
+	if info.Mode().IsRegular() {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		file.ReadAt(magic, 0)
+	}
+	if string(magic) != layout.Magic {
+		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no scoreboard; move it away or name another")}
+	}
+	return nil
+}
+
+// begin maps the board and writes its header.
+func (b *Board) begin() error {
+	memory, err := unix.Mmap(b.fd, 0, b.sizes.Total(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	b.memory = memory
+	if b.guard(func() {
+		for at, value := range map[int]uint64{
+			layout.AtVersion: layout.Version,
+			layout.AtHeader:  uint64(b.sizes.Header),
+			layout.AtRow:     uint64(b.sizes.Row),
+			layout.AtRows:    uint64(b.sizes.Rows),
+			layout.AtPID:     uint64(os.Getpid()),
+			layout.AtClock:   layout.Clock,
+			layout.AtCreated: milliseconds(layout.Now()),
+			layout.AtWall:    uint64(time.Now().UnixMilli()),
+		} {
+			b.memory.Store(at, value)
+		}
+		copy(b.memory, layout.Magic)
+	}); b.err != nil {
+		b.unmap()
+	}
+	return b.err
+}
+
+func milliseconds(d time.Duration) uint64 { return uint64(d / time.Millisecond) }
+
+// guard calls f, which touches the memory. If that is gone it is lost for good.
+func (b *Board) guard(f func()) (ok bool) {
+	if b.err == nil && !layout.Guard(f) {
+		b.err = layout.ErrGone
+		if b.path != "" {
+			b.err = fmt.Errorf("scoreboard %s: %w", b.path, b.err)
+		}
+	}
+	return b.err == nil
+}
+
+// Err is why the board is of no more use, if so: someone has made its file shorter.
+// From then on no row is claimed and none can be read.
+func (b *Board) Err() error { return b.err }
+
+// FD is the file that workers inherit. It is close-on-exec, and the Board's own.
+func (b *Board) FD() int { return b.fd }
+
+// Rows is how many rows there are.
+func (b *Board) Rows() int { return b.sizes.Rows }
+
+// Claim takes a free row for a worker that is about to be forked. Ok is false if there
+// is none: the worker has to do without.
+func (b *Board) Claim(generation, slot int) (row int, ok bool) {
+	row, ok = b.free()
+	if !ok {
+		return 0, false
+	}
+	c := &b.claims[row]
+	*c = claim{generation: generation, slot: slot, started: layout.Now(), turn: c.turn + 1}
+	ok = b.guard(func() {
+		m := b.sizes.At(b.memory, row)
+		wipe(m) // a process that the last worker has left behind may have written since
+		m.Store(layout.Generation, uint64(generation))
+		m.Store(layout.Slot, uint64(slot))
+		m.Store(layout.Started, milliseconds(c.started))
+		m.Store(layout.Turn, c.turn)
+	})
+	return row, ok
+}
+
+// free finds a free row, the one that has been free for longest or nearly so: what a
+// dead worker has left behind may still write to its own.
+func (b *Board) free() (row int, ok bool) {
+	if b.err != nil {
+		return 0, false
+	}
+	for range b.claims {
+		row = b.next
+		b.next = (b.next + 1) % len(b.claims)
+		if !b.claims[row].taken() {
+			return row, true
+		}
+	}
+	return 0, false
+}
+
+// Assign says which worker has a claimed row.
+func (b *Board) Assign(row, pid int) {
+	if !b.claimed(row) {
+		return
+	}
+	b.claims[row].pid = pid
+	b.guard(func() { b.sizes.At(b.memory, row).Store(layout.PID, uint64(pid)) })
+}
+
+// Release frees the row of a worker that was reaped, or could not be forked.
+func (b *Board) Release(row int) {
+	if !b.claimed(row) {
+		return
+	}
+	c := &b.claims[row]
+	*c = claim{turn: c.turn + 1}
+	b.guard(func() {
+		m := b.sizes.At(b.memory, row)
+		m.Store(layout.Turn, c.turn) // first: who reads the rest knows that it is no worker's
+		wipe(m)
+	})
+}
+
+// wipe clears a row but for its turn, in order: clear might do so sooner than is written.
+func wipe(row layout.Memory) {
+	for at := layout.Turn + 8; at < len(row); at += 8 {
+		row.Store(at, 0)
+	}
+}
+
+func (b *Board) claimed(row int) bool {
+	return row >= 0 && row < len(b.claims) && b.claims[row].taken()
+}
+
+// Read tells what is known of a row's worker: who it is from initd's own memory, and what
+// it says of itself as far as that can be true. Each word of it is whole, whenever
+// its writer may have died. Ok is false for a row that nobody has claimed, and when the
+// board is lost.
+func (b *Board) Read(row int) (r Row, ok bool) {
+	if !b.claimed(row) {
+		return Row{}, false
+	}
+	c, now := b.claims[row], layout.Now()
+	r = Row{PID: c.pid, Generation: c.generation, Slot: c.slot, Age: now - c.started}
+	if !b.guard(func() { r.take(b.sizes.At(b.memory, row), now) }) {
+		return Row{}, false
+	}
+	return r, true
+}
+
+// Close gives the board up, and removes its file if that is still the one at its path.
+// Workers keep what they have mapped.
+func (b *Board) Close() error {
+	var err error
+	if b.path != "" {
+		err = b.remove()
+	}
+	b.unmap()
+	unix.Close(b.fd)
+	b.err = errors.New("closed")
+	return err
+}
+
+func (b *Board) unmap() { unix.Munmap(b.memory) }
+
+func (b *Board) remove() error {
+	var ours, current unix.Stat_t
+	if err := unix.Fstat(b.fd, &ours); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	err := unix.Lstat(b.path, &current)
+	if err != nil || current.Dev != ours.Dev || current.Ino != ours.Ino {
+		return nil
+	}
+	return os.Remove(b.path)
+}

@@ -1,0 +1,111 @@
+package scoreboard
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"syscall"
+	"time"
+
+	"server-starter/initd/scoreboard/layout"
+)
+
+// Reader is a scoreboard as anyone can see it who may open its file.
+type Reader struct {
+	memory layout.Memory
+	sizes  layout.Sizes
+	mapped bool
+}
+
+// Open opens a scoreboard by its file; by /proc/PID/fd/N where it has none, or is an
+// open file of this process. The error says what is wrong with a file that is none, or
+// that this program does not know how to read.
+func Open(path string) (*Reader, error) {
+	fail := func(err error) (*Reader, error) { return nil, fmt.Errorf("open scoreboard %s: %w", path, err) }
+	// O_NONBLOCK is for a FIFO, which would wait for a writer.
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return fail(err)
+	}
+	defer syscall.Close(fd)
+	memory, sizes, err := layout.Map(fd, syscall.PROT_READ)
+	if err != nil {
+		return fail(err)
+	}
+	return &Reader{memory, sizes, true}, nil
+}
+
+// Close gives it up.
+func (r *Reader) Close() error {
+	if !r.mapped {
+		return nil
+	}
+	r.mapped = false
+	return syscall.Munmap(r.memory)
+}
+
+// PID is that of the initd whose board it is, as this initd knows it.
+func (r *Reader) PID() (pid int) {
+	layout.Guard(func() { pid = number(r.memory.Load(layout.AtPID)) })
+	return pid
+}
+
+// Len is how many rows there are, free ones too.
+func (r *Reader) Len() int { return r.sizes.Rows }
+
+// tries is how often a row may change hands while it is read.
+const tries = 8
+
+// Row reads one row, from 0 up. Ok is false if it is free, if it changes hands faster than
+// it can be read, and if the file has been cut off.
+//
+// A worker that has corrupted the board can make a row say anything, but only what
+// the fields can hold: no number is negative, and no duration longer than Age.
+func (r *Reader) Row(row int) (w Row, ok bool) {
+	if row < 0 || row >= r.sizes.Rows {
+		return Row{}, false
+	}
+	there := layout.Guard(func() {
+		m := r.sizes.At(r.memory, row)
+		for range tries {
+			turn := m.Load(layout.Turn)
+			if turn%2 == 0 {
+				return
+			}
+			now := layout.Now()
+			w = Row{
+				PID:        number(m.Load(layout.PID)),
+				Generation: number(m.Load(layout.Generation)),
+				Slot:       number(m.Load(layout.Slot)),
+				Age:        max(0, now-duration(m.Load(layout.Started))),
+			}
+			w.take(m, now)
+			if ok = m.Load(layout.Turn) == turn; ok {
+				return
+			}
+		}
+	})
+	if !there || !ok {
+		return Row{}, false
+	}
+	return w, true
+}
+
+// Rows are the rows that are taken, with their numbers.
+func (r *Reader) Rows() iter.Seq2[int, Row] {
+	return func(yield func(int, Row) bool) {
+		for i := range r.sizes.Rows {
+			if row, ok := r.Row(i); ok && !yield(i, row) {
+				return
+			}
+		}
+	}
+}
+
+// number is a word as an int, pids and the like.
+func number(word uint64) int { return int(min(word, math.MaxInt32)) }
+
+// duration is a word of milliseconds.
+func duration(word uint64) time.Duration {
+	return time.Duration(min(word, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
+}

@@ -1,0 +1,49 @@
+package scoreboard
+
+import (
+	"math"
+	"time"
+
+	"server-starter/initd/scoreboard/layout"
+)
+
+// State is what a worker says of itself.
+type State int
+
+const (
+	Absent State = iota // nothing: it takes no part, or not yet
+	Idle
+	Busy
+)
+
+func (s State) String() string { return [...]string{"absent", "idle", "busy"}[s] }
+
+// Row is a worker and what it says of itself, at one moment.
+type Row struct {
+	PID              int // 0 if it is about to be forked
+	Generation, Slot int
+	Age              time.Duration // since its row was claimed
+	State            State
+	InFlight         int           // the requests it is busy with
+	For              time.Duration // how long it has been idle or busy; at most Age
+	Requests         int           // those it has finished
+	Busy             time.Duration // how long it was busy, up to when it last became idle; at most Age
+}
+
+// take takes over what a worker has written, as far as it can be true: a row is never
+// older than Age, which has to be set, and never idle or busy for longer.
+func (r *Row) take(row layout.Memory, now time.Duration) {
+	r.Requests = int(min(row.Load(layout.Requests), math.MaxInt))
+	r.Busy = time.Duration(min(row.Load(layout.Busy), uint64(r.Age/time.Microsecond))) * time.Microsecond
+	since, load := layout.Unpack(row.Load(layout.Activity))
+	switch load {
+	case 0:
+		return
+	case 1:
+		r.State = Idle
+	default:
+		r.State = Busy
+		r.InFlight = int(load - 1)
+	}
+	r.For = min(max(0, now-since), r.Age)
+}
