@@ -47,7 +47,7 @@ func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
 func (in *instance) command(slot int, env environ) *launch.Command {
 	c := in.surroundings(env.with("SERVER_STARTER_WORKER=" + strconv.Itoa(slot)))
 	c.Argv = in.settings.Command
-	c.Files = slices.Clone(in.sockets.Files())
+	c.Files = slices.Clone(in.sockets.Files(0))
 	c.Files[1], c.Files[2] = in.logs.stdout, in.logs.stderr
 	c.ListenPID = env.value("LISTEN_FDS") != ""
 	c.Foreground = in.terminal.isOurs()

@@ -37,14 +37,17 @@ const (
 )
 
 // carried are the settings that the patient has from the user. Those that would
-// touch something outside, such as files that it would write, are not: a setting
-// that is not named here has its default.
+// touch something outside, such as files that it would write, are not, nor are
+// those that would have workers replaced without being asked: a setting that is
+// not named here has its default. Of the hooks there are those that decide
+// whether a worker is started.
 var carried = []string{
 	"port", "path", "backlog", "socket-mode", "socket-owner", "export",
 	"dir", "user", "umask", "envdir", "no-new-privs", "death-signal",
 	"respawn", "interval", "ready", "start-timeout", "probe", "probe-timeout", "watchdog",
 	"signal-on-hup", "signal-on-term", "kill-old-delay", "drain-timeout", "enable-auto-restart",
-	"stop-timeout", "kill-group", "max-failures", "log-format", "log-level",
+	"stop-timeout", "kill-group", "max-failures", "workers", "max-workers",
+	"hook-after-init", "hook-before-swap", "hook-timeout", "log-format", "log-level",
 }
 
 // A patient is an initd that runs the program, so that one can look at both.
@@ -104,6 +107,8 @@ func bounded(s settings.Settings) settings.Settings {
 	s.EnableAutoRestart = false
 	s.Respawn = settings.Always
 	s.MaxFailures = 1
+	s.Workers, s.MaxWorkers = 1, 1 // each is as good as the other
+	s.HookTimeout = cmp.Or(s.HookTimeout, grace)
 	s.LogFormat, s.LogLevel = settings.JSON, settings.Debug
 	return s
 }
@@ -138,7 +143,7 @@ func (p *patient) start(specs []socket.Spec, elsewhere func(socket.Spec) bool) (
 	defer unix.Close(pipe[1])
 	files := []uintptr{0, 0, 0}
 	if p.sockets != nil {
-		files = p.sockets.Files()
+		files = p.sockets.Files(0)
 	}
 	if files[0] == 0 { // and no socket's
 		files[0] = uintptr(null)

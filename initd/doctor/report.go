@@ -24,6 +24,9 @@ func begin(x *examination) *report {
 	if x.settings.Respawn == settings.Never {
 		fmt.Printf("  respawn=never is left aside: with it there are no swaps\n")
 	}
+	if x.settings.MaxWorkers > 1 {
+		fmt.Printf("  one worker is examined, not a pool: each is as good as the other\n")
+	}
 	if len(x.settings.Probe) > 0 && slices.ContainsFunc(x.specs, x.place.elsewhere) {
 		fmt.Printf("  the probe is left out: it would ask the real one\n")
 	}

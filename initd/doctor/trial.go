@@ -102,7 +102,7 @@ func never() bool { return false }
 // watch sees the patient through, as far as it comes.
 func (r *record) watch() error {
 	first := r.life(1)
-	if err := r.wait(r.settings.StartTimeout+grace, func() bool {
+	if err := r.wait(r.settings.HookTimeout+r.settings.StartTimeout+grace, func() bool {
 		for _, t := range r.targets {
 			t.hear()
 		}
@@ -237,7 +237,7 @@ func (r *record) swap(l *load) error {
 		return err
 	}
 	syscall.Kill(r.pid, syscall.SIGHUP)
-	if err := r.wait(r.settings.StartTimeout+grace, func() bool {
+	if err := r.wait(r.settings.HookTimeout+r.settings.StartTimeout+grace, func() bool {
 		return second.ready > 0 || second.failed != "" || r.ended()
 	}); err != nil {
 		return err

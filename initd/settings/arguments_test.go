@@ -10,6 +10,7 @@ func TestArguments(t *testing.T) {
 	given := []string{
 		"--port=8080=3", "--port=a;b", "--path=/a b", "--export=nginx;systemd", "--umask=022", "--interval=1.5", "--no-new-privs",
 		"--user=www:33", `--probe=["x", "", "é"]`, "--signal-on-hup=RTMIN+1", "--kill-old-delay=0", "--exit-map=143:0;1:2",
+		"--workers=4", "--max-workers=9", "--max-memory=1.5G", "--disconnect-signal=KILL", "--watch=/a;b", "--watch=command", `--hook-after-init=["x", "y z"]`,
 	}
 	environment(t)
 	want := load(t, append(given, "--", "true")...)

@@ -16,6 +16,9 @@ import (
 func (s *Settings) environment(rows []Setting) (problems Problems) {
 	read := func(prefix string, rows []Setting) {
 		variables(prefix, rows, func(r Setting, name, text string) {
+			if r.Name == "scoreboard" && decimal(strings.TrimSpace(text)) {
+				return // handed by another initd, of which this one is a worker
+			}
 			problems = append(problems, s.set(r, source{variable: name}, text)...)
 		})
 	}
@@ -70,8 +73,9 @@ func variables(prefix string, rows []Setting, each func(r Setting, name, text st
 }
 
 // handed are the variables that initd hands to workers, so that one that runs
-// under another has them.
-var handed = []string{"GENERATION", "WORKER", "SCOREBOARD", "EVENT"}
+// under another has them. SCOREBOARD is a setting's, too: handed it is a file
+// descriptor, which no setting takes for a path.
+var handed = []string{"GENERATION", "WORKER", "SCOREBOARD", "SCOREBOARD_ROW", "EVENT", "RESULT", "REASON", "PID"}
 
 // unknown finds the prefixed variables that mean nothing.
 func (s *Settings) unknown(rows []Setting, environ []string) (problems Problems) {

@@ -34,6 +34,7 @@ func Load(args []string) (*Settings, error) {
 	problems = append(problems, s.unknown(rows, os.Environ())...)
 	s = s.With(Overrides{})
 	problems = append(problems, s.impossible(problems)...)
+	s.Notes = append(s.Notes, s.remarks()...)
 	problems = append(problems, s.request(asked)...)
 	if asked["show-config"] {
 		s.Answer = s.show()
@@ -88,10 +89,10 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		found = append(found, p)
 	}
 	files := []struct{ name, path string }{
-		{"pid-file", s.PidFile}, {"status-file", s.StatusFile},
+		{"pid-file", s.PidFile}, {"status-file", s.StatusFile}, {"scoreboard", s.Scoreboard},
 		{"log-file", s.LogFile.File}, {"access-log", s.AccessLog.File}, {"error-log", s.ErrorLog.File},
 	}
-	for _, log := range files[2:] {
+	for _, log := range files[3:] {
 		if s.Daemonize && (log.path == "/dev/stdout" || log.path == "/dev/stderr" || log.path == "/dev/tty") {
 			p := s.Problem(log.name, log.path, errors.New("is let go with daemonize"))
 			p.Expected, p.Example = "a file of its own or | command", row(log.name).Flag()+"=/var/log/app.log"
@@ -101,8 +102,8 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 	used := make(map[string]string)
 	for _, file := range files {
 		switch first := used[file.path]; {
-		case file.path == "":
-		case first == "pid-file" || first == "status-file": // logs may have one file together
+		case file.path == "" || file.name == "scoreboard" && file.path == NoScoreboard:
+		case first == "pid-file" || first == "status-file" || first == "scoreboard": // logs may have one file together
 			p := s.Problem(file.name, file.path, errors.New("is the "+first+", too"))
 			p.Expected, p.Example = "a file of its own", row(file.name).Flag()+"=/run/app."+strings.TrimSuffix(file.name, "-file")
 			found = append(found, p)
@@ -110,15 +111,17 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 			used[file.path] = file.name
 		}
 	}
-	return append(found, s.neverReady(problems)...)
+	if slices.Contains(s.Watch, WatchEnvdir) && s.Envdir == "" && !problems.about("watch", "envdir") {
+		p := s.Problem("watch", WatchEnvdir, errors.New("there is no envdir"))
+		p.Expected, p.Example = "envdir besides, or ./envdir for a file of that name", row("envdir").Flag()+"="+row("envdir").Example
+		found = append(found, p)
+	}
+	return slices.Concat(found, s.pool(problems), s.neverReady(problems))
 }
 
 // neverReady finds an interval that no worker can outlive.
 func (s *Settings) neverReady(problems Problems) Problems {
-	known := slices.ContainsFunc(problems, func(p Problem) bool {
-		return slices.Contains([]string{"ready", "interval", "start-timeout"}, p.Setting)
-	})
-	if known || s.Ready != Alive || s.StartTimeout == 0 || s.StartTimeout >= s.Interval {
+	if problems.about("ready", "interval", "start-timeout") || s.Ready != Alive || s.StartTimeout == 0 || s.StartTimeout >= s.Interval {
 		return nil
 	}
 	p := s.Problem("start-timeout", s.StartTimeout.String(), fmt.Errorf(

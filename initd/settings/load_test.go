@@ -71,9 +71,11 @@ func TestUnknownVariables(t *testing.T) {
 		{"SERVER_STARTER_PROT", "did you mean SERVER_STARTER_PORT?"},
 		{"SERVER_STARTER_interval", "did you mean SERVER_STARTER_INTERVAL?"},
 		{"SERVER_STARTER_SIGNALONHUP", "did you mean SERVER_STARTER_SIGNAL_ON_HUP?"},
-		{"SERVER_STARTER_WORKERS", "has none of that name"}, // not in this version
-		{"SERVER_STARTER_WATCH", "has none of that name"},
-		{"SERVER_STARTER_HTTP", "has none of that name"},
+		{"SERVER_STARTER_WORKRES", "did you mean SERVER_STARTER_WORKERS?"},
+		{"SERVER_STARTER_SCOREBORD", "did you mean SERVER_STARTER_SCOREBOARD?"},
+		{"SERVER_STARTER_MAXMEMORY", "did you mean SERVER_STARTER_MAX_MEMORY?"},
+		{"SERVER_STARTER_HOOK_BEFORE_SHUTDWN", "did you mean SERVER_STARTER_HOOK_BEFORE_SHUTDOWN?"},
+		{"SERVER_STARTER_HTTP", "has none of that name"}, // not in this version
 		{"SERVER_STARTER_PIDFILE", "did you mean SERVER_STARTER_PID_FILE?"},
 		{"SERVER_STARTER_RESTART", "has none of that name"}, // a flag only
 		{"SERVER_STARTER_", "has none of that name"},
@@ -90,9 +92,9 @@ func TestUnknownVariables(t *testing.T) {
 		}
 	}
 	environment(t, "SERVER_STARTER_PORTS= ", "SERVER_STARTER_GENERATION=3", "SERVER_STARTER_WORKER=0",
-		"SERVER_STARTER_SCOREBOARD=9", "SERVER_STARTER_EVENT=x", "SERVER_STARTERS=1", "server_starter_x=1")
-	if s := load(t, "true"); len(s.Notes) > 0 {
-		t.Errorf("notes: %q", s.Notes)
+		"SERVER_STARTER_SCOREBOARD= 9\n", "SERVER_STARTER_SCOREBOARD_ROW=1", "SERVER_STARTER_EVENT=x", "SERVER_STARTERS=1", "server_starter_x=1")
+	if s := load(t, "true"); len(s.Notes) > 0 || s.Scoreboard != "" || s.Given("scoreboard") {
+		t.Errorf("scoreboard %q, notes: %q", s.Scoreboard, s.Notes)
 	}
 }
 
@@ -158,7 +160,10 @@ func TestFlags(t *testing.T) {
 		{[]string{"-test.run=x", "true"}, []string{"-test.run"}},
 		{[]string{"-hx", "true"}, []string{"-hx"}},
 		{[]string{"--help=perhaps", "true"}, []string{"--help"}},
-		{[]string{"--workers=4", "--surge=x", "true"}, []string{"--workers", "--surge"}},
+		{[]string{"--workers=0", "--surge=x", "--max-memory=1", "--scoreboard=5", "--disconnect-signal=STOP", "true"},
+			[]string{"--workers", "--surge", "--scoreboard", "--max-memory", "--disconnect-signal"}},
+		{[]string{"--workers=4097", "--max-workers=4097", "true"}, []string{"--workers", "--max-workers"}},
+		{[]string{"--control-socket=x", "--http=80", "true"}, []string{"--control-socket", "--http"}}, // not in this version
 	}
 	environment(t)
 	for _, test := range tests {

@@ -57,6 +57,13 @@ func (s *Settings) With(o Overrides) *Settings {
 	if !s.Given("start-timeout") && s.Ready != Notify && s.StartTimeout <= s.Interval {
 		t.StartTimeout += s.Interval // a worker may need the interval to be ready
 	}
+	if t.MaxWorkers == 0 {
+		t.MaxWorkers = t.Workers
+	}
+	if !s.Given("max-idle") {
+		// With max-workers or more the pool would never shrink.
+		t.MaxIdle = min(max(t.Workers, t.MinIdle+1), max(t.MinIdle, t.MaxWorkers-1))
+	}
 	if o.EnableAutoRestart != nil {
 		t.EnableAutoRestart = *o.EnableAutoRestart
 	}

@@ -3,6 +3,7 @@ package settings
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,6 +48,12 @@ func (ps Problems) Error() string {
 	}
 	b.WriteString("All settings are explained by: initd --help")
 	return b.String()
+}
+
+// about reports whether one of the named settings is wrong, and so has another
+// value than the user thinks.
+func (ps Problems) about(names ...string) bool {
+	return slices.ContainsFunc(ps, func(p Problem) bool { return slices.Contains(names, p.Setting) })
 }
 
 // Problem says that value, which the named setting has or has in its list, is

@@ -71,6 +71,28 @@ type Settings struct {
 	Daemonize   bool
 	RequireRoot bool
 
+	Workers          int // 1 to MostWorkers
+	MaxWorkers       int // Workers to MostWorkers; Workers: the pool does not grow
+	MinIdle          int // 0 to MostWorkers
+	MaxIdle          int // MinIdle to MostWorkers
+	Surge            int // 0: the whole generation at once
+	ReusePort        bool
+	Scoreboard       string         // as given, maybe relative; NoScoreboard; empty: in memory, where there is a pool
+	MaxRequests      int            // 0: never
+	MaxMemory        int64          // bytes; 0: never
+	MaxLifetime      time.Duration  // 0: never
+	DisconnectSignal syscall.Signal // 0: none
+
+	Watch               []string // paths as given, maybe relative, and the words WatchEnvdir and WatchCommand
+	WatchDebounce       time.Duration
+	HookBeforeDaemonize []string // argv, empty: none
+	HookAfterInit       []string // likewise
+	HookBeforeSwap      []string // likewise
+	HookAfterSwap       []string // likewise
+	HookBeforeShutdown  []string // likewise
+	HookOnDisconnect    []string
+	HookTimeout         time.Duration // 0: no limit
+
 	LogFormat LogFormat
 	LogLevel  LogLevel
 
@@ -109,6 +131,15 @@ const (
 	Restart Request = "restart" // an initd that runs: swap, and wait until only the new generation is left
 	Stop    Request = "stop"    // an initd that runs: stop, and wait until it has gone
 	Check   Request = "check"   // examine the command
+)
+
+// NoScoreboard is the Scoreboard of those who want none.
+const NoScoreboard = "none"
+
+// What Watch may name instead of a path. A file of that name is ./envdir.
+const (
+	WatchEnvdir  = "envdir"
+	WatchCommand = "command"
 )
 
 // LogFormat is the form of the log.
@@ -245,6 +276,48 @@ func (s *Settings) table() []Setting {
 		{Name: "require-root", value: (*boolean)(&s.RequireRoot), Default: "false", Example: "true",
 			Meaning: "Refuse to start as another user than root."},
 
+		{Name: "workers", value: &size{&s.Workers, 1}, Default: "1", Example: "4",
+			Meaning: "Workers to a generation, each in a slot of its own."},
+		{Name: "max-workers", value: &size{&s.MaxWorkers, 0}, Example: "16",
+			Meaning: "The pool may grow from workers up to so many, as needed; if not given, or 0, it does not."},
+		{Name: "min-idle", value: &size{&s.MinIdle, 0}, Default: "1", Example: "2",
+			Meaning: "The pool grows while fewer workers than that are idle."},
+		{Name: "max-idle", value: &size{&s.MaxIdle, 0}, Example: "8",
+			Meaning: "The pool shrinks, down to workers, while more workers than that are idle; no less than min-idle. If not given it is workers, or min-idle + 1 if that is more, but less than max-workers."},
+		{Name: "surge", value: &size{&s.Surge, 0}, Default: "0", Example: "1",
+			Meaning: "Swap so many slots at a time, so that memory grows by so many workers; 0 is the whole generation at once."},
+		{Name: "reuse-port", value: (*boolean)(&s.ReusePort), Default: "false", Example: "true",
+			Meaning: "Each slot gets a socket of its own for each port (SO_REUSEPORT), among which the kernel shares out connections."},
+		{Name: "scoreboard", value: (*scoreboard)(&s.Scoreboard), Example: "/run/app.scoreboard",
+			Meaning: "File for the memory in which workers tell whether they are busy, so that others can read it, or none to do without. If not given it has no name, and is there where there is a pool."},
+		{Name: "max-requests", value: (*count)(&s.MaxRequests), Default: "0", Example: "10000",
+			Meaning: "A worker is replaced after about so many requests, which it has to count on the scoreboard; 0 is never."},
+		{Name: "max-memory", value: (*bytes)(&s.MaxMemory), Default: "0", Example: "512M",
+			Meaning: "A worker that has more resident memory is replaced; 0 is never. K, M, G and T are powers of 1024, and so are Ki, KB and their like."},
+		{Name: "max-lifetime", value: (*duration)(&s.MaxLifetime), Default: "0", Example: "12h",
+			Meaning: "A worker is replaced at about that age; 0 is never."},
+		{Name: "disconnect-signal", value: (*gone)(&s.DisconnectSignal), Example: "USR1",
+			Meaning: "What a worker gets when its client has gone away while it is busy with the request."},
+
+		{Name: "watch", value: (*list)(&s.Watch), Example: "/etc/app",
+			Meaning: "Swap when the content of a file or directory has changed; " + WatchEnvdir + " and " + WatchCommand + " are the envdir and the command's own file. A list."},
+		{Name: "watch-debounce", value: (*duration)(&s.WatchDebounce), Default: "1s", Example: "5",
+			Meaning: "How long nothing more must have changed before that."},
+		{Name: "hook-before-daemonize", value: (*command)(&s.HookBeforeDaemonize), Example: "test -w /var/log/app",
+			Meaning: "Command to run before initd goes to the background; if it fails, initd ends. Like all hooks a JSON array of words, or a line for /bin/sh, and told by SERVER_STARTER_EVENT what it is about."},
+		{Name: "hook-after-init", value: (*command)(&s.HookAfterInit), Example: "mkdir -p /run/app",
+			Meaning: "Command to run when the listeners are bound, before the first worker; if it fails, initd ends."},
+		{Name: "hook-before-swap", value: (*command)(&s.HookBeforeSwap), Example: "nginx -t",
+			Meaning: "Command to run before a swap, such as a configuration test; if it fails, the swap is refused."},
+		{Name: "hook-after-swap", value: (*command)(&s.HookAfterSwap), Example: "logger swapped",
+			Meaning: "Command to run after a swap, or an attempt at one."},
+		{Name: "hook-before-shutdown", value: (*command)(&s.HookBeforeShutdown), Example: "logger stopping",
+			Meaning: "Command to run before the workers are stopped."},
+		{Name: "hook-on-disconnect", value: (*command)(&s.HookOnDisconnect), Example: "kill $SERVER_STARTER_PID",
+			Meaning: "Command to run when the client of a worker has gone away while the worker is busy with the request; SERVER_STARTER_PID is the worker's."},
+		{Name: "hook-timeout", value: (*duration)(&s.HookTimeout), Default: "30s", Example: "2m",
+			Meaning: "A hook that runs longer is killed, and has failed; 0 is no limit."},
+
 		{Name: "log-format", value: &choice{(*string)(&s.LogFormat), []string{string(AutoFormat), string(Text), string(JSON)}}, Default: "auto", Example: "json",
 			Meaning: "Form of the log on stderr; auto is text on a terminal and json elsewhere."},
 		{Name: "log-level", value: &choice{(*string)(&s.LogLevel), []string{string(Debug), string(Info), string(Warn), string(Error)}}, Default: "info", Example: "debug",
@@ -279,9 +352,13 @@ func row(name string) Setting {
 }
 
 // Scrub drops from K=V strings the variables of the settings, as a worker must
-// not see them: it might be an initd itself.
+// not see them: it might be an initd itself. With them go those that another
+// initd has handed to this one, for they are about its pool.
 func Scrub(environ []string) []string {
 	ours := make(map[string]bool)
+	for _, word := range handed {
+		ours[prefix+"_"+word] = true
+	}
 	for _, r := range Table() {
 		ours[r.Variable()] = true
 	}

@@ -62,6 +62,8 @@ func TestDefaults(t *testing.T) {
 		Interval: time.Second, Ready: Auto, StartTimeout: 60 * time.Second, ProbeTimeout: 5 * time.Second,
 		SignalOnHUP: syscall.SIGTERM, SignalOnTERM: syscall.SIGTERM, AutoRestartInterval: 360 * time.Second,
 		Respawn: Always, MaxBackoff: 30 * time.Second,
+		Workers: 1, MaxWorkers: 1, MinIdle: 1, MaxIdle: 1,
+		WatchDebounce: time.Second, HookTimeout: 30 * time.Second,
 		LogFormat: AutoFormat, LogLevel: Info,
 		Command: []string{"true"},
 	}
@@ -79,6 +81,8 @@ func TestNames(t *testing.T) {
 		STOP_DELAY STOP_TIMEOUT KILL_GROUP
 		RESPAWN MAX_BACKOFF MAX_FAILURES SIGNAL_MAP EXIT_MAP
 		PID_FILE STATUS_FILE LOG_FILE ACCESS_LOG ERROR_LOG DAEMONIZE REQUIRE_ROOT
+		WORKERS MAX_WORKERS MIN_IDLE MAX_IDLE SURGE REUSE_PORT SCOREBOARD MAX_REQUESTS MAX_MEMORY MAX_LIFETIME DISCONNECT_SIGNAL
+		WATCH WATCH_DEBOUNCE HOOK_BEFORE_DAEMONIZE HOOK_AFTER_INIT HOOK_BEFORE_SWAP HOOK_AFTER_SWAP HOOK_BEFORE_SHUTDOWN HOOK_ON_DISCONNECT HOOK_TIMEOUT
 		LOG_FORMAT LOG_LEVEL`)
 	var got, bare []string
 	for _, r := range Table() {
@@ -108,6 +112,9 @@ func TestEverySetting(t *testing.T) {
 		}
 		return m
 	}
+	follow := map[string][]string{ // those whose defaults follow from another setting
+		"enable-auto-restart": {"kill-old-delay"}, "workers": {"max-workers", "max-idle"}, "max-workers": {"max-idle"}, "min-idle": {"max-idle"},
+	}
 	for _, r := range Table() {
 		t.Run(r.Name, func(t *testing.T) {
 			command := []string{"true"}
@@ -132,9 +139,7 @@ func TestEverySetting(t *testing.T) {
 					t.Errorf("%s: got %q", text, got[r.Name])
 				}
 				for name := range defaults {
-					// This one's default follows from another setting.
-					follows := name == "kill-old-delay" && r.Name == "enable-auto-restart"
-					if name != r.Name && got[name] != defaults[name] && !follows {
+					if name != r.Name && got[name] != defaults[name] && !slices.Contains(follow[r.Name], name) {
 						t.Errorf("%s changed %s to %q", text, name, got[name])
 					}
 				}
@@ -234,13 +239,18 @@ func TestCommand(t *testing.T) {
 
 func TestScrub(t *testing.T) {
 	in := []string{"PATH=/bin", "SERVER_STARTER_PORT=1", "SERVER_STARTER_PORT_X=1", "SERVER_STARTER_GENERATION=1", "SERVER_STARTER_LOG_LEVEL", "KILL_OLD_DELAY=1", "PORT=1", "=x"}
-	want := []string{"PATH=/bin", "SERVER_STARTER_PORT_X=1", "SERVER_STARTER_GENERATION=1", "KILL_OLD_DELAY=1", "PORT=1", "=x"}
+	want := []string{"PATH=/bin", "SERVER_STARTER_PORT_X=1", "KILL_OLD_DELAY=1", "PORT=1", "=x"}
 	if got := Scrub(in); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, r := range Table() {
 		if got := Scrub([]string{r.Variable() + "=x"}); len(got) > 0 {
 			t.Errorf("%q is left", got)
+		}
+	}
+	for _, word := range handed {
+		if got := Scrub([]string{"SERVER_STARTER_" + word + "=1"}); len(got) > 0 {
+			t.Errorf("%q is left, of another initd", got)
 		}
 	}
 }

@@ -32,6 +32,26 @@ func (g *signal) Set(s string) error {
 func (g *signal) String() string { return signalName(syscall.Signal(*g)) }
 func (g *signal) Type() string   { return signalForm }
 
+// gone is a signal for a worker whose client has gone, or none.
+type gone syscall.Signal
+
+func (g *gone) Set(s string) error {
+	n, err := signal(0), error(nil)
+	if s != "" {
+		err = n.Set(s)
+	}
+	switch {
+	case err != nil:
+		return err
+	case syscall.Signal(n) == syscall.SIGSTOP:
+		return errors.New("STOP would suspend the worker for ever")
+	}
+	*g = gone(n)
+	return nil
+}
+func (g *gone) String() string { return signalName(syscall.Signal(*g)) }
+func (g *gone) Type() string   { return signalForm }
+
 const signalForm = "a signal (TERM, SIGTERM, 15, RTMIN+1)"
 
 func parseSignal(s string) (syscall.Signal, error) {

@@ -44,6 +44,7 @@ Signals to initd:
   HUP                swap: start a new generation, then stop the old one
   TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
                      TERM or INT once more kills those that are left
+  TTIN, TTOU         one worker more, one worker fewer
   others             go to the workers as they are, signal-map may change them
   KILL               cannot be caught: workers get the death-signal
 With --respawn=never HUP, TERM, INT and QUIT too go to the command.

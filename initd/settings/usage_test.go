@@ -61,9 +61,11 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestShowConfig(t *testing.T) {
-	environment(t, "SERVER_STARTER_PATH=/a b;@c", "ENVDIR=-", "SERVER_STARTER_SIGNAL_MAP=WINCH:0;10:12", "SERVER_STARTER_UMASK=22", "SERVER_STARTER_DIR=")
+	environment(t, "SERVER_STARTER_PATH=/a b;@c", "ENVDIR=-", "SERVER_STARTER_SIGNAL_MAP=WINCH:0;10:12", "SERVER_STARTER_UMASK=22", "SERVER_STARTER_DIR=",
+		"SERVER_STARTER_WATCH=envdir;/etc/app", "SERVER_STARTER_MIN_IDLE=5", "SERVER_STARTER_DISCONNECT_SIGNAL=USR1")
 	s := load(t, "--show-config", "--port=[::1]:80", "--port=a;b", "--auto-restart-interval=3600", "--enable-auto-restart",
-		`--probe=["x", "", "é # --port"]`, "--export=", "ls", "-l", "a b")
+		`--probe=["x", "", "é # --port"]`, "--export=",
+		"--workers=4", "--max-memory=1.5G", "--hook-before-swap=nginx -t", "--disconnect-signal=", "--scoreboard=NONE", "ls", "-l", "a b")
 	got := make(map[string]string)
 	for line := range strings.Lines(s.Answer) {
 		name, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -83,6 +85,15 @@ func TestShowConfig(t *testing.T) {
 		"auto-restart-interval": `1h # --auto-restart-interval`,
 		"watchdog":              `0s # default`,
 		"kill-old-delay":        `5s # default`,
+		"workers":               `4 # --workers`,
+		"max-workers":           `4 # default`,
+		"min-idle":              `5 # SERVER_STARTER_MIN_IDLE`,
+		"max-idle":              `5 # default`,
+		"max-memory":            `1536M # --max-memory`,
+		"watch":                 `envdir /etc/app # SERVER_STARTER_WATCH`,
+		"hook-before-swap":      `/bin/sh -c "nginx -t" # --hook-before-swap`,
+		"disconnect-signal":     `- # --disconnect-signal`,
+		"scoreboard":            `none # --scoreboard`,
 		"probe":                 `x "" "é # --port" # --probe`,
 		"command":               `ls -l "a b" # arguments`,
 	} {

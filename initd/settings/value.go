@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,6 +151,105 @@ func (c *count) Set(s string) error {
 }
 func (c *count) String() string { return strconv.Itoa(int(*c)) }
 func (c *count) Type() string   { return "a whole number, 0 or more" }
+
+// size is of a pool.
+type size struct {
+	to    *int
+	least int
+}
+
+func (z *size) Set(s string) error {
+	n, err := number(s, 10, MostWorkers)
+	if err == nil && n < z.least {
+		err = fmt.Errorf("less than %d", z.least)
+	}
+	if err == nil {
+		*z.to = n
+	}
+	return err
+}
+func (z *size) String() string { return strconv.Itoa(*z.to) }
+func (z *size) Type() string {
+	return fmt.Sprintf("a whole number from %d to %d", z.least, MostWorkers)
+}
+
+// bytes are of memory. Units are powers of 1024, as those of docker run -m and
+// of systemd are, with or without an i: who limits a worker and a container
+// means the same by 512M.
+type bytes int64
+
+// leastBytes is what no program gets by with. A bare 512 means 512M.
+const leastBytes = 1 << 20
+
+func (b *bytes) Set(s string) error {
+	digits := strings.TrimRight(s, "KMGTIBkmgtib")
+	exponent, ok := unit(strings.ToUpper(s[len(digits):]))
+	whole, fraction, pointed := strings.Cut(digits, ".")
+	switch {
+	case s == "":
+		return errEmpty
+	case strings.HasPrefix(s, "-"):
+		return errors.New("negative")
+	case !ok || !decimal(whole) || pointed && !decimal(fraction) || pointed && exponent == 0:
+		return errors.New("not a number of bytes")
+	}
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || n > math.MaxInt64>>exponent {
+		return errors.New("too large")
+	}
+	n <<= exponent
+	if pointed { // less than a unit, of which a float64 knows each byte
+		part, _ := strconv.ParseFloat("0."+fraction, 64)
+		more := int64(part * float64(int64(1)<<exponent))
+		if n > math.MaxInt64-more {
+			return errors.New("too large")
+		}
+		n += more
+	}
+	if n < leastBytes && strings.Trim(digits, "0.") != "" {
+		return errors.New("less than any program needs; is the unit missing?")
+	}
+	*b = bytes(n)
+	return nil
+}
+
+// unit is the power of 2 that K, Ki, KB and KiB stand for.
+func unit(s string) (exponent int, ok bool) {
+	s = strings.TrimSuffix(s, "B")
+	if len(s) > 1 {
+		s = strings.TrimSuffix(s, "I")
+	}
+	exponent, ok = map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[s]
+	return exponent, ok
+}
+
+func (b *bytes) String() string {
+	n, units := int64(*b), "TGMK"
+	for i := range units {
+		if exponent := 10 * (len(units) - i); n > 0 && n&(1<<exponent-1) == 0 {
+			return strconv.FormatInt(n>>exponent, 10) + units[i:i+1]
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+func (b *bytes) Type() string { return "bytes (512M, 1.5G, 512Mi, 1073741824), at least 1M, or 0" }
+
+// scoreboard is a path or a word. What is handed to workers in the variable of
+// its name is a file descriptor, so that is never a path.
+type scoreboard string
+
+func (b *scoreboard) Set(s string) error {
+	switch {
+	case strings.EqualFold(s, NoScoreboard):
+		s = NoScoreboard
+	case decimal(s):
+		return fmt.Errorf("a number is what workers are handed; for a file of that name write ./%s", s)
+	}
+	*b = scoreboard(s)
+	return nil
+}
+func (b *scoreboard) String() string { return string(*b) }
+func (b *scoreboard) Type() string   { return "a path, or " + NoScoreboard }
 
 // mode is of chmod(2), not Go's: 04000 is set-user-ID.
 type mode fs.FileMode

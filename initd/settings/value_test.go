@@ -107,6 +107,26 @@ func TestValues(t *testing.T) {
 		}},
 		{"probe", nil, many("[ -f /ok ]&[]&[\"\"]&[null]&[\"a\", null]&[1]&[[\"a\"]]&[\"a\"&[\"a\"] x&[\"a\\u0000\"]&[\"\xff\"]", bad)},
 
+		{"workers", func(s *Settings) any { return s.Workers }, map[string]any{"1": 1, "4096": 4096, "007": 7}},
+		{"workers", nil, many("0|4097|-1|+1|1.5|auto|99999999999999999999", bad)},
+		{"max-workers", func(s *Settings) any { return s.MaxWorkers }, map[string]any{"0": 0, "4096": 4096}},
+		{"surge", nil, many("4097|-1|25%", bad)},
+
+		{"max-memory", func(s *Settings) any { return s.MaxMemory }, many("512M|512m|512MB|512Mi|512mib|512MIB|0.5G|524288K|524288Ki|536870912|536870912B|536870912b|0512M", int64(512<<20))},
+		{"max-memory", func(s *Settings) any { return s.MaxMemory }, map[string]any{
+			"0": int64(0), "0M": int64(0), "0.0G": int64(0), "1.5G": int64(3 << 29), "1M": int64(1 << 20), "1.1M": int64(1153433), "2T": int64(2 << 40),
+			"9223372036854775807": int64(math.MaxInt64), "8388607.5T": int64(math.MaxInt64>>40<<40 + 1<<39),
+		}},
+		{"max-memory", nil, many("512|1023K|0.9M|1.5|0.5|1048576.5|0.0000001M|.5G|1.G|.|M|Mi|i|1i|1iB|1P|1E|1KK|1BM|1 M|1,5G|1_0M|1e9|0x100000|-1|-1M|+1M|NaN|Inf|lots|50%|9223372036854775808|8388608T|8388607.99999999999999999999T|99999999999999999999M", bad)},
+
+		{"disconnect-signal", func(s *Settings) any { return s.DisconnectSignal }, map[string]any{"TERM": syscall.SIGTERM, "kill": syscall.SIGKILL, "10": syscall.SIGUSR1, "": syscall.Signal(0)}},
+		{"disconnect-signal", nil, many("0|STOP|19|FOO|none", bad)},
+
+		{"scoreboard", func(s *Settings) any { return s.Scoreboard }, map[string]any{"/run/x": "/run/x", "none": NoScoreboard, "None": NoScoreboard, "./none": "./none", "./5": "./5", "5x": "5x"}},
+		{"scoreboard", nil, many("5|007", bad)},
+		{"watch", func(s *Settings) any { return s.Watch }, map[string]any{"envdir; command\n/a b": []string{"envdir", "command", "/a b"}}},
+		{"hook-after-init", func(s *Settings) any { return s.HookAfterInit }, map[string]any{`["a", "b c"]`: []string{"a", "b c"}, "a b": []string{"/bin/sh", "-c", "a b"}}},
+
 		{"dir", func(s *Settings) any { return s.Dir }, map[string]any{" /a b;c ": "/a b;c", "rel": "rel"}},
 	}
 	for _, test := range tests {
@@ -139,7 +159,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(r.Name, r.Example)
 		f.Add(r.Name, r.Default)
 	}
-	for _, seed := range []string{"RTMAX-1:0;3:RTMIN+2\nUSR1:SIGUSR2", `["/bin/sh","-c"," x"]`, `["/bin/sh","-c","[x"]`, `["a\ud800<>"]`, "1h0m0.000000001s", "0o7", " a:b ", "1:2;2:1", "[::1]:u80=3\n@x"} {
+	for _, seed := range []string{"RTMAX-1:0;3:RTMIN+2\nUSR1:SIGUSR2", `["/bin/sh","-c"," x"]`, `["/bin/sh","-c","[x"]`, `["a\ud800<>"]`, "1h0m0.000000001s", "0o7", " a:b ", "1:2;2:1", "1.5G", "512MiB", "9007199254740993", "NONE", "[::1]:u80=3\n@x"} {
 		for _, r := range Table() {
 			f.Add(r.Name, seed)
 		}

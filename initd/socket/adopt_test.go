@@ -273,7 +273,7 @@ func TestAdoptNested(t *testing.T) {
 	for text := range strings.SplitSeq(list, ";") {
 		items = append(items, "port "+text)
 	}
-	r := runInitd(t, items, environ, set.Files(), nil)
+	r := runInitd(t, items, environ, set.Files(0), nil)
 	if r.Error != "" || len(r.Listeners) != 2 || r.Listeners[0].FD != 3 || r.Listeners[1].FD != 4 {
 		t.Fatalf("%+v, want the two sockets adopted at 3 and 4", r)
 	}

@@ -40,8 +40,9 @@ func resolve(spec Spec) (netip.AddrPort, error) {
 }
 
 // bindInet makes a TCP or UDP socket and binds it. It does not listen. bound is
-// at with the port that the kernel chose for 0.
-func bindInet(network string, at netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
+// at with the port that the kernel chose for 0. One that is shared may be bound
+// where others are that have SO_REUSEPORT set, too.
+func bindInet(network string, at netip.AddrPort, shared bool) (fd int, bound netip.AddrPort, err error) {
 	sa, err := sockaddr(at)
 	if err != nil {
 		return -1, at, err
@@ -61,6 +62,9 @@ func bindInet(network string, at netip.AddrPort) (fd int, bound netip.AddrPort, 
 		// (socket(7)). UDP has none, and there the option would let a second
 		// process bind the same port and take the datagrams: it is left alone.
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if err == nil && shared {
+		err = reusePort(fd)
 	}
 	if err == nil && domain == unix.AF_INET6 {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)

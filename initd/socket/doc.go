@@ -3,7 +3,9 @@
 // A Spec is one item of the settings port and path; parsing it is pure. Open
 // binds every Spec, or adopts the socket that another superdaemon already made
 // for it, and returns the Set, which knows the worker's file descriptors
-// (Files) and how workers are told of them (Environ).
+// (Files) and how workers are told of them (Environ). With ReusePort each slot has
+// a socket, and so a queue, of its own at every address, and Steer says which of
+// them new connections go to.
 //
 // Two rules hold from Open to exit. Sockets are raw, blocking, close-on-exec
 // descriptors of which initd never accepts, and which it never closes. And the

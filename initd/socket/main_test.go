@@ -65,7 +65,14 @@ type result struct {
 
 // opened opens "port TEXT" and "path TEXT". LISTEN_PID=self in the environment
 // stands for its own pid.
+//
+// "reuse-port N" before them gives each a socket for so many slots.
 func opened(items []string) result {
+	o := Options{Mode: 0o777, UID: -1, GID: -1}
+	if slots, found := strings.CutPrefix(strings.Join(items[:min(len(items), 1)], ""), "reuse-port "); found {
+		o.ReusePort, items = true, items[1:]
+		o.Slots, _ = strconv.Atoi(slots)
+	}
 	specs, err := parse(items...)
 	if err != nil {
 		return result{Error: err.Error()}
@@ -76,11 +83,15 @@ func opened(items []string) result {
 			environ[i] = "LISTEN_PID=" + strconv.Itoa(os.Getpid())
 		}
 	}
-	set, err := Open(specs, Options{Mode: 0o777, UID: -1, GID: -1, Environ: environ})
+	o.Environ = environ
+	set, err := Open(specs, o)
 	if err != nil {
 		return result{Error: err.Error()}
 	}
 	defer set.Close()
+	if !set.Steers() {
+		return result{Error: set.unsteered.Error()}
+	}
 	r := result{Listeners: set.All(), CloseExec: true, Environ: set.Environ([]string{ServerStarter, Systemd})}
 	for _, l := range r.Listeners {
 		flags, err := unix.FcntlInt(uintptr(l.FD), unix.F_GETFD, 0)

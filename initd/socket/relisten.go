@@ -9,7 +9,8 @@ import (
 
 // A Mended listener accepts connections again.
 type Mended struct {
-	Key string
+	Key  string
+	Slot int // whose socket it is; 0 for one that all slots share
 	// Replaced says that it is a new socket, which workers started from now on
 	// get; those that run hold the dead one. A swap makes it whole.
 	Replaced bool
@@ -18,16 +19,27 @@ type Mended struct {
 // Relisten mends the stream listeners that a worker shut down for everyone that
 // holds them, by shutdown(2). Connections that were queued are lost. It is to
 // be called after a worker has ended. The error joins one for each listener
-// that could not be mended.
+// that could not be mended, and that of Steer, which is done again.
 func (s *Set) Relisten() ([]Mended, error) {
 	var mended []Mended
 	var errs []error
+	again := false
 	for i := range s.listeners {
 		l := &s.listeners[i]
 		var err error
 		switch {
+		case l.group != nil && l.Network == "tcp":
+			slots, err := l.group.relisten(s.options.Backlog)
+			for _, slot := range slots {
+				again = true
+				mended = append(mended, Mended{Key: l.Key, Slot: slot})
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("listen tcp %s again: %w", l.Address, err))
+			}
+			continue
 		case l.Network == "tcp" && !accepting(l.FD):
-			err = l.listenAgain(s.options.Backlog)
+			err = listenAgain(l.FD, s.options.Backlog)
 		case l.Network == "unix" && hungUp(l.FD):
 			err = l.replace(s.options)
 		default:
@@ -39,13 +51,16 @@ func (s *Set) Relisten() ([]Mended, error) {
 		}
 		mended = append(mended, Mended{Key: l.Key, Replaced: l.Network == "unix"})
 	}
+	if again {
+		errs = append(errs, s.Steer(s.chosen))
+	}
 	return mended, errors.Join(errs...)
 }
 
 // listenAgain revives a TCP listener: shutdown(2) took it back to the state of
 // a bound socket.
-func (l *Listener) listenAgain(backlog int) error {
-	sa, err := unix.Getsockname(l.FD)
+func listenAgain(fd, backlog int) error {
+	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return err
 	}
@@ -53,10 +68,10 @@ func (l *Listener) listenAgain(backlog int) error {
 	// getsockname(2) still tells it, and listen(2) would choose another. Where
 	// the port was kept, bind(2) says EINVAL, or before that EACCES for a
 	// privileged port that another superdaemon bound.
-	if err := unix.Bind(l.FD, sa); err != nil && err != unix.EINVAL && err != unix.EACCES {
+	if err := unix.Bind(fd, sa); err != nil && err != unix.EINVAL && err != unix.EACCES {
 		return err
 	}
-	return unix.Listen(l.FD, backlog)
+	return unix.Listen(fd, backlog)
 }
 
 // hungUp reports whether a unix listener was shut down. The kernel does not

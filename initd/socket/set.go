@@ -24,6 +24,11 @@ type Options struct {
 	// and tells workers of it as if it were at the Spec's address. It is for an
 	// initd that is examined, whose sockets must not be the real ones.
 	Elsewhere bool
+
+	// ReusePort gives each of the Slots, at least 1, a socket of its own of
+	// every TCP and UDP listener that is bound here. See Steer.
+	ReusePort bool
+	Slots     int
 }
 
 // A Listener is a socket that initd holds for its workers.
@@ -31,28 +36,33 @@ type Listener struct {
 	Key     string // its name in SERVER_STARTER_PORT: the text given, port 0 replaced
 	Network string // "tcp", "udp", "unix"; by LISTEN_FDS also "unixgram", "unixpacket", and "" for what is no listening socket
 	Address string // as bound: "0.0.0.0:8080", "[::1]:8080", "/run/app.sock", "@name"
-	FD      int    // initd's file descriptor
+	FD      int    // initd's file descriptor; with ReusePort that of slot 0
 	Number  int    // the worker's file descriptor
 
 	host    string         // as a Spec gave it, for the tongue that compares texts
 	name    string         // in LISTEN_FDNAMES, if it was handed down with one
 	at      netip.AddrPort // the address of tcp and udp
 	adopted bool
-	node    node // the file that was made for a unix socket
+	node    node   // the file that was made for a unix socket
+	group   *group // the sockets of all slots; nil: they share FD
 }
 
 // A Set is all listeners. Its methods are for one goroutine.
 type Set struct {
 	listeners []Listener
 	options   Options
+	chosen    []int  // the slots that new connections go to; none: all
+	seed      uint32 // of the hash by which datagrams are spread
+	unsteered error  // why the kernel's own choice is in force
 }
 
 // Open makes the listeners of specs, in their order, or adopts them: one whose
 // =fd is open in this process as a socket on the Spec's address, or one that
 // came by LISTEN_FDS with that address. What else came by LISTEN_FDS becomes a
-// further listener. Every socket is bound before the first one listens. On an
-// error all that Open made is closed and unlinked again; the error names the
-// setting, the item, the reason and what to do, and wraps the errno.
+// further listener. Every address is bound before the first one listens, and is
+// initd's alone before ReusePort lets further sockets in. On an error all that
+// Open made is closed and unlinked again; the error names the setting, the item,
+// the reason and what to do, and wraps the errno.
 //
 // Relative paths are those of the working directory at this moment.
 func Open(specs []Spec, o Options) (*Set, error) {
@@ -102,7 +112,10 @@ func (s *Set) open(specs []Spec) error {
 	if err := s.number(); err != nil {
 		return err
 	}
-	return s.listen(specs)
+	if err := s.listen(specs); err != nil || !s.options.ReusePort {
+		return err
+	}
+	return s.split(specs)
 }
 
 // listen opens the doors of the sockets that were made for specs.
@@ -186,7 +199,7 @@ func (l *Listener) bind(spec Spec, at netip.AddrPort, o Options) (err error) {
 		l.Address = spec.Path
 		l.FD, l.node, err = bindUnix(spec.Path, o)
 	} else {
-		l.FD, l.at, err = bindInet(spec.Network, at)
+		l.FD, l.at, err = bindInet(spec.Network, at, false)
 		l.Address = l.at.String()
 	}
 	if err != nil {
@@ -250,16 +263,17 @@ func (s *Set) Len() int { return len(s.listeners) }
 // came by LISTEN_FDS.
 func (s *Set) All() []Listener { return slices.Clone(s.listeners) }
 
-// Files is a worker's descriptor table for syscall.ProcAttr: the index is the
-// worker's number, the value initd's, or ^uintptr(0) for one that stays closed.
-// 0, 1 and 2 are initd's own, unless a listener was given number 0.
-func (s *Set) Files() []uintptr {
+// Files is the descriptor table, for syscall.ProcAttr, of a worker in slot: the
+// index is the worker's number, the value initd's, or ^uintptr(0) for one that
+// stays closed. 0, 1 and 2 are initd's own, unless a listener was given number
+// 0. The numbers are the same for all slots.
+func (s *Set) Files(slot int) []uintptr {
 	files := []uintptr{0, 1, 2}
 	for _, l := range s.listeners {
 		for len(files) <= l.Number {
 			files = append(files, ^uintptr(0))
 		}
-		files[l.Number] = uintptr(l.FD)
+		files[l.Number] = uintptr(l.of(slot))
 	}
 	return files
 }
@@ -274,6 +288,11 @@ func (s *Set) Close() error {
 		}
 		if !l.adopted && l.FD >= 0 {
 			unix.Close(l.FD)
+		}
+		if l.group != nil {
+			for _, fd := range l.group.fds[1:] {
+				unix.Close(fd)
+			}
 		}
 	}
 	s.listeners = nil

@@ -126,7 +126,7 @@ func TestNumbersRefused(t *testing.T) {
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	top := 512 - 1 - 16
 	set := open(t, fmt.Sprintf("port 127.0.0.1:0=%d", top))
-	got := run(t, "worker", nil, nil, set.Files(), nil)
+	got := run(t, "worker", nil, nil, set.Files(0), nil)
 	if want := fmt.Sprintf("0 file\n1 file\n2 file\n%d tcp %s", top, set.All()[0].Address); got != want {
 		t.Errorf("the worker has %q, want %q", got, want)
 	}
@@ -145,7 +145,7 @@ func TestFiles(t *testing.T) {
 	}
 	want = append(want, "1 file", "2 file")
 	slices.Sort(want)
-	files := set.Files()
+	files := set.Files(0)
 	if len(files) != 10 || files[6] != ^uintptr(0) || files[7] != ^uintptr(0) || files[8] != ^uintptr(0) {
 		t.Errorf("Files() = %d, want 10 with holes at 6, 7 and 8", files)
 	}
@@ -153,7 +153,7 @@ func TestFiles(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the worker has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if none := open(t).Files(); !slices.Equal(none, []uintptr{0, 1, 2}) {
+	if none := open(t).Files(0); !slices.Equal(none, []uintptr{0, 1, 2}) {
 		t.Errorf("Files() = %d without listeners, want 0, 1, 2", none)
 	}
 }
@@ -167,7 +167,7 @@ func TestFilesCrossed(t *testing.T) {
 	for _, l := range l {
 		want = append(want, fmt.Sprintf("%d tcp %s", l.Number, l.Address))
 	}
-	got := strings.Split(run(t, "worker", nil, nil, set.Files(), nil), "\n")[3:]
+	got := strings.Split(run(t, "worker", nil, nil, set.Files(0), nil), "\n")[3:]
 	if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 		t.Errorf("the worker has %q, want %q", got, want)
 	}
@@ -261,7 +261,7 @@ func TestPrivilegedPort(t *testing.T) {
 }
 
 func TestWaiting(t *testing.T) {
-	specs, err := parse("port 127.0.0.1:0", "port 127.0.0.1:u0", "path "+filepath.Join(t.TempDir(), "s"))
+	specs, err := parse("port 127.0.0.1:0", "port 127.0.0.1:u0", "path "+filepath.Join(t.TempDir(), "s"), "path @"+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,19 +270,36 @@ func TestWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	l := set.All()[0]
-	if got, want := set.Waiting(), []Queue{{Key: l.Key, Length: 0, Backlog: 7}}; !slices.Equal(got, want) {
-		t.Errorf("Waiting() = %+v, want %+v", got, want)
+	want := []Queue{}
+	for _, l := range set.All() {
+		want = append(want, Queue{Key: l.Key, Network: l.Network, Backlog: 7})
 	}
-	conn, err := net.Dial("tcp", l.Address)
-	if err != nil {
+	if want[1].Backlog, err = unix.GetsockoptInt(set.All()[1].FD, unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(l.FD), Events: unix.POLLIN}}, 10_000); n != 1 {
-		t.Fatalf("nothing to accept: %v", err)
+	if got := set.Waiting(); !slices.Equal(got, want) {
+		t.Errorf("Waiting() = %+v, want %+v", got, want)
 	}
-	if got, want := set.Waiting(), []Queue{{Key: l.Key, Length: 1, Backlog: 7}}; !slices.Equal(got, want) {
+	for i, l := range set.All() {
+		conn, err := net.Dial(l.Network, l.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if l.Network == "udp" {
+			conn.Write([]byte("datagram"))
+		}
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(l.FD), Events: unix.POLLIN}}, 10_000); n != 1 {
+			t.Fatalf("nothing to accept: %v", err)
+		}
+		want[i].Length = 1
+	}
+	got := set.Waiting()
+	if len(got) != len(want) || got[1].Length < len("datagram") {
+		t.Fatalf("Waiting() = %+v, want %+v", got, want)
+	}
+	got[1].Length = 1
+	if !slices.Equal(got, want) {
 		t.Errorf("Waiting() = %+v, want %+v", got, want)
 	}
 
@@ -322,7 +339,7 @@ func TestFlagsUntouched(t *testing.T) {
 			unix.Close(worker)
 		}
 		check("the worker's own change")
-		run(t, "worker", nil, nil, set.Files(), nil)
+		run(t, "worker", nil, nil, set.Files(0), nil)
 		check("a start")
 		set.Environ([]string{ServerStarter, Systemd, Nginx, PHPFPM, Unicorn, Puma})
 		set.Waiting()
