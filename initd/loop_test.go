@@ -364,7 +364,7 @@ func TestForkFailsForAWhile(t *testing.T) {
 func TestManyEndAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan()
-		p.Slots = 3
+		p.Workers = 3
 		w := newWorld(t, p)
 		w.run()
 		w.did("start worker 101", "start worker 102", "start worker 103")

@@ -11,7 +11,7 @@ import (
 func (in *instance) policy() machine.Policy {
 	s := in.settings
 	p := machine.Policy{
-		Slots:             1,
+		Workers:           1,
 		Ready:             map[settings.Ready]machine.Ready{settings.Auto: machine.Auto, settings.Alive: machine.Alive, settings.Notify: machine.Notify}[s.Ready],
 		Interval:          s.Interval,
 		StartTimeout:      s.StartTimeout,

@@ -58,7 +58,8 @@ type Report struct {
 
 // Publish: tell who wants to know of the workers. Workers has a line
 // "generation:pid" for each that there is of generations which are ready or
-// have been, ordered by number and slot. Attempt is the last number given, and
+// have been, or of such a batch, ordered by number and slot, and last in each
+// those that have given up their slot. Attempt is the last number given, and
 // GivenUp the last of those that came to nothing and are not tried again.
 type Publish struct {
 	Attempt, GivenUp int
@@ -148,3 +149,29 @@ const (
 func (r Readiness) String() string {
 	return [...]string{"not-ready", "ready", "reloading", "stopping"}[r]
 }
+
+// Resize: the pool has another size now, or keeps its own although it was
+// asked to change. There is nothing to be done about it but to say so.
+type Resize struct {
+	Workers int
+	Reason  string
+}
+
+// Recycle: a worker is worn out, and its successor is started. There is nothing
+// to be done about it but to say so.
+type Recycle struct {
+	Generation, Slot, PID int
+	Reason                string
+}
+
+// Steer: new connections are to go to the sockets of these slots alone,
+// "0,1,3".
+type Steer struct{ Slots string }
+
+func (a Resize) String() string {
+	return fmt.Sprintf("resize workers=%d reason=%q", a.Workers, a.Reason)
+}
+func (a Recycle) String() string {
+	return fmt.Sprintf("recycle %s reason=%q", worker3(a.Generation, a.Slot, a.PID), a.Reason)
+}
+func (a Steer) String() string { return fmt.Sprintf("steer slots=%q", a.Slots) }

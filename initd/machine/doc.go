@@ -7,35 +7,59 @@
 // # A generation
 //
 // At most one generation is a candidate, at most one is serving; any number is
-// retiring. A candidate that fails in its trial retires too, without ever
-// having served.
+// partial or retiring. A candidate that fails in its trial retires too, without
+// ever having served.
 //
-//		preparing ──▶ starting ──▶ probing ──▶ trial ──▶ serving ──▶ retiring ──▶ (gone)
-//		    │            │            │          │          │           ▲
-//		 refused         └─────┬──────┘          └──────────┼───────────┘
-//		                       ▼                            ▼
-//		                    failed ──▶ (gone)             (lost)
+//		                           ┌───────── next batch ────────┐
+//		                           ▼                             │
+//		preparing ──▶ checking ──▶ starting ──▶ probing ──▶ trial ──▶ serving ──▶ retiring ──▶ (gone)
+//		    │            │            │            │          │          │           ▲
+//		    └─────┬──────┘            └─────┬──────┴──────────┤          ▼           │
+//		          ▼                         ▼                 ▼        (lost)        │
+//		       refused                   failed            partial ──────────────────┘
+//		                                    │                 │
+//		                                    ▼                 ▼
+//		                                 (gone)            (gone)
 //
 //	  - preparing: its environment is being read.
-//	  - starting: its workers are started and not all of them are ready.
-//	  - probing: they are, and the probe has not succeeded yet.
-//	  - trial: it is ready, and the older one still stands by for kill-old-delay.
+//	  - checking: it has been, and a hook is asked whether it may go on.
+//	  - starting: the workers of a batch are started and not all of them are ready,
+//	    or those that make room for the next batch have not ended.
+//	  - probing: they are ready, and the probe has not succeeded yet.
+//	  - trial: the batch is ready, and the older workers still stand by for
+//	    kill-old-delay.
 //	  - serving: it is the one. What it loses is replaced.
+//	  - partial: a batch of it has failed, and it keeps the slots of those before.
+//	    What it loses goes back to the generation that serves. It retires when a
+//	    later one serves.
 //	  - retiring: its workers are asked to stop, each once. They may finish what
 //	    they hold.
-//	  - failed: it never was ready. Its workers are killed.
+//	  - failed: no batch of it was ever ready. Its workers are killed.
+//
+// # A slot
+//
+// The pool has slots, as many of them open as workers are wanted. An open slot
+// belongs to the generation that serves, or to the newer one that a batch has
+// given it to: that one keeps a worker in it. A slot that is not needed is
+// closed; where connections can be steered, they are steered away first and
+// what its queue holds is served.
+//
+// In a slot a generation has a worker, and a successor while the worker is being
+// recycled. Workers that have lost their slot leave: what becomes of them is
+// no concern of the slot's.
 //
 // # A worker
 //
 //	forking ──▶ executing ──▶ running ──▶ ready ──▶ stopping ──▶ ending ──▶ killed ──▶ (reaped)
 //
 // A worker may be reaped from any state, and any state may be followed by any
-// later one. Stopping means asked by a swap, ending asked because initd stops:
-// each of the two is said to a worker at most once.
+// later one. Stopping means asked by a swap, or because its slot is not needed or
+// its successor is ready, ending asked because initd stops: each of the two is
+// said to a worker at most once.
 //
 // # initd
 //
-//	operating ──▶ lingering (stop-delay) ──▶ terminating ──▶ orphaned ──▶ exited
+//	operating ──▶ lingering (stop-delay, before-shutdown) ──▶ terminating ──▶ orphaned ──▶ exited
 //
 // No worker is started from lingering on.
 package machine

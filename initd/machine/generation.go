@@ -1,16 +1,21 @@
 package machine
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is a generation's. The package's documentation draws where each leads.
 type State int
 
 const (
 	Preparing State = iota
+	Checking
 	Starting
 	Probing
 	Trial
 	Serving
+	Partial
 	Retiring
 	Failed
 
@@ -21,22 +26,30 @@ const (
 )
 
 func (s State) String() string {
-	return [...]string{"preparing", "starting", "probing", "trial", "serving", "retiring",
-		"failed", "refused", "lost", "gone"}[s]
+	return [...]string{"preparing", "checking", "starting", "probing", "trial", "serving", "partial",
+		"retiring", "failed", "refused", "lost", "gone"}[s]
 }
 
 // generation is the workers started for one swap.
 type generation struct {
-	number   int
-	state    State
-	began    time.Time   // when its attempt was
-	readyAt  time.Time   // since when all its workers are ready, and from then on since it serves; zero before
-	workers  []*worker   // by slot; nil where the slot is vacant
-	refillAt []time.Time // by slot; serving: when it may be filled, if vacant
+	number  int
+	state   State
+	began   time.Time // when its attempt was, or the batch that is being started
+	places  []place   // by slot
+	leaving []*worker // those that have given up their place and are still there
+	trialAt time.Time // trial: its end
 
 	probeAt    time.Time // probing: when the next probe may run
 	probeUntil time.Time // probing: limit of the probe that runs; zero when none runs or none is set
 	probeRuns  bool
+}
+
+// place is a slot in a generation.
+type place struct {
+	worker    *worker   // nil where it is vacant
+	successor *worker   // that is to take the worker's place once it is ready
+	called    bool      // candidate: the slot is of the batch that is being started
+	refillAt  time.Time // when it may be filled, if vacant
 }
 
 // worker is one process of a generation.
@@ -48,6 +61,15 @@ type worker struct {
 	readyAt time.Time // zero until it is ready
 	heard   time.Time // when it last gave a sign of life
 	killAt  time.Time // stopping: end of the grace; zero: no end
+
+	life      lifetime
+	idleSince time.Time // as far as surveys have seen; zero: it is busy, or none has
+	cpu       time.Duration
+	surveyed  time.Time // when cpu was
+	requests  int64
+	forsaken  int // surveys in a row that saw its clients gone
+
+	failed bool // its attempt has, and it is killed as soon as it can be
 }
 
 type workerState int
@@ -57,7 +79,7 @@ const (
 	executing                    // it is a process and not yet the program
 	running                      // it is the program
 	ready
-	stopping // a swap has asked it to end
+	stopping // it was asked to end, by a swap or because its place is not needed
 	ending   // initd stops and has asked it to end
 	killed
 )
@@ -65,23 +87,94 @@ const (
 // isCandidate reports whether the generation is on its way to serving.
 func (g *generation) isCandidate() bool { return g.state < Serving }
 
-// live returns the workers that are there, by slot.
-func (g *generation) live() []*worker {
-	var all []*worker
-	for _, w := range g.workers {
-		if w != nil {
-			all = append(all, w)
-		}
+// place is that of a slot, which there may have been none of before.
+func (g *generation) place(slot int) *place {
+	for len(g.places) <= slot {
+		g.places = append(g.places, place{})
 	}
-	return all
+	return &g.places[slot]
 }
 
-// allReady reports whether every slot has a ready worker.
-func (g *generation) allReady() bool {
-	for _, w := range g.workers {
-		if w == nil || w.state != ready {
-			return false
+// live yields the workers that are there, by slot, and then those that leave.
+func (g *generation) live(yield func(*worker) bool) {
+	for i := range g.places {
+		p := &g.places[i]
+		if p.worker != nil && !yield(p.worker) || p.successor != nil && !yield(p.successor) {
+			return
 		}
 	}
+	for _, w := range g.leaving {
+		if !yield(w) {
+			return
+		}
+	}
+}
+
+// isAlive reports whether a worker is there that was not killed.
+func (g *generation) isAlive() bool {
+	for w := range g.live {
+		if w.state < killed {
+			return true
+		}
+	}
+	return false
+}
+
+// empty reports whether no worker is there.
+func (g *generation) empty() bool {
+	for range g.live {
+		return false
+	}
 	return true
+}
+
+// forking is the worker of a slot that is no process yet. There is at most
+// one, so that the answer to its start is known for its own.
+func (g *generation) forking(slot int) *worker {
+	is := func(w *worker) bool { return w != nil && w.slot == slot && w.state == forking }
+	if 0 <= slot && slot < len(g.places) {
+		for _, w := range [...]*worker{g.places[slot].worker, g.places[slot].successor} {
+			if is(w) {
+				return w
+			}
+		}
+	}
+	if i := slices.IndexFunc(g.leaving, is); i >= 0 {
+		return g.leaving[i]
+	}
+	return nil
+}
+
+// isCrowded reports whether a slot has a successor, or a worker that has given it
+// up and is still there.
+func (g *generation) isCrowded(slot int) bool {
+	return g.place(slot).successor != nil || slices.ContainsFunc(g.leaving, func(w *worker) bool { return w.slot == slot })
+}
+
+// vacate has a worker give up its place: it is asked to end, and whatever
+// comes of it concerns the slot no more.
+func (g *generation) vacate(w *worker) {
+	if g.leaves(w) {
+		g.leaving = append(g.leaving, w)
+	}
+}
+
+// leaves takes a worker out of its place, and reports whether it had one.
+func (g *generation) leaves(w *worker) bool {
+	switch p := g.place(w.slot); w {
+	case p.worker:
+		p.worker, p.successor = p.successor, nil
+	case p.successor:
+		p.successor = nil
+	default:
+		return false
+	}
+	return true
+}
+
+// bury takes a worker out of the generation.
+func (g *generation) bury(w *worker) {
+	if !g.leaves(w) {
+		g.leaving = slices.DeleteFunc(g.leaving, func(other *worker) bool { return other == w })
+	}
 }

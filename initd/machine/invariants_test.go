@@ -7,32 +7,39 @@ import (
 )
 
 // What is true of the machine whatever happens. A judge that sees nothing but
-// events, actions and deadlines checks I1 to I13 and I16 to I21 after each
-// step; the world that the simulation makes up checks the others.
+// events, actions and deadlines checks all but I9, I14 and I15 after each step;
+// the world that the simulation makes up checks these.
 //
 //	I1   At most one generation is a candidate, and an attempt has a cause.
 //	I2   Numbers only grow: every attempt takes the next.
-//	I3   A worker is started only in a vacant slot, of a generation that was
-//	     just prepared or that serves, and then not before its back-off is over.
-//	I4   A generation serves once each of its slots has a live ready worker, its
-//	     probe has succeeded and its trial is over; only then does the older one
-//	     retire, and only a retiring generation is stopped, unless initd stops.
-//	I5   A failed or refused attempt changes nothing of the generation that serves.
+//	I3   A worker is started only in a vacant slot that its generation holds, not
+//	     before its back-off is over; or in one of the batch that is due; or as
+//	     the successor of a worn worker.
+//	I4   A slot changes hands once each of its batch, and each that the candidate
+//	     has already, has a live ready worker, its probe has succeeded and its
+//	     trial is over; with the last of them the candidate serves. Only a worker
+//	     that has lost its slot by that is stopped, one whose successor is ready or
+//	     that is one to no purpose, and one whose slot is closed; unless initd stops.
+//	I5   A failed or refused attempt changes nothing of the generation that serves,
+//	     nor of the slots that have been swapped.
 //	I6   Stop, kill and forward name only live workers, and name them rightly. A
 //	     worker gets at most one stop from a swap, one because initd stops, and
 //	     one kill, which is the last; each with the signal of the policy.
-//	I7   A kill has a cause, and a cause kills at once: its attempt has failed, the
+//	I7   A kill has a cause, and a cause kills at once: its attempt has failed, and
+//	     it was not ready or the attempt has taken too long, the
 //	     grace it was given is over, it is silent or says that it hangs, it is a
 //	     replacement that is not ready in time, there are too many old ones, or
 //	     whoever stops initd has no more patience.
 //	I8   Nothing is prepared, started or probed once initd stops.
-//	I9   What is alive is bounded: a slot has one worker, max-old-generations holds,
-//	     and the machine remembers no generation that has no worker and is no
-//	     candidate. (Where drain-timeout and max-old-generations are both 0, the
-//	     contract lets workers that ignore their stop add up without a bound.)
+//	I9   What is alive is bounded: a slot has one worker, and a successor at most;
+//	     max-old-generations holds, and the machine remembers no generation that
+//	     has no worker and is to have none. (Where drain-timeout and
+//	     max-old-generations are both 0, the contract lets workers that ignore
+//	     their stop add up without a bound.)
 //	I10  Exit comes once, last, with no worker alive and the status of the contract.
 //	I11  The deadline is later than now, and exactly the earliest limit there is:
-//	     nothing is overslept, and without a limit it is zero.
+//	     nothing is overslept, and without a limit it is zero. (How long the life
+//	     of a worker is to be is known to a tenth.)
 //	I12  No state waits for ever without a reason: a limit, a result that is
 //	     outstanding, a worker that was asked to end or has yet to become ready
 //	     and has no limit, or calm.
@@ -46,17 +53,59 @@ import (
 //	     program, in order and as signal-map says; a plain init's early ones too.
 //	I18  What is reported is what is, and is reported once.
 //	I19  Rest is said once each time that calm comes: when nothing is under way and
-//	     one generation serves, alone and whole.
+//	     one generation serves, alone and whole, in as many slots as are wanted.
 //	I20  What is published is what is: the live workers of generations that are or
-//	     were ready, the last number, the last that was given up; once per change.
+//	     were ready, or of such a batch, the last number, the last that was given
+//	     up; once per change.
 //	I21  There is one of each logger, from first to last; it is started again
 //	     in the very step in which its back-off is over, or initd exits.
+//	I22  There are never more slots than max-workers, workers counted that have
+//	     given one up and are still there: the next is opened when they are gone.
+//	     What a swap starts, and a successor, is not counted.
+//	I23  Fewer than the pool is to have are ready only where workers have ended by
+//	     themselves, or were killed: never by a swap, a recycling or a shrinking.
+//	I24  A swap in turns starts surge workers at a time, and no more before those
+//	     that they replace are gone. What fails of it leaves the batches before in
+//	     their slots, until a later swap, or until they end: then the generation
+//	     that serves fills the slot.
+//	I25  A worker is recycled when it has used up its limits, or lacks at most a
+//	     tenth of that; one at a time, and only where nothing else is under way and
+//	     all are ready. A replacement that fails changes nothing, and backs off.
+//	I26  The pool grows in the very survey that sees fewer idle workers than
+//	     min-idle, or for the second time in a row connections that wait: by what
+//	     is missing, those counted that are started already, and by 1, 2, 4, … 32
+//	     at most; not while workers fail. A closed slot with a queue is opened.
+//	I27  It shrinks by one worker a second, the longest idle first, when more than
+//	     max-idle have been idle, none starting and no queue, for its patience: 15 s,
+//	     and twice as long, up to 10 min, each time that it has had to grow within
+//	     10 min after it has shrunk. Never while a swap is under way. So a load that
+//	     comes and goes moves it a few times at most.
+//	I28  TTIN and TTOU change the size at rest by one each, within 1 and max-workers,
+//	     and are answered.
+//	I29  One survey is outstanding at most, and the next is due the time of the
+//	     policy after the last was answered, sooner where a queue is to run empty.
+//	I30  New connections are steered to the slots with a ready worker, none that is
+//	     being closed, and to all others where there is none; said once per change. A
+//	     slot is closed when its queue was seen empty after the grace.
+//	I31  A worker is told once that all its clients have gone while it is busy, when
+//	     two surveys of it in a row have seen that.
+//	I32  Of each hook one runs at a time, and each ends, or is cancelled at its limit
+//	     or when it has become pointless. after-init comes before any attempt and
+//	     before-swap before any start, and each can refuse; after-swap is told of each
+//	     outcome while something serves, or at last of the latest; on-disconnect is
+//	     told of each worker that is told so (I31).
+//	I33  What has changed is swapped once it has been left alone for the debounce,
+//	     or ten times that after the first change; once, and not when an attempt
+//	     has begun since.
 //
 // And, once faults cease:
 //
 //	L1   A request leads to a newer generation that serves.
-//	L2   Calm leaves exactly the newest generation, whole and ready.
+//	L2   Calm leaves exactly the newest generation, whole and ready, of the size
+//	     wanted.
 //	L3   A stop leads to exit within the grace.
+//	L4   A pool that has too much to do has enough workers, or all it may have,
+//	     after a bounded number of surveys; one with nothing to do comes to rest.
 type judge struct {
 	policy Policy
 	timing Timing
@@ -82,7 +131,13 @@ type judge struct {
 	published  Publish
 	gaveUp     int
 	loggers    []keeper
-	lastCall   bool // one was started although its back-off is not over
+	lastCall   bool      // one was started although its back-off is not over
+	since      time.Time // when what serves became whole; zero: it is not
+
+	stand   // the slots, as they are seen from outside
+	inquiry // the surveys
+	wear    // the recycling
+	errands // the hooks, and what is watched
 
 	// Of the step that is being judged.
 	now       time.Time
@@ -93,6 +148,8 @@ type judge struct {
 	ended     bool // the phase has become terminating
 	over      bool // the orphans have ended, or were killed
 	serves    int  // the generation that serves, before
+	readied   int  // slots with a ready worker, before
+	missing   int  // of these, those that have lost it by its end
 	attempted bool // an attempt has failed or was refused
 	rested    bool // the machine has said so
 	reopens   int  // that are due
@@ -110,15 +167,23 @@ type cohort struct {
 	number  int
 	state   State
 	began   time.Time
-	since   time.Time // trial: its start; serving: since when it is whole
-	units   []*unit   // by slot
-	refill  []time.Time
+	trial   time.Time // when it began
+	seats   []seat    // by slot
+	leaving []*unit
 	broken  bool // a candidate that has lost a worker
 	refused bool
 
 	probeRuns bool
 	probedAt  time.Time // when the last probe was started
 	probed    bool      // with success
+}
+
+// seat is a slot in a cohort.
+type seat struct {
+	unit, successor *unit
+	called          bool // it is of the batch that is being started
+	due             bool // its start is
+	refill          time.Time
 }
 
 // unit is a worker as it is seen from outside.
@@ -130,6 +195,16 @@ type unit struct {
 	ready, heard   time.Time
 	stopped, ended time.Time
 	killed         bool
+	leaving        bool // it has lost its slot
+	doomed         bool // by the failure of its batch
+
+	seen     time.Time // by the last survey
+	idle     time.Time // since when, as surveys saw it; zero: it is not
+	cpu      time.Duration
+	requests int64
+	forsaken int
+	worn     bool // it may be recycled
+	wornOut  bool // it has to be
 }
 
 // A violation is a rule and how it was broken.
@@ -142,8 +217,13 @@ func broken(rule, format string, args ...any) {
 }
 
 func newJudge(p Policy) *judge {
-	p.Slots = max(p.Slots, 1)
-	return &judge{policy: p, timing: p.Timing, mark: func(string) {}, loggers: make([]keeper, p.Loggers)}
+	p.Workers = max(p.Workers, 1)
+	j := &judge{policy: p, timing: p.Timing, mark: func(string) {}, loggers: make([]keeper, p.Loggers)}
+	j.base, j.size, j.step, j.patience = p.Workers, p.Workers, 1, 15*time.Second
+	for range p.Workers {
+		j.slots = append(j.slots, berth{open: true})
+	}
+	return j
 }
 
 // observe judges a step.
@@ -165,19 +245,16 @@ func (j *judge) observe(now time.Time, event Event, actions []Action, deadline t
 	}
 	j.now, j.event = now, event
 	j.forwards, j.announces, j.hung, j.ended, j.attempted, j.rested = nil, nil, nil, false, false, false
-	j.serves = 0
+	j.serves, j.readied, j.missing = 0, j.readySlots(), 0
 	if g := j.serving(); g != nil {
 		j.serves = g.number
-		if g.whole() && !g.since.Before(j.failedAt) && now.Sub(g.since) >= j.settled() {
-			j.failures = 0
-		}
+	}
+	if !j.since.IsZero() && !j.since.Before(j.failedAt) && now.Sub(j.since) >= j.settled() {
+		j.failures = 0
 	}
 	j.note(event)
 	j.ripen()
-	if j.phase == lingering && (j.alive() == 0 || !now.Before(j.stopAt)) {
-		j.mark(map[bool]string{true: "stop-delay cut short", false: "stop-delay over"}[now.Before(j.stopAt)])
-		j.terminate()
-	}
+	j.linger()
 	for i, a := range actions {
 		if j.phase == exited {
 			broken("I10", "%v comes after the exit", a)
@@ -196,9 +273,12 @@ func (j *judge) observe(now time.Time, event Event, actions []Action, deadline t
 func (j *judge) note(event Event) {
 	switch e := event.(type) {
 	case Begin:
-		j.wanted = j.wanted || j.number == 0
+		if !j.begun {
+			j.begun, j.wanted = true, true
+			j.runHook(AfterInit, 0, false)
+		}
 		for i := range j.loggers {
-			if j.number == 0 {
+			if j.loggers[i].at.IsZero() {
 				j.loggers[i].at = j.now
 			}
 		}
@@ -207,22 +287,37 @@ func (j *judge) note(event Event) {
 	case Prepared:
 		if g := j.cohort(e.Generation); g != nil && g.state == Preparing && j.phase == operating {
 			j.timing = e.Timing
-			j.expect(g, Starting, 0)
+			if j.serving() != nil && j.policy.Hooks[BeforeSwap] {
+				j.expect(g, Checking, 0)
+				j.runHook(BeforeSwap, g.number, false)
+			} else {
+				j.expect(g, Starting, 0)
+			}
 		}
 	case Refused:
-		j.noteRefusal(e.Generation)
+		if g := j.cohort(e.Generation); g != nil && g.state == Preparing {
+			j.noteRefusal(g)
+		}
+	case Hooked:
+		j.noteHooked(e)
+	case Changed:
+		j.noteChanged()
+	case Surveyed:
+		j.noteSurvey(e)
 	case Forked:
-		if u := j.slot(e.Generation, e.Slot); u != nil && u.pid == 0 && e.PID > 0 {
+		if u := j.forking(e.Generation, e.Slot); u != nil && e.PID > 0 {
 			u.pid, u.started = e.PID, j.now
 			if j.phase != operating {
 				j.mark("forked after a stop")
 			}
 			if u.cohort.state == Failed || u.cohort.state == Retiring {
 				j.mark("forked into a generation that is " + u.cohort.state.String())
+			} else if u.leaving {
+				j.mark("forked when its slot is lost")
 			}
 		}
 	case ForkFailed:
-		if u := j.slot(e.Generation, e.Slot); u != nil && u.pid == 0 {
+		if u := j.forking(e.Generation, e.Slot); u != nil {
 			u.started = j.now
 			if e.Status != setupFailed && j.phase == operating && j.first() && j.policy.Respawn != Never {
 				j.mark("too large at the first start")
@@ -257,13 +352,13 @@ func (j *judge) note(event Event) {
 			u.heard = j.now
 		}
 	case Hung:
-		if u := j.unit(e.PID); u != nil && j.policy.Watchdog > 0 && u.cohort.state != Retiring && j.phase == operating && !u.killed {
+		if u := j.unit(e.PID); u != nil && j.policy.Watchdog > 0 && u.untouched() && j.phase == operating {
 			j.hung = u
 		}
 	case Probed:
 		if g := j.cohort(e.Generation); g != nil && g.probeRuns {
 			g.probeRuns = false
-			g.probed = e.Status.Success() && g.whole()
+			g.probed = e.Status.Success() && j.whole(g)
 			if !e.Status.Success() {
 				j.mark("probe failed")
 			}
@@ -291,7 +386,7 @@ func (j *judge) note(event Event) {
 func (j *judge) noteSignal(s Signal) {
 	if other, ok := j.policy.SignalMap[s]; ok {
 		s = other
-	} else if s == TSTP || s == TTIN || s == TTOU {
+	} else if s == TSTP || j.policy.Respawn == Never && (s == TTIN || s == TTOU) {
 		return
 	}
 	switch {
@@ -309,6 +404,10 @@ func (j *judge) noteSignal(s Signal) {
 			}
 			j.wanted = true
 		}
+	case s == TTIN:
+		j.noteWish(+1)
+	case s == TTOU:
+		j.noteWish(-1)
 	case s != TERM && s != INT && s != QUIT:
 		j.forward(s)
 	case j.phase == operating:
@@ -324,6 +423,10 @@ func (j *judge) noteSignal(s Signal) {
 		if c := j.candidate(); c != nil {
 			j.mark("stop while " + c.state.String())
 		}
+		if j.hooks[AfterInit].runs {
+			j.mark("stop during after-init")
+		}
+		j.runHook(BeforeShutdown, 0, false)
 	case s == QUIT:
 	case !j.asked && j.policy.Respawn != Never:
 		j.mark("asked to stop while it ends by itself")
@@ -337,18 +440,17 @@ func (j *judge) noteSignal(s Signal) {
 	}
 }
 
-func (j *judge) noteRefusal(number int) {
-	g := j.cohort(number)
+func (j *judge) noteRefusal(g *cohort) {
 	switch {
-	case g == nil || g.state != Preparing:
 	case j.phase != operating:
 		j.remove(g)
 	case j.serving() != nil:
 		j.attempted = true
-		j.mark("refused, the old one stays")
-		j.swappedAt, j.gaveUp = j.now, number
+		j.mark("refused while " + g.state.String() + ", the old one stays")
+		j.swappedAt, j.gaveUp = j.now, g.number
 		j.remove(g)
-		j.announces = append(j.announces, Announce{Generation: number, State: Declined})
+		j.announces = append(j.announces, Announce{Generation: g.number, State: Declined})
+		j.runHook(AfterSwap, g.number, true)
 	case j.first():
 		j.mark("refused at the first start")
 		j.remove(g)
@@ -362,7 +464,7 @@ func (j *judge) noteRefusal(number int) {
 func (j *judge) forward(s Signal) {
 	sent := false
 	for _, g := range j.cohorts {
-		for _, u := range g.live() {
+		for u := range g.live {
 			// One that was asked to end is past its start, whether it knows or not.
 			if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed {
 				j.forwards = append(j.forwards, Forward{g.number, u.slot, u.pid, s})
@@ -378,30 +480,56 @@ func (j *judge) forward(s Signal) {
 // bury takes note of a worker's end and of what has to follow.
 func (j *judge) bury(u *unit, status Status) {
 	g := u.cohort
-	g.units[u.slot] = nil
-	vacant := len(g.live()) == 0
+	p := g.seat(u.slot)
+	held, successor := p.unit == u && j.holds(g, u.slot), p.successor == u
+	if held && !u.ready.IsZero() && u.untouched() {
+		j.missing++
+	}
+	switch u {
+	case p.unit:
+		p.unit, p.successor = p.successor, nil
+	case p.successor:
+		p.successor = nil
+	default:
+		g.leaving = slices.DeleteFunc(g.leaving, func(other *unit) bool { return other == u })
+	}
+	vacant := g.empty()
 	switch {
 	case j.phase != operating, g.state == Retiring, g.state == Failed:
 		if vacant {
 			j.expect(g, Gone, 0)
 		}
-	case j.policy.Respawn == Never, j.policy.Respawn == OnFailure && status.Success() && (g.state == Serving || j.serving() == nil):
+	case j.policy.Respawn == Never, j.policy.Respawn == OnFailure && status.Success() && held && (g.state >= Serving || j.serving() == nil):
 		j.mark(map[bool]string{true: "the command of a plain init has ended", false: "a worker has succeeded"}[j.policy.Respawn == Never])
 		if vacant {
 			j.expect(g, Gone, 0)
 		}
 		j.halt(j.policy.exitStatus(status))
-	case g.state < Serving:
+	case successor:
+		j.noteBadSuccessor(u)
+	case !held:
+		if vacant && g.state == Partial {
+			j.expect(g, Gone, 0)
+		}
+	case g.state < Serving && (p.called || !j.hadSettled(u)):
+		if !p.called {
+			j.mark("a swapped slot fails its attempt")
+		}
+		j.giveBack(g, u.slot, j.now)
 		g.broken = true
 	default:
 		j.lost(g, u, status, vacant)
 	}
 }
 
-// lost is what follows from the end of a worker of the serving generation.
+func (j *judge) hadSettled(u *unit) bool {
+	return !u.ready.IsZero() && j.now.Sub(u.ready) >= j.settled()
+}
+
+// lost is what follows from the end of a worker in a slot of its generation.
 func (j *judge) lost(g *cohort, u *unit, status Status, vacant bool) {
 	next := j.now
-	if u.ready.IsZero() || j.now.Sub(u.ready) < j.settled() {
+	if !j.hadSettled(u) {
 		if !u.started.Before(j.failedAt) {
 			j.failures++
 			j.failedAt = j.now
@@ -413,10 +541,23 @@ func (j *judge) lost(g *cohort, u *unit, status Status, vacant bool) {
 	} else {
 		j.mark("loss of a worker that has settled")
 	}
-	if !vacant {
-		j.mark("loss of some workers")
-		g.refill[u.slot] = next
-		j.expect(g, Serving, next.Sub(j.now))
+	switch p := g.seat(u.slot); {
+	case p.unit != nil:
+		j.mark("loss of a worker that has a successor")
+		j.expect(g, g.state, 0)
+		return
+	case g.state == Partial:
+		j.mark("loss of a slot that was swapped")
+		j.giveBack(g, u.slot, next)
+		j.expect(g, Partial, next.Sub(j.now))
+		if vacant {
+			j.expect(g, Gone, 0)
+		}
+		return
+	case !vacant, g.state < Serving, j.shared():
+		j.mark(map[bool]string{true: "loss of all workers but of swapped slots", false: "loss of some workers"}[vacant])
+		p.refill = next
+		j.expect(g, g.state, next.Sub(j.now))
 		return
 	}
 	j.mark("loss of all workers")
@@ -445,7 +586,7 @@ func (j *judge) ripen() {
 		return
 	}
 	for _, g := range j.cohorts {
-		for _, u := range g.live() {
+		for u := range g.live {
 			if j.ripens(u) && !j.now.Before(u.started.Add(j.settling())) {
 				j.ready(u)
 			}
@@ -454,23 +595,50 @@ func (j *judge) ripen() {
 }
 
 func (j *judge) ripens(u *unit) bool {
-	return u.executed && u.ready.IsZero() && u.untouched() && u != j.hung && (u.cohort.state == Starting || u.cohort.state == Serving)
+	return u.executed && u.ready.IsZero() && u.untouched() && u != j.hung && Starting <= u.cohort.state && u.cohort.state <= Partial
 }
 
 func (j *judge) ready(u *unit) {
 	u.ready, u.heard = j.now, j.now
-	if u.cohort.whole() {
-		u.cohort.since = j.now
+	if p := u.cohort.seat(u.slot); p.successor == u {
+		j.mark("recycled")
+		j.leave(p.unit)
+		j.replacements, j.replaceAt = 0, time.Time{}
 	}
+}
+
+// leave takes a worker's slot from it.
+func (j *judge) leave(u *unit) {
+	g := u.cohort
+	p := g.seat(u.slot)
+	if p.unit == u {
+		p.unit = p.successor
+	}
+	p.successor = nil
+	u.leaving = true
+	g.leaving = append(g.leaving, u)
 }
 
 func (j *judge) halt(status int) {
 	j.status, j.stopSignal = status, j.policy.SignalOnTerm
-	j.terminate()
+	if j.phase, j.stopAt = lingering, j.now; !j.runHook(BeforeShutdown, 0, status != 0) {
+		j.terminate()
+	}
+}
+
+// linger ends the wait before workers are told to end.
+func (j *judge) linger() {
+	if j.phase == lingering && !j.hooks[BeforeShutdown].runs && (j.alive() == 0 || !j.now.Before(j.stopAt)) {
+		j.mark(map[bool]string{true: "stop-delay cut short", false: "stop-delay over"}[j.now.Before(j.stopAt)])
+		j.terminate()
+	}
 }
 
 func (j *judge) terminate() {
 	j.phase, j.ended, j.killAt = terminating, true, j.limit(j.now, j.policy.StopTimeout)
+	for h := range j.hooks {
+		j.hooks[h].told = nil
+	}
 }
 
 // What is done about it.
@@ -501,6 +669,18 @@ func (j *judge) judge(action Action) {
 			broken("I18", "%v says nothing new", a)
 		}
 		j.reported = a
+	case RunHook:
+		j.judgeRunHook(a)
+	case CancelHook:
+		j.judgeCancelHook(a)
+	case Survey:
+		j.judgeSurvey(a)
+	case Resize:
+		j.judgeResize(a)
+	case Recycle:
+		j.judgeRecycle(a)
+	case Steer:
+		j.judgeSteer(a)
 	case Rest:
 		if j.rested {
 			broken("I19", "rest comes twice")
@@ -553,7 +733,10 @@ func (j *judge) judgePrepare(a Prepare) {
 	if c := j.candidate(); c != nil {
 		broken("I1", "%v while %d is %v", a, c.number, c.state)
 	}
-	if !j.wanted && !j.restarts() {
+	if j.hooks[AfterInit].runs {
+		broken("I32", "%v and after-init has not succeeded", a)
+	}
+	if !j.wanted && !j.restarts() && !j.changes() {
 		broken("I1", "%v without a cause", a)
 	}
 	if a.Generation != j.number+1 {
@@ -565,11 +748,26 @@ func (j *judge) judgePrepare(a Prepare) {
 	if j.serving() != nil {
 		j.mark("swap begun")
 	}
-	j.number, j.wanted = a.Generation, false
-	j.cohorts = append(j.cohorts, &cohort{
-		number: a.Generation, began: j.now,
-		units: make([]*unit, j.policy.Slots), refill: make([]time.Time, j.policy.Slots),
-	})
+	j.fit() // at last
+	if !j.changedFirst.IsZero() {
+		j.mark("changes read by another swap")
+	}
+	j.number, j.wanted, j.changedFirst = a.Generation, false, time.Time{}
+	if g := j.serving(); g != nil {
+		for i := range g.seats {
+			if u := g.seats[i].successor; u != nil {
+				j.mark("a swap makes a successor pointless")
+				j.leave(u)
+			}
+		}
+	}
+	for i := range j.slots {
+		if !j.slots[i].closing.IsZero() {
+			j.mark("a swap keeps a slot open")
+			j.slots[i].closing = time.Time{}
+		}
+	}
+	j.cohorts = append(j.cohorts, &cohort{number: a.Generation, began: j.now})
 }
 
 func (j *judge) judgeStart(a Start) {
@@ -577,23 +775,77 @@ func (j *judge) judgeStart(a Start) {
 		broken("I8", "%v after a stop", a)
 	}
 	g := j.cohort(a.Generation)
-	if g == nil || a.Slot < 0 || a.Slot >= len(g.units) || g.units[a.Slot] != nil {
-		broken("I3", "%v: there is no such vacancy", a)
+	if g == nil || a.Slot < 0 {
+		broken("I3", "%v: there is no such generation", a)
 	}
-	switch g.state {
-	case Starting:
-		if e, ok := j.event.(Prepared); !ok || e.Generation != g.number {
-			broken("I3", "%v in a generation that has started before", a)
+	if g.state == Starting && !g.called() && (a.Slot >= len(j.slots) || j.slots[a.Slot].owner != g.number) {
+		j.callBatch(g)
+	}
+	if a.Slot >= len(j.slots) || !j.slots[a.Slot].open {
+		j.fit()
+	}
+	if a.Slot >= len(j.slots) || !j.slots[a.Slot].open {
+		broken("I22", "%v: there is no such slot, or no room for it", a)
+	}
+	u := &unit{cohort: g, slot: a.Slot, started: j.now}
+	switch p := g.seat(a.Slot); {
+	case p.due:
+		p.due, p.unit = false, u
+	case p.unit == nil && j.holds(g, a.Slot) && Starting <= g.state && g.state <= Serving:
+		if p.refill.IsZero() || j.forking(g.number, a.Slot) != nil {
+			broken("I3", "%v is not due", a)
 		}
-	case Serving:
-		if j.now.Before(g.refill[a.Slot]) {
-			broken("I13", "%v %v too early", a, g.refill[a.Slot].Sub(j.now))
+		if j.now.Before(p.refill) {
+			broken("I13", "%v %v too early", a, p.refill.Sub(j.now))
 		}
 		j.mark("vacant slot filled")
+		if g.state != Serving {
+			j.mark("vacant slot of a candidate filled")
+		}
+		p.unit = u
+	case j.recycles == p.unit && p.unit != nil:
+		p.successor, j.recycles = u, nil
+	case p.unit != nil:
+		broken("I9", "%v and the slot has a worker", a)
 	default:
-		broken("I3", "%v in a generation that is %v", a, g.state)
+		broken("I3", "%v in a generation that is %v and does not hold the slot", a, g.state)
 	}
-	g.units[a.Slot] = &unit{cohort: g, slot: a.Slot, started: j.now}
+}
+
+// callBatch sets which workers a swap starts next.
+func (j *judge) callBatch(g *cohort) {
+	first := !slices.ContainsFunc(j.slots, func(b berth) bool { return b.owner == g.number })
+	if why := j.batchWaits(); !first && why != "" {
+		broken("I24", "the next batch of generation %d comes too early: %s", g.number, why)
+	}
+	n := j.policy.Surge
+	if n == 0 || j.serving() == nil {
+		n = len(j.slots)
+	}
+	for slot, b := range j.slots {
+		if b.open && b.owner != g.number && n > 0 {
+			n--
+			p := g.seat(slot)
+			p.called, p.due = true, true
+		}
+	}
+	if !first {
+		j.mark("next batch")
+		g.began = j.now
+	}
+}
+
+// batchWaits is why the next batch of a swap may not begin.
+func (j *judge) batchWaits() string {
+	if j.policy.Surge == 0 {
+		return ""
+	}
+	for _, g := range j.cohorts {
+		if g.state <= Partial && len(g.leaving) > 0 {
+			return fmt.Sprintf("a worker of generation %d has not ended", g.number)
+		}
+	}
+	return ""
 }
 
 func (j *judge) judgeStop(a Stop) {
@@ -601,11 +853,18 @@ func (j *judge) judgeStop(a Stop) {
 	if u.killed {
 		broken("I6", "%v after its kill", a)
 	}
+	if !u.leaving && (u.cohort.state == Serving || u.cohort.state == Partial) {
+		j.fit() // its slot may be closed
+	}
+	gone := u.leaving || u.cohort.state == Retiring || u.cohort.state == Failed
 	swap := j.phase < terminating ||
-		j.ended && u.cohort.state == Retiring && u.stopped.IsZero() && a.Signal == j.policy.SignalOnHup // said just before the phase changed
+		j.ended && gone && u.cohort.state != Failed && u.stopped.IsZero() && a.Signal == j.policy.SignalOnHup // said just before the phase changed
 	if swap {
-		if u.cohort.state != Retiring {
+		if !gone {
 			broken("I4", "%v while its generation is %v", a, u.cohort.state)
+		}
+		if u.doomed {
+			broken("I7", "%v, and its attempt has failed", a)
 		}
 		if !u.stopped.IsZero() {
 			broken("I6", "%v comes twice", a)
@@ -638,6 +897,9 @@ func (j *judge) judgeKill(a Kill) {
 		broken("I7", "%v has no cause", a)
 	}
 	j.mark("killed: " + cause)
+	if !u.ready.IsZero() && u.untouched() && !u.leaving && j.holds(u.cohort, u.slot) {
+		j.missing++
+	}
 	u.killed = true
 }
 
@@ -646,12 +908,12 @@ func (j *judge) cause(u *unit) string {
 	g := u.cohort
 	newer := 0 // retiring generations that are newer
 	for _, other := range j.cohorts {
-		if other.number > g.number && other.state == Retiring && slices.ContainsFunc(other.live(), func(u *unit) bool { return !u.killed }) {
+		if other.number > g.number && other.state == Retiring && other.some(func(u *unit) bool { return !u.killed }) {
 			newer++
 		}
 	}
 	switch {
-	case g.state == Failed:
+	case u.doomed:
 		return "its attempt has failed"
 	case !u.stopped.IsZero() && j.past(j.limit(u.stopped, j.policy.DrainTimeout)):
 		return "drain-timeout"
@@ -659,7 +921,7 @@ func (j *judge) cause(u *unit) string {
 		return "watchdog"
 	case u == j.hung:
 		return "trigger"
-	case j.phase == operating && g.state == Serving && u.ready.IsZero() && j.past(j.startLimit(u.started)):
+	case j.phase == operating && j.replaces(u) && j.past(j.startLimit(u.started)):
 		return "start-timeout"
 	case j.phase == operating && g.state == Retiring && j.policy.MaxOldGenerations > 0 && newer >= j.policy.MaxOldGenerations:
 		return "max-old-generations"
@@ -674,7 +936,7 @@ func (j *judge) judgeProbe(a Probe) {
 		broken("I8", "%v after a stop", a)
 	}
 	g := j.cohort(a.Generation)
-	if g == nil || g.state != Probing || g.probeRuns || !g.whole() {
+	if g == nil || g.state != Probing || g.probeRuns || !j.whole(g) {
 		broken("I4", "%v of a generation that is not to be probed", a)
 	}
 	if j.now.Before(j.nextProbe(g)) {
@@ -709,8 +971,8 @@ func (j *judge) judgeAnnounce(a Announce) {
 	if i := slices.Index(j.announces, known); i >= 0 {
 		j.announces = slices.Delete(j.announces, i, i+1)
 		switch {
-		case a.State == Starting:
-			g.state = Starting
+		case a.State == Checking, a.State == Starting:
+			g.state = a.State
 		case a.State == Gone:
 			j.remove(g)
 		}
@@ -724,52 +986,92 @@ func (j *judge) judgeAnnounce(a Announce) {
 	}
 	old := j.serving()
 	switch {
-	case a.State == Probing && g.state == Starting && g.whole() && j.policy.Probe:
+	case a.State == Probing && g.state == Starting && g.called() && j.whole(g) && j.policy.Probe:
+		g.probedAt, g.probed = time.Time{}, false
 	case a.State == Trial && j.proved(g) && old != nil && j.timing.KillOldDelay > 0:
-		g.since = j.now
-	case a.State == Serving && (g.state == Trial || j.proved(g)):
-		switch over := g.state == Trial && !j.now.Before(g.since.Add(j.timing.KillOldDelay)); {
-		case !g.whole():
-			broken("I4", "%v and not all its workers are ready", a)
-		case old == nil && g.state == Trial:
-			j.mark("trial cut short by the loss of the old one")
-		case old == nil:
-		case j.timing.KillOldDelay > 0 && !over:
-			broken("I4", "%v and its trial is not over", a)
-		case over:
-			j.mark("trial over")
-		}
-		if g.number < j.number {
-			broken("I2", "%v and there is a newer one", a)
-		}
-		g.since, j.swappedAt = j.now, j.now
-		if old != nil {
-			j.expect(old, Retiring, 0)
-			old.state = Retiring
-		}
+		g.trial = j.now
+	case (a.State == Serving || a.State == Starting) && (g.state == Trial || j.proved(g)):
+		j.judgeTakeover(g, old, a)
 	case a.State == Failed && g.state < Serving:
 		j.judgeFailure(g, a)
+		return
 	default:
 		broken("I4", "%v while it is %v", a, g.state)
 	}
-	if a.State == Failed && g.state == Trial {
-		a.State = Retiring // clients may be with it
+	g.state = a.State
+}
+
+// judgeTakeover judges that a batch has its slots.
+func (j *judge) judgeTakeover(g, old *cohort, a Announce) {
+	switch over := g.state == Trial && !j.now.Before(g.trial.Add(j.timing.KillOldDelay)); {
+	case !j.whole(g):
+		broken("I4", "%v and not all its workers are ready", a)
+	case old == nil && g.state == Trial:
+		j.mark("trial cut short by the loss of the old one")
+	case old == nil:
+	case j.timing.KillOldDelay > 0 && !over:
+		broken("I4", "%v and its trial is not over", a)
+	case over:
+		j.mark("trial over")
 	}
-	if g.state = a.State; len(g.live()) == 0 {
-		j.remove(g)
+	if g.number < j.number {
+		broken("I2", "%v and there is a newer one", a)
+	}
+	all := true
+	for slot := range j.slots {
+		b := &j.slots[slot]
+		if p := g.seat(slot); p.called {
+			p.called = false
+			b.owner = g.number
+		}
+		all = all && (!b.open || b.owner == g.number)
+	}
+	if all != (a.State == Serving) {
+		broken("I4", "%v, and that it has all slots is %v", a, all)
+	}
+	if !all {
+		j.mark("batch swapped")
+		for _, other := range j.cohorts {
+			if other.state == Serving || other.state == Partial {
+				for slot := range other.seats {
+					for p := other.seat(slot); p.unit != nil && !j.holds(other, slot); {
+						j.leave(p.unit)
+					}
+				}
+			}
+		}
+		return
+	}
+	j.since, j.swappedAt = j.now, j.now
+	for slot := range j.slots {
+		j.slots[slot].owner = 0
+	}
+	for _, other := range j.cohorts {
+		if other.state == Serving || other.state == Partial {
+			if other.state == Partial {
+				j.mark("slots swapped back")
+			}
+			j.expect(other, Retiring, 0)
+			if other.state = Retiring; other.empty() {
+				j.expect(other, Gone, 0)
+			}
+		}
+	}
+	if old != nil {
+		j.runHook(AfterSwap, g.number, false)
 	}
 }
 
 // proved reports whether a candidate has done all but its trial.
 func (j *judge) proved(g *cohort) bool {
-	return g.whole() && (g.state == Starting && !j.policy.Probe || g.state == Probing && g.probed)
+	return g.called() && j.whole(g) && (g.state == Starting && !j.policy.Probe || g.state == Probing && g.probed)
 }
 
 func (j *judge) judgeFailure(g *cohort, a Announce) {
 	switch {
 	case g.refused, g.broken:
 		j.mark("attempt failed while " + g.state.String())
-	case (g.state == Starting && !g.whole() || g.state == Probing) && j.past(j.startLimit(g.began)):
+	case (g.state == Starting && g.called() && !j.whole(g) || g.state == Probing) && j.past(j.startLimit(g.began)):
 		j.mark("start-timeout while " + g.state.String())
 	default:
 		broken("I5", "%v without a cause", a)
@@ -778,7 +1080,7 @@ func (j *judge) judgeFailure(g *cohort, a Announce) {
 	j.failures++
 	j.failedAt = j.now
 	next := g.began.Add(j.backoff())
-	want := time.Duration(0)
+	want, halts := time.Duration(0), false
 	switch {
 	case j.policy.MaxFailures == 0 || j.failures < j.policy.MaxFailures:
 		j.wanted, j.notBefore, want = true, next, max(0, next.Sub(j.now))
@@ -787,15 +1089,57 @@ func (j *judge) judgeFailure(g *cohort, a Announce) {
 		j.failures, j.notBefore, j.swappedAt, j.gaveUp = 0, time.Time{}, j.now, g.number
 	default:
 		j.mark("given up with nothing that serves")
-		// The status of a worker that was lost is known where it was lost.
-		if g.broken || g.refused {
-			j.halt(j.lastStatus())
-		} else {
-			j.halt(j.policy.exitStatus(Status{Signal: KILL}))
-		}
+		halts = true
 	}
 	if a.Next != want {
 		broken("I13", "%v, and %d failures in a row make it %v", a, j.failures, want)
+	}
+	j.dissolve(g)
+	switch {
+	case j.serving() != nil:
+		j.runHook(AfterSwap, g.number, true)
+	case !halts:
+	case g.refused:
+		j.halt(j.policy.exitStatus(Status{Code: setupFailed}))
+	case g.broken: // the status of a worker that was lost is known where it was lost
+		j.halt(j.lastStatus())
+	default:
+		j.halt(j.policy.exitStatus(Status{Signal: KILL}))
+	}
+}
+
+// dissolve is what becomes of a failed attempt.
+func (j *judge) dissolve(g *cohort) {
+	trial, late := g.state == Trial, !g.broken && !g.refused
+	if g.state = Failed; trial {
+		g.state = Retiring // clients may be with it
+	}
+	for slot, b := range j.slots {
+		if b.open && b.owner == g.number {
+			if g.seat(slot).unit == nil {
+				j.mark("a vacant slot of a failed attempt")
+				j.giveBack(g, slot, j.now)
+			} else {
+				g.state = Partial
+			}
+		}
+	}
+	for slot := range g.seats {
+		p := &g.seats[slot]
+		if u := p.unit; p.called && u != nil {
+			u.doomed = late || u.ready.IsZero() || !u.untouched()
+			if !u.doomed && !trial {
+				j.mark("a ready worker of a failed attempt is asked to stop")
+			}
+		}
+		if p.called && p.unit != nil && g.state == Partial {
+			j.mark(map[bool]string{true: "batch fails in its trial", false: "batch fails"}[trial])
+			j.leave(p.unit)
+		}
+		p.called = false
+	}
+	if g.empty() {
+		j.remove(g)
 	}
 }
 
@@ -837,8 +1181,8 @@ func (j *judge) judgeExit(a Exit) {
 
 // named is the worker an action names.
 func (j *judge) named(a Action, generation, slot, pid int) *unit {
-	u := j.slot(generation, slot)
-	if u == nil || u.pid != pid || pid <= 0 {
+	u := j.unit(pid)
+	if u == nil || u.slot != slot || u.cohort.number != generation {
 		broken("I6", "%v names no live worker", a)
 	}
 	return u
@@ -858,6 +1202,11 @@ func (j *judge) conclude(deadline time.Time) {
 	}
 	if len(j.early) > 64 {
 		broken("I9", "%d signals are kept", len(j.early))
+	}
+	if j.phase != exited {
+		j.fit() // what shows nowhere
+		j.concludePool()
+		j.concludeHooks()
 	}
 	if j.hung != nil && !j.hung.killed {
 		broken("I7", "a worker says that it hangs and is not killed")
@@ -885,13 +1234,11 @@ func (j *judge) conclude(deadline time.Time) {
 		if candidate == nil && j.restarts() {
 			j.wanted = true
 		}
-		if candidate == nil && j.wanted && !j.now.Before(j.notBefore) {
-			broken("I16", "an attempt is due and does not begin")
+		if j.changes() {
+			j.wanted, j.changedFirst = true, time.Time{}
 		}
-		if serving != nil {
-			if n := slices.IndexFunc(serving.units, func(u *unit) bool { return u == nil }); n >= 0 && serving.refill[n].IsZero() {
-				broken("I12", "slot %d is never filled", n)
-			}
+		if candidate == nil && j.wanted && !j.now.Before(j.notBefore) && !j.hooks[AfterInit].runs {
+			broken("I16", "an attempt is due and does not begin")
 		}
 	case terminating:
 		if j.alive() == 0 {
@@ -905,12 +1252,17 @@ func (j *judge) conclude(deadline time.Time) {
 	old := 0
 	for _, g := range j.cohorts {
 		j.concludeCohort(g, serving)
-		if g.state == Retiring && slices.ContainsFunc(g.live(), func(u *unit) bool { return !u.killed && u.pid > 0 }) {
+		if g.state == Retiring && g.some(func(u *unit) bool { return !u.killed && u.pid > 0 }) {
 			old++
 		}
 	}
 	if j.phase == operating && j.policy.MaxOldGenerations > 0 && old > j.policy.MaxOldGenerations {
 		broken("I9", "%d old generations are alive", old)
+	}
+	if serving == nil || !j.whole(serving) {
+		j.since = time.Time{}
+	} else if j.since.IsZero() {
+		j.since = j.now
 	}
 	j.concludeRest(serving)
 	j.concludeDeadline(deadline, candidate, serving)
@@ -941,11 +1293,12 @@ func (j *judge) concludePublish() {
 	}
 	want := Publish{Attempt: j.number, GivenUp: j.gaveUp}
 	for _, g := range j.cohorts {
-		if g.state == Trial || g.state == Serving || g.state == Retiring {
-			for _, u := range g.live() {
-				if u.pid > 0 {
-					want.Workers += fmt.Sprintln(fmt.Sprint(g.number) + ":" + fmt.Sprint(u.pid))
-				}
+		for u := range g.live {
+			if g.state == Failed || g.state < Trial && g.seat(u.slot).called {
+				continue // it is not ready, nor has it been
+			}
+			if u.pid > 0 {
+				want.Workers += fmt.Sprintln(fmt.Sprint(g.number) + ":" + fmt.Sprint(u.pid))
 			}
 		}
 	}
@@ -956,7 +1309,8 @@ func (j *judge) concludePublish() {
 
 func (j *judge) concludeRest(serving *cohort) {
 	calm := j.phase == operating && j.policy.Respawn != Never && !j.wanted &&
-		len(j.cohorts) == 1 && serving != nil && serving.whole()
+		len(j.cohorts) == 1 && serving != nil && j.whole(serving) && len(serving.leaving) == 0 && !serving.succeeds() &&
+		j.openSlots() == j.size && j.stays() == j.size
 	if j.rested != (calm && !j.calm) {
 		broken("I19", "calm: %v, before: %v, rest was said: %v", calm, j.calm, j.rested)
 	}
@@ -964,32 +1318,44 @@ func (j *judge) concludeRest(serving *cohort) {
 }
 
 func (j *judge) concludeCohort(g, serving *cohort) {
-	live := g.live()
-	if len(live) == 0 && g.state != Preparing {
+	if g.empty() && g.state > Checking && !(g.state == Serving && (j.shared() || j.refills(g))) {
 		broken("I9", "generation %d has no worker and is still %v", g.number, g.state)
 	}
 	if g.probeRuns && (g.state != Probing || j.phase != operating) {
 		broken("I8", "a probe runs of generation %d, for nothing", g.number)
 	}
 	if j.phase == operating {
-		whole := g.whole()
+		whole := j.whole(g)
 		switch {
 		case (g.broken || g.refused) && g.state < Serving:
 			broken("I12", "generation %d can no more succeed and is still %v", g.number, g.state)
-		case g.state == Starting && whole, g.state == Probing && whole && g.probed, g.state == Trial && whole && serving == nil:
+		case g.state == Starting && !g.called() && j.batchWaits() == "":
+			broken("I12", "generation %d does not start its next batch", g.number)
+		case g.state == Starting && g.called() && whole, g.state == Probing && whole && g.probed, g.state == Trial && whole && serving == nil:
 			broken("I12", "generation %d has all it needs and is still %v", g.number, g.state)
+		case g.state == Checking && !j.hooks[BeforeSwap].runs:
+			broken("I12", "generation %d waits for a hook that does not run", g.number)
 		case g.state == Serving && g != serving:
 			broken("I4", "two generations serve")
 		}
 	}
-	for _, u := range live {
+	for slot := range g.seats {
+		p := &g.seats[slot]
+		if p.due {
+			broken("I24", "generation %d slot %d is of the batch and is not started", g.number, slot)
+		}
+		if j.phase == operating && p.unit == nil && j.holds(g, slot) && p.refill.IsZero() {
+			broken("I12", "generation %d slot %d is never filled", g.number, slot)
+		}
+	}
+	for u := range g.live {
 		switch {
 		case u.pid == 0, u.killed:
-		case g.state == Failed:
+		case u.doomed:
 			broken("I7", "generation %d has failed and slot %d is not killed", g.number, u.slot)
 		case j.phase == terminating && u.ended.IsZero():
 			broken("I12", "generation %d slot %d was not asked to end", g.number, u.slot)
-		case g.state == Retiring && u.stopped.IsZero() && u.ended.IsZero():
+		case (g.state == Retiring || g.state == Failed || u.leaving) && u.stopped.IsZero() && u.ended.IsZero():
 			broken("I12", "generation %d slot %d was not asked to stop", g.number, u.slot)
 		}
 	}
@@ -1014,7 +1380,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *cohort)
 		}
 	}
 	for _, g := range j.cohorts {
-		for _, u := range g.live() {
+		for u := range g.live {
 			if u.killed {
 				continue
 			}
@@ -1030,17 +1396,29 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *cohort)
 			if j.aliveCounts() && j.ripens(u) {
 				limit(u.started.Add(j.settling()), "interval of pid %d", u.pid)
 			}
-			if t := j.startLimit(u.started); g.state == Serving && u.ready.IsZero() && (u.pid > 0 || j.now.Before(t)) {
+			if t := j.startLimit(u.started); j.replaces(u) && (u.pid > 0 || j.now.Before(t)) {
 				limit(t, "start-timeout of pid %d", u.pid)
 			}
 		}
+		for slot := range g.seats {
+			p := &g.seats[slot]
+			if j.phase != operating || p.unit != nil || !j.holds(g, slot) || g.state < Starting || g.state > Serving {
+				continue
+			}
+			if j.now.Before(p.refill) || j.forking(g.number, slot) == nil {
+				limit(p.refill, "back-off of slot %d", slot)
+			}
+		}
 	}
+	j.hookLimits(limit)
 	switch j.phase {
 	case operating:
-		if candidate != nil && (candidate.state == Starting || candidate.state == Probing) {
+		j.poolLimits(limit)
+		if candidate != nil && (candidate.state == Starting && candidate.called() || candidate.state == Probing) {
 			limit(j.startLimit(candidate.began), "start-timeout of generation %d", candidate.number)
 		}
 		switch {
+		case candidate == nil && j.wanted && j.hooks[AfterInit].runs:
 		case candidate == nil && j.wanted:
 			limit(j.notBefore, "back-off")
 		case candidate == nil && serving != nil:
@@ -1048,30 +1426,25 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *cohort)
 		case candidate == nil:
 		case candidate.state == Probing && candidate.probeRuns:
 			limit(j.limit(candidate.probedAt, j.policy.ProbeTimeout), "probe-timeout")
-		case candidate.state == Probing && candidate.whole():
+		case candidate.state == Probing && j.whole(candidate):
 			limit(j.nextProbe(candidate), "the next probe")
-		case candidate.state == Trial && candidate.whole():
-			limit(candidate.since.Add(j.timing.KillOldDelay), "kill-old-delay")
-		}
-		if serving != nil {
-			for slot, u := range serving.units {
-				if u == nil {
-					limit(serving.refill[slot], "back-off of slot %d", slot)
-				}
-			}
+		case candidate.state == Trial && j.whole(candidate):
+			limit(candidate.trial.Add(j.timing.KillOldDelay), "kill-old-delay")
 		}
 	case lingering:
-		limit(j.stopAt, "stop-delay")
+		if !j.hooks[BeforeShutdown].runs {
+			limit(j.stopAt, "stop-delay")
+		}
 	case terminating:
 		if j.now.Before(j.killAt) || slices.ContainsFunc(j.cohorts, func(g *cohort) bool {
-			return slices.ContainsFunc(g.live(), func(u *unit) bool { return u.pid > 0 && !u.killed })
+			return g.some(func(u *unit) bool { return u.pid > 0 && !u.killed })
 		}) {
 			limit(j.killAt, "stop-timeout")
 		}
 	case orphaned:
 		limit(j.killAt, "grace of the orphans")
 	}
-	if !deadline.Equal(earliest) {
+	if !deadline.Equal(earliest) && !j.endsLife(deadline, earliest) {
 		broken("I11", "the deadline is %v and the earliest limit %v", j.offset(deadline), j.offset(earliest))
 	}
 }
@@ -1182,18 +1555,24 @@ func (j *judge) remove(g *cohort) {
 	j.cohorts = slices.DeleteFunc(j.cohorts, func(other *cohort) bool { return other == g })
 }
 
-func (j *judge) slot(generation, slot int) *unit {
+// forking is the worker of a slot that is no process yet.
+func (j *judge) forking(generation, slot int) *unit {
 	g := j.cohort(generation)
-	if g == nil || slot < 0 || slot >= len(g.units) {
+	if g == nil {
 		return nil
 	}
-	return g.units[slot]
+	for u := range g.live {
+		if u.pid == 0 && u.slot == slot {
+			return u
+		}
+	}
+	return nil
 }
 
 func (j *judge) unit(pid int) *unit {
 	for _, g := range j.cohorts {
-		for _, u := range g.units {
-			if u != nil && u.pid == pid && pid > 0 {
+		for u := range g.live {
+			if u.pid == pid && pid > 0 {
 				return u
 			}
 		}
@@ -1203,29 +1582,55 @@ func (j *judge) unit(pid int) *unit {
 
 func (j *judge) alive() (n int) {
 	for _, g := range j.cohorts {
-		n += len(g.live())
+		for range g.live {
+			n++
+		}
 	}
 	return n
 }
 
-// live returns the workers that are there or were asked for.
-func (g *cohort) live() []*unit {
-	for _, u := range g.units {
-		if u == nil {
-			return slices.DeleteFunc(slices.Clone(g.units), func(u *unit) bool { return u == nil })
+// live yields the workers that are there or were asked for.
+func (g *cohort) live(yield func(*unit) bool) {
+	for i := range g.seats {
+		p := &g.seats[i]
+		if p.unit != nil && !yield(p.unit) || p.successor != nil && !yield(p.successor) {
+			return
 		}
 	}
-	return g.units
+	for _, u := range g.leaving {
+		if !yield(u) {
+			return
+		}
+	}
 }
 
-// whole reports whether every slot has a worker that is ready and goes on.
-func (g *cohort) whole() bool {
-	for _, u := range g.units {
-		if u == nil || u.ready.IsZero() || !u.untouched() {
-			return false
+// some reports whether something is true of some worker.
+func (g *cohort) some(is func(*unit) bool) bool {
+	for u := range g.live {
+		if is(u) {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+func (g *cohort) empty() bool { return !g.some(func(*unit) bool { return true }) }
+
+// called reports whether a batch is under way.
+func (g *cohort) called() bool {
+	return slices.ContainsFunc(g.seats, func(p seat) bool { return p.called })
+}
+
+// succeeds reports whether a successor has been started.
+func (g *cohort) succeeds() bool {
+	return slices.ContainsFunc(g.seats, func(p seat) bool { return p.successor != nil })
+}
+
+func (g *cohort) seat(slot int) *seat {
+	for len(g.seats) <= slot {
+		g.seats = append(g.seats, seat{})
+	}
+	return &g.seats[slot]
 }
 
 // untouched reports whether nothing was done to end the worker.

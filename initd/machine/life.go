@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// attemptFailed is why what an attempt has started is killed.
+const attemptFailed = "its attempt has failed"
+
 // setupFailed is initd's exit status when it could not set itself or a worker up.
 const setupFailed = 125
 
@@ -14,26 +17,48 @@ const setupFailed = 125
 // attempt begins a new generation when one is wanted, none is under way and
 // the back-off is over.
 func (m *Machine) attempt() {
-	if m.phase != operating || !m.wanted || m.candidate() != nil {
+	if m.phase != operating || !m.wanted || m.candidate() != nil || m.hooks[AfterInit].runs {
 		return
 	}
 	if !m.notBefore.IsZero() && !m.due(m.notBefore) {
 		return
 	}
-	m.wanted = false
+	m.wanted, m.watch = false, debounce{} // what has changed so far is what it reads
 	m.number++
-	g := &generation{
-		number: m.number, state: Preparing, began: m.now,
-		workers:  make([]*worker, m.policy.Slots),
-		refillAt: make([]time.Time, m.policy.Slots),
-	}
+	g := &generation{number: m.number, state: Preparing, began: m.now}
 	m.generations = append(m.generations, g)
+	m.cancelSuccessor()
+	m.pool.keepSlots()
 	m.publish() // before anything is read that whoever waits for a later one may have changed
 	m.do(Prepare{Generation: g.number})
 }
 
+// startBatch starts the next workers of a candidate: those of surge slots, or
+// of all, that are not its own yet. Where nothing serves there is nothing to be
+// spared.
+func (m *Machine) startBatch(g *generation) {
+	size := m.policy.Surge
+	if size == 0 || m.serving() == nil {
+		size = len(m.pool.slots)
+	}
+	for slot, s := range m.pool.slots {
+		if s.open && s.owner != g.number && size > 0 {
+			size--
+			g.place(slot).called = true
+			m.start(g, slot)
+		}
+	}
+}
+
+// start starts a worker in the place of a slot, or next to the one that has it.
 func (m *Machine) start(g *generation, slot int) {
-	g.workers[slot] = &worker{slot: slot, state: forking, started: m.now}
+	m.pool.starts++
+	w := &worker{slot: slot, state: forking, started: m.now, life: m.draw()}
+	if p := g.place(slot); p.worker == nil {
+		p.worker = w
+	} else {
+		p.successor = w
+	}
 	m.do(Start{Generation: g.number, Slot: slot})
 }
 
@@ -42,19 +67,29 @@ func (m *Machine) start(g *generation, slot int) {
 // may take is advance's affair.
 func (m *Machine) awaitReady() {
 	for _, g := range m.generations {
-		if g.state != Starting && g.state != Serving {
+		if g.state < Starting || g.state > Partial {
 			continue
 		}
-		for _, w := range g.live() {
-			alive := m.policy.Respawn == Never || m.policy.Ready != Notify
-			if w.state == running && alive && m.due(w.started.Add(m.settling())) {
-				m.becomeReady(g, w)
-			}
-			if g.state == Serving && w.state < ready && m.due(m.startLimit(w.started)) {
-				m.kill(g, w, "not ready within start-timeout")
+		for slot := range g.places {
+			p := &g.places[slot]
+			for _, w := range [...]*worker{p.worker, p.successor} {
+				if w == nil || w.state >= ready {
+					continue
+				}
+				if m.ripe(w) {
+					m.becomeReady(g, w)
+				} else if (!g.isCandidate() || !p.called) && m.due(m.startLimit(w.started)) {
+					m.kill(g, w, "not ready within start-timeout")
+				}
 			}
 		}
 	}
+}
+
+// ripe reports whether a worker has lived for the interval, where that counts.
+func (m *Machine) ripe(w *worker) bool {
+	alive := m.policy.Respawn == Never || m.policy.Ready != Notify
+	return alive && w.state == running && m.due(w.started.Add(m.settling()))
 }
 
 // settling is the time after which a worker that lives counts as ready. A
@@ -76,8 +111,9 @@ func (m *Machine) startLimit(began time.Time) time.Time {
 func (m *Machine) becomeReady(g *generation, w *worker) {
 	w.state, w.readyAt, w.heard = ready, m.now, m.now
 	m.changed = true
-	if g.allReady() {
-		g.readyAt = m.now
+	if p := g.place(w.slot); p.successor == w {
+		g.vacate(p.worker)
+		m.recycling = recycling{}
 	}
 }
 
@@ -89,31 +125,46 @@ func (m *Machine) advance() {
 	}
 	switch g.state {
 	case Starting:
-		if g.allReady() {
+		switch {
+		case !m.called(g):
+			m.nextBatch(g)
+		case m.allReady(g):
 			m.workersReady(g)
-		} else if m.due(m.startLimit(g.began)) {
-			m.fail(g, Status{Signal: KILL}, fmt.Sprintf("not ready within start-timeout=%v", m.policy.StartTimeout))
+		case m.due(m.startLimit(g.began)):
+			m.failLate(g, fmt.Sprintf("not ready within start-timeout=%v", m.policy.StartTimeout))
 		}
 	case Probing:
 		if m.due(m.startLimit(g.began)) {
-			m.fail(g, Status{Signal: KILL}, fmt.Sprintf("the probe has not succeeded within start-timeout=%v", m.policy.StartTimeout))
+			m.failLate(g, fmt.Sprintf("the probe has not succeeded within start-timeout=%v", m.policy.StartTimeout))
 			return
 		}
 		if g.probeRuns && m.due(g.probeUntil) {
 			m.cancelProbe(g)
 		}
 		// A worker that was killed and is not reaped yet will fail it.
-		if !g.probeRuns && g.allReady() && m.due(g.probeAt) {
+		if !g.probeRuns && m.allReady(g) && m.due(g.probeAt) {
 			g.probeRuns = true
 			g.probeUntil = after(m.now, m.policy.ProbeTimeout)
 			g.probeAt = m.now.Add(m.policy.backoff(1))
 			m.do(Probe{Generation: g.number})
 		}
 	case Trial:
-		if g.allReady() && (m.serving() == nil || m.due(g.readyAt.Add(m.timing.KillOldDelay))) {
-			m.promote(g)
+		if m.allReady(g) && (m.serving() == nil || m.due(g.trialAt)) {
+			m.takeOver(g)
 		}
 	}
+}
+
+// nextBatch goes on with a swap in turns once the workers that have made room
+// are gone: it is memory for surge workers that a swap is to need, not more.
+func (m *Machine) nextBatch(g *generation) {
+	for _, other := range m.generations {
+		if m.policy.Surge > 0 && other.state <= Partial && len(other.leaving) > 0 {
+			return
+		}
+	}
+	g.began = m.now
+	m.startBatch(g)
 }
 
 func (m *Machine) workersReady(g *generation) {
@@ -122,27 +173,89 @@ func (m *Machine) workersReady(g *generation) {
 		m.enter(g, Probing, "")
 		return
 	}
-	m.generationReady(g)
+	m.batchReady(g)
 }
 
-func (m *Machine) generationReady(g *generation) {
-	g.readyAt = m.now
+func (m *Machine) batchReady(g *generation) {
 	if m.serving() != nil && m.timing.KillOldDelay > 0 {
+		g.trialAt = m.now.Add(m.timing.KillOldDelay)
 		m.enter(g, Trial, "")
 		return
 	}
-	m.promote(g)
+	m.takeOver(g)
 }
 
-// promote lets a ready generation take over. From here on, and never before,
-// the older one is asked to stop.
+// takeOver gives the slots of a ready batch to the candidate, and with the last
+// of them the service. From here on, and never before, the older workers of
+// these slots are asked to stop.
+func (m *Machine) takeOver(g *generation) {
+	whole := true
+	for slot := range m.pool.slots {
+		s := &m.pool.slots[slot]
+		if g.place(slot).called {
+			g.places[slot].called = false
+			s.owner = g.number
+		}
+		whole = whole && (!s.open || s.owner == g.number)
+	}
+	if whole {
+		m.promote(g)
+		return
+	}
+	for _, other := range m.generations {
+		if other != g && (other.state == Serving || other.state == Partial) {
+			m.yield(other)
+		}
+	}
+	m.enter(g, Starting, "")
+	m.dismiss()
+}
+
+// yield has a generation leave the slots that are no more its own.
+func (m *Machine) yield(g *generation) {
+	for slot := range g.places {
+		for p := &g.places[slot]; p.worker != nil && !m.holds(g, slot); {
+			g.vacate(p.worker)
+		}
+	}
+	m.removeDone(g)
+}
+
+// promote lets a generation serve that has every slot.
 func (m *Machine) promote(g *generation) {
-	old := m.serving()
-	m.swappedAt, g.readyAt = m.now, m.now
+	swap := m.serving() != nil
+	m.swappedAt, m.wholeAt = m.now, m.now
+	m.pool.disown()
 	m.enter(g, Serving, "")
-	if old != nil {
-		m.enter(old, Retiring, "")
-		m.dismiss() // at once: the next swap, if one is wanted already, is not to come first
+	for _, old := range m.generations {
+		if old != g && (old.state == Serving || old.state == Partial) {
+			m.enter(old, Retiring, "")
+			m.removeEmpty(old)
+		}
+	}
+	if swap {
+		m.runHook(RunHook{Hook: AfterSwap, Generation: g.number})
+	}
+	m.dismiss() // at once: the next swap, if one is wanted already, is not to come first
+}
+
+// refuse ends an attempt before it has started anything.
+func (m *Machine) refuse(g *generation, reason string) {
+	switch {
+	case m.phase != operating:
+		m.remove(g)
+	case m.serving() != nil:
+		// What serves stays until the next request: to try again what was
+		// refused would only refuse it again.
+		m.remove(g)
+		m.swappedAt, m.gaveUp = m.now, g.number
+		m.do(Announce{Generation: g.number, State: Declined, Reason: reason})
+		m.runHook(RunHook{Hook: AfterSwap, Generation: g.number, Failure: reason})
+	case m.first():
+		m.remove(g)
+		m.halt(setupFailed, reason)
+	default:
+		m.fail(g, Status{Code: setupFailed}, reason)
 	}
 }
 
@@ -150,11 +263,20 @@ func (m *Machine) promote(g *generation) {
 func (m *Machine) fail(g *generation, status Status, reason string) {
 	m.cancelProbe(g)
 	wasReady := g.state == Trial
+	for slot := range g.places {
+		if g.places[slot].worker == nil {
+			m.giveBack(g, slot, m.now) // it fills none any more
+		}
+	}
+	if slots := m.pool.owned(g.number); slots != "" {
+		reason += "; until the next swap it goes on in slot " + slots
+	}
 	m.countFailure()
 	m.notBefore = g.began.Add(m.policy.backoff(m.failures))
 	a := Announce{Generation: g.number, State: Failed, Reason: reason}
+	again := m.policy.MaxFailures == 0 || m.failures < m.policy.MaxFailures
 	switch {
-	case m.policy.MaxFailures == 0 || m.failures < m.policy.MaxFailures:
+	case again:
 		m.wanted = true
 		a.Next = max(0, m.notBefore.Sub(m.now))
 	case m.serving() != nil:
@@ -162,16 +284,52 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 		// The next request is a new one and has nothing to wait for.
 		m.failures, m.notBefore = 0, time.Time{}
 		m.swappedAt, m.gaveUp = m.now, g.number
-	default:
-		m.halt(m.policy.exitStatus(status), reason)
-	}
-	g.state = Failed
-	if wasReady {
-		// Clients may be with it: it ends as one that has served would.
-		g.state = Retiring
 	}
 	m.do(a)
-	if len(g.live()) == 0 {
+	m.dissolve(g, wasReady)
+	switch {
+	case m.serving() != nil:
+		m.runHook(RunHook{Hook: AfterSwap, Generation: g.number, Failure: reason})
+	case !again:
+		m.halt(m.policy.exitStatus(status), reason)
+	}
+}
+
+// failLate ends an attempt that has taken too long, with all its workers.
+func (m *Machine) failLate(g *generation, reason string) {
+	for slot := range g.places {
+		if p := &g.places[slot]; p.called && p.worker != nil {
+			p.worker.failed = true
+		}
+	}
+	m.fail(g, Status{Signal: KILL}, reason)
+}
+
+// dissolve ends what a failed attempt has started, but for the slots that are
+// its own already: in these it stays, for what was there before has been asked
+// to stop. Those that are ready may have clients, for they accept on sockets that
+// all share: they end as those do that have served. The others are killed.
+func (m *Machine) dissolve(g *generation, wasReady bool) {
+	g.state = Failed
+	if wasReady {
+		g.state = Retiring
+	}
+	for slot := range g.places {
+		if p := &g.places[slot]; p.called && p.worker != nil && p.worker.state != ready && !m.ripe(p.worker) {
+			p.worker.failed = true
+		}
+	}
+	if m.pool.owned(g.number) != "" {
+		g.state = Partial
+		for slot := range g.places {
+			p := &g.places[slot]
+			if w := p.worker; p.called && w != nil {
+				g.vacate(w)
+			}
+			p.called = false
+		}
+	}
+	if g.empty() {
 		m.remove(g)
 	}
 }
@@ -190,10 +348,12 @@ func (m *Machine) cancelProbe(g *generation) {
 
 // The loss of workers.
 
-// lose takes note that a worker has ended, and of what follows for its
-// generation.
+// lose takes note that a worker has ended, and of what follows for its slot
+// and its generation.
 func (m *Machine) lose(g *generation, w *worker, status Status, reason string) {
-	g.workers[w.slot] = nil
+	held := g.place(w.slot).worker == w && m.holds(g, w.slot)
+	successor := g.place(w.slot).successor == w
+	g.bury(w)
 	m.changed = true
 	switch {
 	case m.phase != operating, g.state == Retiring, g.state == Failed:
@@ -201,21 +361,32 @@ func (m *Machine) lose(g *generation, w *worker, status Status, reason string) {
 	case m.policy.Respawn == Never:
 		m.removeEmpty(g)
 		m.halt(m.policy.exitStatus(status), reason)
-	case m.policy.Respawn == OnFailure && status.Success() && (g.state == Serving || m.serving() == nil):
+	case m.policy.Respawn == OnFailure && status.Success() && held && (!g.isCandidate() || m.serving() == nil):
 		m.removeEmpty(g)
 		m.halt(m.policy.exitStatus(status), reason)
-	case g.isCandidate():
+	case successor:
+		m.postpone(w)
+		m.do(Announce{Generation: g.number, State: g.state, Reason: "a replacement failed: " + reason, Next: max(0, m.recycling.notBefore.Sub(m.now))})
+	case !held:
+		m.removeDone(g)
+	case g.isCandidate() && (g.places[w.slot].called || !m.hadSettled(w)):
+		m.giveBack(g, w.slot, m.now)
 		m.fail(g, status, reason)
 	default:
 		m.replace(g, w, status, reason)
 	}
 }
 
-// replace sees to a successor of a worker that the serving generation has
-// lost: at once if it had been ready for the interval, else with the back-off.
+func (m *Machine) hadSettled(w *worker) bool {
+	return !w.readyAt.IsZero() && m.now.Sub(w.readyAt) >= m.policy.settled()
+}
+
+// replace sees to a successor of a worker that has ended in a slot of its own
+// generation: at once if it had been ready for the interval, else with the
+// back-off.
 func (m *Machine) replace(g *generation, w *worker, status Status, reason string) {
 	next := m.now
-	if w.readyAt.IsZero() || m.now.Sub(w.readyAt) < m.policy.settled() {
+	if !m.hadSettled(w) {
 		// Those that were there when a failure was counted fail with it: the
 		// slots of a generation that all die of one cause are one failure.
 		if !w.started.Before(m.failedAt) {
@@ -225,9 +396,20 @@ func (m *Machine) replace(g *generation, w *worker, status Status, reason string
 	}
 	a := Announce{Generation: g.number, State: Lost, Reason: reason}
 	wait := max(0, next.Sub(m.now))
-	if len(g.live()) > 0 {
-		a.State, a.Next = Serving, wait
-		g.refillAt[w.slot] = next
+	switch {
+	case g.place(w.slot).worker != nil: // its successor has started already
+		a.State = g.state
+		m.do(a)
+		return
+	case g.state == Partial:
+		m.giveBack(g, w.slot, next)
+		a.State, a.Next = Partial, wait
+		m.do(a)
+		m.removeDone(g)
+		return
+	case !g.empty(), g.isCandidate(), m.pool.shared():
+		a.State, a.Next = g.state, wait
+		g.place(w.slot).refillAt = next
 		m.do(a)
 		return
 	}
@@ -242,15 +424,16 @@ func (m *Machine) replace(g *generation, w *worker, status Status, reason string
 	m.do(a)
 }
 
-// refill starts a worker in each vacant slot of the serving generation.
+// refill starts a worker in each vacant slot of the generation it belongs to.
 func (m *Machine) refill() {
-	g := m.serving()
-	if g == nil {
-		return
-	}
-	for slot, w := range g.workers {
-		if w == nil && m.due(g.refillAt[slot]) {
-			m.start(g, slot)
+	for _, g := range m.generations {
+		if g.state < Starting || g.state > Serving {
+			continue
+		}
+		for slot := range m.pool.slots {
+			if m.holds(g, slot) && g.place(slot).worker == nil && m.due(g.places[slot].refillAt) && g.forking(slot) == nil {
+				m.start(g, slot)
+			}
 		}
 	}
 }
@@ -270,21 +453,23 @@ func (m *Machine) autoRestart() {
 
 // The end of workers.
 
-// dismiss asks the workers of retiring generations to stop, each once, kills
-// those of failed ones, and ends a probe that has become pointless.
+// dismiss asks the workers of retiring generations to stop, and those that
+// have given up their place, each once; it kills those of failed generations,
+// and ends a probe that has become pointless.
 func (m *Machine) dismiss() {
 	for _, g := range m.generations {
 		if m.phase != operating {
 			m.cancelProbe(g)
 		}
-		for _, w := range g.live() {
+		for w := range g.live {
 			switch {
 			case w.state == forking || w.state >= stopping:
-			case g.state == Retiring && m.phase < terminating:
+			case g.state < Retiring && !slices.Contains(g.leaving, w):
+			case w.failed:
+				m.kill(g, w, attemptFailed)
+			case m.phase < terminating:
 				w.state, w.killAt = stopping, after(m.now, m.policy.DrainTimeout)
 				m.do(Stop{g.number, w.slot, w.pid, m.policy.SignalOnHup})
-			case g.state == Failed:
-				m.kill(g, w, "its attempt has failed")
 			}
 		}
 	}
@@ -293,7 +478,7 @@ func (m *Machine) dismiss() {
 // killOverdue kills the workers whose drain-timeout is over.
 func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
-		for _, w := range g.live() {
+		for w := range g.live {
 			if w.state < killed && m.due(w.killAt) {
 				m.kill(g, w, "drain-timeout")
 			}
@@ -304,7 +489,7 @@ func (m *Machine) killOverdue() {
 // killSilent kills ready workers that have not said WATCHDOG=1 for too long.
 func (m *Machine) killSilent() {
 	for _, g := range m.generations {
-		for _, w := range g.live() {
+		for w := range g.live {
 			if w.state == ready && m.due(after(w.heard, m.policy.Watchdog)) {
 				m.kill(g, w, fmt.Sprintf("silent for watchdog=%v", m.policy.Watchdog))
 			}
@@ -320,13 +505,12 @@ func (m *Machine) limitOld() {
 	}
 	var old []*generation
 	for _, g := range m.generations {
-		alive := func(w *worker) bool { return w.state < killed }
-		if g.state == Retiring && slices.ContainsFunc(g.live(), alive) {
+		if g.state == Retiring && g.isAlive() {
 			old = append(old, g)
 		}
 	}
 	for len(old) > m.policy.MaxOldGenerations {
-		for _, w := range old[0].live() {
+		for w := range old[0].live {
 			m.kill(old[0], w, "max-old-generations")
 		}
 		old = old[1:]
@@ -343,7 +527,7 @@ func (m *Machine) kill(g *generation, w *worker, reason string) {
 
 func (m *Machine) killAll(reason string) {
 	for _, g := range m.generations {
-		for _, w := range g.live() {
+		for w := range g.live {
 			m.kill(g, w, reason)
 		}
 	}
@@ -355,7 +539,7 @@ func (m *Machine) killAll(reason string) {
 func (m *Machine) forward(signal Signal) {
 	sent := false
 	for _, g := range m.generations {
-		for _, w := range g.live() {
+		for w := range g.live {
 			if running <= w.state && w.state < killed {
 				m.do(Forward{g.number, w.slot, w.pid, signal})
 				sent = true
@@ -377,6 +561,7 @@ func (m *Machine) stop(signal Signal) {
 		m.stopSignal = map[Signal]Signal{TERM: m.policy.SignalOnTerm, INT: TERM, QUIT: QUIT}[signal]
 		m.phase, m.stopAt = lingering, m.now.Add(m.policy.StopDelay)
 		m.asked = true
+		m.runHook(RunHook{Hook: BeforeShutdown})
 	case signal == QUIT:
 	case !m.asked && m.policy.Respawn != Never: // it ends by its own decision, not with its command
 		m.asked = true
@@ -400,11 +585,20 @@ func (m *Machine) haltAtFirst(status int, reason string) {
 func (m *Machine) halt(status int, reason string) {
 	m.stopSignal = m.policy.SignalOnTerm
 	m.exit = Exit{Status: status, Reason: reason}
-	m.terminate()
+	failure := reason
+	if status == 0 {
+		failure = "" // it is the end that was hoped for
+	} else if failure == "" {
+		failure = fmt.Sprintf("the command has ended with exit_status=%d", status)
+	}
+	if m.phase, m.stopAt = lingering, m.now; !m.runHook(RunHook{Hook: BeforeShutdown, Failure: failure}) {
+		m.terminate()
+	}
 }
 
 func (m *Machine) terminate() {
 	m.phase, m.killAt = terminating, after(m.now, m.policy.StopTimeout)
+	m.cancelHooks()
 	m.changed = true
 }
 
@@ -412,7 +606,7 @@ func (m *Machine) terminate() {
 // stop before, for what they were told then may have been a gentler signal.
 func (m *Machine) endAll() {
 	for _, g := range m.generations {
-		for _, w := range g.live() {
+		for w := range g.live {
 			if w.state != forking && w.state < ending {
 				w.state = ending
 				m.do(Stop{g.number, w.slot, w.pid, m.stopSignal})
@@ -450,14 +644,21 @@ func (m *Machine) enter(g *generation, s State, reason string) {
 }
 
 func (m *Machine) removeEmpty(g *generation) {
-	if len(g.live()) == 0 {
+	if g.empty() {
 		m.do(Announce{Generation: g.number, State: Gone})
 		m.remove(g)
 	}
 }
 
+// removeDone removes a generation that has no worker left and gets none.
+func (m *Machine) removeDone(g *generation) {
+	if g.state >= Partial {
+		m.removeEmpty(g)
+	}
+}
+
 func (m *Machine) remove(g *generation) {
-	m.generations = slices.DeleteFunc(m.generations, func(x *generation) bool { return x == g })
+	m.generations = slices.DeleteFunc(slices.Clone(m.generations), func(x *generation) bool { return x == g })
 }
 
 // report tells initd's supervisor when its readiness has changed. A plain init
@@ -487,15 +688,20 @@ func (m *Machine) publish() {
 	if !m.policy.Publish || m.phase == exited {
 		return
 	}
-	p := Publish{Attempt: m.number, GivenUp: m.gaveUp}
+	lines := m.spare[:0]
 	for _, g := range m.generations {
-		if g.state < Trial || g.state == Failed {
-			continue
-		}
-		for _, w := range g.live() {
-			if w.pid != 0 {
-				p.Workers += fmt.Sprintf("%d:%d\n", g.number, w.pid)
+		for w := range g.live {
+			if w.pid != 0 && m.isPublic(g, w) {
+				lines = append(lines, line{g.number, w.pid})
 			}
+		}
+	}
+	p := Publish{Attempt: m.number, GivenUp: m.gaveUp, Workers: m.published.Workers}
+	if !slices.Equal(lines, m.lines) {
+		m.lines, m.spare = lines, m.lines
+		p.Workers = ""
+		for _, l := range lines {
+			p.Workers += fmt.Sprintf("%d:%d\n", l.generation, l.pid)
 		}
 	}
 	if p != m.published {
@@ -504,11 +710,20 @@ func (m *Machine) publish() {
 	}
 }
 
+// line is one of what is published.
+type line struct{ generation, pid int }
+
+// isPublic reports whether a worker's generation is ready or has been, or at
+// least its batch.
+func (m *Machine) isPublic(g *generation, w *worker) bool {
+	return Trial <= g.state && g.state < Failed || g.isCandidate() && !g.place(w.slot).called
+}
+
 // rest tells when the last thing that was under way is done. A plain init has
 // nothing under way but its command.
 func (m *Machine) rest() {
 	resting := m.phase == operating && m.policy.Respawn != Never &&
-		!m.wanted && len(m.generations) == 1 && m.serving() != nil && m.serving().allReady()
+		!m.wanted && len(m.generations) == 1 && m.serving() != nil && m.isWhole(m.serving())
 	if resting && !m.resting {
 		m.do(Rest{})
 	}

@@ -13,15 +13,22 @@ type Machine struct {
 	policy      Policy
 	timing      Timing // the policy's, or what the last envdir made of it
 	phase       phase
+	begun       bool
 	generations []*generation // those that have a worker or are a candidate, by number
 	number      int           // the last that was given; every attempt takes one
 	gaveUp      int           // the last number of which no more was tried
 	loggers     []logger
+	pool        pool
+	survey      survey
+	recycling   recycling
+	hooks       [hooks]hookRun
+	watch       debounce
 
 	wanted    bool      // a generation is wanted and no attempt for it has begun
 	notBefore time.Time // back-off: the next attempt may not begin earlier
 	failures  int       // failed attempts in a row
 	failedAt  time.Time // when the last of them failed
+	wholeAt   time.Time // since when all workers of what serves are ready; zero: they are not
 	swappedAt time.Time // when the serving generation took over
 
 	early []Signal // a plain init's, from before its command runs
@@ -34,6 +41,8 @@ type Machine struct {
 
 	reported  Report
 	published Publish
+	lines     []line // of what is published
+	spare     []line // to collect the next in
 	resting   bool
 
 	now      time.Time
@@ -54,8 +63,8 @@ const (
 
 // New returns a machine that waits for Begin.
 func New(policy Policy) *Machine {
-	policy.Slots = max(policy.Slots, 1)
-	return &Machine{policy: policy, timing: policy.Timing, loggers: make([]logger, policy.Loggers)}
+	policy.Workers = max(policy.Workers, 1)
+	return &Machine{policy: policy, timing: policy.Timing, loggers: make([]logger, policy.Loggers), pool: newPool(policy.Workers)}
 }
 
 // Deadline is when Step wants a Tick at the latest, if no other event comes
@@ -79,6 +88,7 @@ func (m *Machine) Step(now time.Time, event Event) []Action {
 		m.deadline = time.Time{}
 		m.decide()
 	}
+	m.whole()
 	return m.actions
 }
 
@@ -110,12 +120,21 @@ func (m *Machine) do(a Action) {
 	m.changed = true
 }
 
-// settle forgets earlier failures once what serves has been ready for the
-// interval since the last of them: only then has it shown that it can.
+// settle forgets earlier failures once what serves has become ready since the
+// last of them, and was for the interval: only then has it shown that it can.
 func (m *Machine) settle() {
-	g := m.serving()
-	if g != nil && g.allReady() && !g.readyAt.Before(m.failedAt) && m.now.Sub(g.readyAt) >= m.policy.settled() {
+	if !m.wholeAt.IsZero() && !m.wholeAt.Before(m.failedAt) && m.now.Sub(m.wholeAt) >= m.policy.settled() {
 		m.failures = 0
+	}
+}
+
+// whole takes note of whether all that serves is ready.
+func (m *Machine) whole() {
+	switch g := m.serving(); {
+	case g == nil || !m.allReady(g):
+		m.wholeAt = time.Time{}
+	case m.wholeAt.IsZero():
+		m.wholeAt = m.now
 	}
 }
 
@@ -124,17 +143,22 @@ func (m *Machine) decide() {
 	m.startLoggers()
 	m.dismiss()
 	m.killOverdue()
+	m.limitHooks()
 	switch m.phase {
 	case operating:
 		m.killSilent()
 		m.awaitReady()
 		m.advance()
-		m.refill()
-		m.limitOld()
 		m.autoRestart()
+		m.swapChanged()
+		m.resize()
+		m.refill()
+		m.recycle()
+		m.limitOld()
 		m.attempt()
+		m.look()
 	case lingering:
-		if m.workers() == 0 || m.due(m.stopAt) {
+		if !m.hooks[BeforeShutdown].runs && (m.workers() == 0 || m.due(m.stopAt)) {
 			m.terminate()
 		}
 	case terminating:
@@ -150,6 +174,7 @@ func (m *Machine) decide() {
 			m.leave()
 		}
 	}
+	m.steer()
 	m.report()
 	m.publish()
 	m.rest()
@@ -158,10 +183,12 @@ func (m *Machine) decide() {
 // The events.
 
 func (Begin) apply(m *Machine) {
-	if m.number > 0 {
+	if m.begun {
 		return
 	}
+	m.begun = true
 	m.wanted = true
+	m.runHook(RunHook{Hook: AfterInit})
 	for i := range m.loggers {
 		m.loggers[i].startAt = m.now
 	}
@@ -178,12 +205,14 @@ func (e Signaled) apply(m *Machine) {
 	case signal == 0:
 	case signal == REOPEN:
 		m.do(Reopen{})
-	case !mapped && (signal == TSTP || signal == TTIN || signal == TTOU):
+	case !mapped && (signal == TSTP || m.policy.Respawn == Never && (signal == TTIN || signal == TTOU)):
 		// It was meant for who has the terminal.
 	case m.policy.Respawn == Never && m.phase == operating:
 		m.forward(signal)
 	case signal == HUP:
 		m.wanted = m.wanted || m.phase == operating
+	case signal == TTIN, signal == TTOU:
+		m.asksFor(map[Signal]int{TTIN: +1, TTOU: -1}[signal])
 	case signal == TERM, signal == INT, signal == QUIT:
 		m.stop(signal)
 	default:
@@ -197,50 +226,35 @@ func (e Prepared) apply(m *Machine) {
 		return
 	}
 	m.timing = e.Timing
-	m.enter(g, Starting, "")
-	for slot := range g.workers {
-		m.start(g, slot)
+	if m.serving() != nil && m.policy.Hooks[BeforeSwap] {
+		m.enter(g, Checking, "")
+		m.runHook(RunHook{Hook: BeforeSwap, Generation: g.number})
+		return
 	}
+	m.enter(g, Starting, "")
+	m.startBatch(g)
 }
 
 func (e Refused) apply(m *Machine) {
-	g := m.generation(e.Generation)
-	if g == nil || g.state != Preparing {
-		return
-	}
-	switch {
-	case m.phase != operating:
-		m.remove(g)
-	case m.serving() != nil:
-		// What serves stays until the next request: to try again what was
-		// refused would only refuse it again.
-		m.remove(g)
-		m.swappedAt, m.gaveUp = m.now, g.number
-		m.do(Announce{Generation: g.number, State: Declined, Reason: e.Reason})
-	case m.first():
-		m.remove(g)
-		m.halt(setupFailed, e.Reason)
-	default:
-		m.fail(g, Status{Code: setupFailed}, e.Reason)
+	if g := m.generation(e.Generation); g != nil && g.state == Preparing {
+		m.refuse(g, e.Reason)
 	}
 }
 
 func (e Forked) apply(m *Machine) {
-	g := m.generation(e.Generation)
-	if g == nil || e.Slot < 0 || e.Slot >= len(g.workers) {
-		return
-	}
-	if w := g.workers[e.Slot]; w != nil && w.state == forking && e.PID > 0 {
-		w.pid, w.state, w.started = e.PID, executing, m.now
+	if g := m.generation(e.Generation); g != nil && e.PID > 0 {
+		if w := g.forking(e.Slot); w != nil {
+			w.pid, w.state, w.started = e.PID, executing, m.now
+		}
 	}
 }
 
 func (e ForkFailed) apply(m *Machine) {
 	g := m.generation(e.Generation)
-	if g == nil || e.Slot < 0 || e.Slot >= len(g.workers) {
+	if g == nil {
 		return
 	}
-	if w := g.workers[e.Slot]; w != nil && w.state == forking {
+	if w := g.forking(e.Slot); w != nil {
 		w.started = m.now
 		if e.Status != setupFailed {
 			m.haltAtFirst(e.Status, e.Reason)
@@ -289,7 +303,7 @@ func (e Pinged) apply(m *Machine) {
 }
 
 func (e Hung) apply(m *Machine) {
-	if g, w := m.worker(e.PID); w != nil && m.policy.Watchdog > 0 && g.state != Retiring && m.phase == operating {
+	if g, w := m.worker(e.PID); w != nil && m.policy.Watchdog > 0 && w.state < stopping && m.phase == operating {
 		m.kill(g, w, "it says that it hangs (WATCHDOG=trigger)")
 	}
 }
@@ -300,8 +314,8 @@ func (e Probed) apply(m *Machine) {
 		return
 	}
 	g.probeRuns = false
-	if e.Status.Success() && g.allReady() {
-		m.generationReady(g)
+	if e.Status.Success() && m.allReady(g) {
+		m.batchReady(g)
 	}
 }
 
@@ -361,8 +375,8 @@ func (m *Machine) candidate() *generation {
 
 func (m *Machine) worker(pid int) (*generation, *worker) {
 	for _, g := range m.generations {
-		for _, w := range g.workers {
-			if w != nil && w.pid == pid && pid > 0 {
+		for w := range g.live {
+			if w.pid == pid && pid > 0 {
 				return g, w
 			}
 		}
@@ -373,7 +387,9 @@ func (m *Machine) worker(pid int) (*generation, *worker) {
 // workers is the number of workers there are or will be.
 func (m *Machine) workers() (n int) {
 	for _, g := range m.generations {
-		n += len(g.live())
+		for range g.live {
+			n++
+		}
 	}
 	return n
 }

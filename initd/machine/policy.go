@@ -5,7 +5,21 @@ import "time"
 // Policy is what the settings say about decisions. A zero duration of a
 // timeout means no limit.
 type Policy struct {
-	Slots int // workers to a generation, at least 1
+	Workers    int  // of the pool at rest, at least 1
+	MaxWorkers int  // it never has more; 0: it never grows by itself
+	MinIdle    int  // the pool grows while fewer are idle
+	MaxIdle    int  // it shrinks, down to Workers, while more are
+	Surge      int  // slots that a swap replaces at a time; 0: all
+	Steer      bool // each slot has sockets of its own
+
+	Recycling
+
+	DisconnectSignal Signal        // to a worker whose clients have gone while it is busy; 0: none
+	Survey           time.Duration // time between two looks at the workers; 0: never
+
+	Hooks       [hooks]bool // those that there are
+	HookTimeout time.Duration
+	Debounce    time.Duration // how long a watched file has to be left alone
 
 	Ready        Ready
 	Interval     time.Duration // how long a worker lives to count as alive

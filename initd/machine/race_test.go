@@ -4,4 +4,4 @@ package machine
 
 // There is nothing to race for in here, and the race detector makes a step
 // take eight times as long.
-func init() { *schedules = 5000 }
+func init() { *schedules = 3000 }

@@ -181,6 +181,7 @@ type process struct {
 	asked                 bool // to end
 	dying, dead           bool
 	pings                 int // that are left; negative: for ever
+	doing
 }
 
 // world is a shell without a kernel, and all that befalls it.
@@ -206,6 +207,9 @@ type world struct {
 	reuse     bool          // of pids, at once
 	quiet     time.Time     // until then nothing comes from outside
 	answering int           // starts that have no answer yet
+	load
+	running [hooks]int // hooks, by number; 0: it does not run
+	ran     int        // counts the hooks
 }
 
 // step is a line of the transcript.
@@ -249,13 +253,21 @@ func play(t *tape) *world {
 	w.late = one(w, 0, 0, 0, 0, 50*time.Millisecond, 2*time.Second)
 	w.reuse = w.chance(2)
 	w.orphans = w.pick(3)
+	w.drawLoad()
 	w.step(Begin{})
-	for n := 10 * (1 + w.pick(8)); n > 0 && w.goes(); n-- {
+	n := 10 * (1 + w.pick(8))
+	if w.policy.Surge > 0 || w.policy.Survey > 0 {
+		n *= 2
+	}
+	for ; n > 0 && w.goes(); n-- {
 		w.proceed(true)
 	}
 	w.settle()
 	if !w.stops() {
 		w.checkSwap()
+	}
+	if w.goes() && !w.stops() && w.policy.Survey > 0 && w.policy.MaxWorkers > 0 && w.chance(2) {
+		w.checkPool()
 	}
 	w.checkStop()
 	w.checkReplay()
@@ -271,7 +283,7 @@ func (w *world) chance(n int) bool { return w.pick(n) == n-1 }
 func (w *world) drawPolicy() Policy {
 	const s, ms = time.Second, time.Millisecond
 	p := Policy{
-		Slots:             one(w, 1, 1, 2, 3),
+		Workers:           one(w, 1, 1, 2, 3, 5),
 		Ready:             one(w, Auto, Alive, Notify),
 		Interval:          one(w, s, s, 0, 100*ms, 5*s),
 		StartTimeout:      one(w, 5*s, 5*s, 0, 700*ms, 60*s),
@@ -296,8 +308,24 @@ func (w *world) drawPolicy() Policy {
 	if p.Ready == Alive && p.StartTimeout > 0 {
 		p.StartTimeout += p.Interval // else nothing would ever be ready
 	}
+	if w.chance(2) {
+		p.Surge = one(w, 1, 2, 3)
+	}
+	if w.chance(2) {
+		w.drawPool(&p)
+	}
 	if w.chance(3) {
-		p.SignalMap = map[Signal]Signal{12: HUP, 28: 0, INT: TERM, 10: REOPEN}
+		p.Recycling = Recycling{MaxRequests: one[int64](w, 0, 10, 100), MaxMemory: one[int64](w, 0, 1000), MaxLifetime: one(w, 0, 100*s, time.Duration(p.Workers)*20*s), Seed: uint64(w.pick(1000))}
+	}
+	if w.chance(3) {
+		p.HookTimeout = one(w, s, 0, 200*ms)
+		for h := range p.Hooks {
+			p.Hooks[h] = w.chance(2)
+		}
+	}
+	p.Debounce = one(w, s, 0, 300*ms)
+	if w.chance(3) {
+		p.SignalMap = map[Signal]Signal{12: HUP, 28: 0, INT: TERM, 10: REOPEN, 34: TTIN}
 	}
 	if w.chance(3) {
 		p.ExitMap = map[int]int{143: 0, 1: 7}
@@ -380,7 +408,7 @@ func (w *world) do(action Action) {
 	case Start:
 		f, d := healthy, w.soon()
 		if !w.calm {
-			if g := w.machine.generation(a.Generation); g != nil && g.state == Serving || w.chance(4) {
+			if g := w.machine.generation(a.Generation); g != nil && (g.state == Serving && w.policy.Survey == 0) || w.chance(4) {
 				d += one(w, 0, time.Second, 4*time.Second) // so that other things happen meanwhile
 			}
 			f = one(w, healthy, healthy, healthy, healthy, silent, diesEarly, readyThenDies, readyThenDies, hangs, cannotFork, cannotExecute, stuck)
@@ -417,6 +445,12 @@ func (w *world) do(action Action) {
 		}
 	case CancelProbe:
 		w.probing = 0
+	case RunHook:
+		w.runHook(a)
+	case CancelHook:
+		w.running[a.Hook] = 0
+	case Survey:
+		w.survey()
 	case StartLogger:
 		if !w.calm && !w.chance(3) {
 			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.step(LoggerEnded(a)) })
@@ -434,6 +468,9 @@ func (w *world) do(action Action) {
 		}
 		if w.answering > 0 {
 			w.fail("I10", "%d workers are being started at the exit", w.answering)
+		}
+		if w.running != [hooks]int{} {
+			w.fail("I32", "hooks run at the exit: %v", w.running)
 		}
 	}
 }
@@ -619,7 +656,16 @@ func (w *world) proceed(faults bool) {
 
 // befall is what comes from outside.
 func (w *world) befall() {
-	switch n := w.pick(32); {
+	switch n := w.pick(42); {
+	case n >= 39:
+		w.number = w.pick(2 + 2*w.policy.MaxWorkers)
+	case n >= 36:
+		for n := one(w, 1, 2, 12); n > 0 && w.goes(); n-- {
+			w.step(Changed{one(w, "envdir", "command")})
+			w.now = w.now.Add(w.policy.Debounce / time.Duration(one(w, 1, 2)) * 4 / 5)
+		}
+	case n >= 32:
+		w.step(Signaled{one(w, TTIN, TTOU)})
 	case n < 10:
 		w.step(Signaled{HUP})
 	case n < 20:
@@ -665,9 +711,9 @@ func (w *world) drawStale() Event {
 	unknown := w.process(pid) == nil
 	number := w.pick(m.number + 2)
 	g := m.generation(number)
-	slot := w.pick(w.policy.Slots+2) - 1
-	forking := g != nil && 0 <= slot && slot < len(g.workers) && g.workers[slot] != nil && g.workers[slot].state == forking
-	switch w.pick(15) {
+	slot := w.pick(w.policy.Workers+2) - 1
+	forking := g != nil && g.forking(slot) != nil
+	switch w.pick(18) {
 	case 0:
 		return Tick{}
 	case 1:
@@ -714,7 +760,7 @@ func (w *world) drawStale() Event {
 		}
 	case 12:
 		if w.stops() && w.policy.Respawn != Never {
-			return Signaled{one(w, HUP, QUIT)}
+			return Signaled{one(w, HUP, QUIT, TTIN, TTOU)}
 		}
 	case 13:
 		if n := w.pick(4) - 1; n < 0 || n >= len(m.loggers) || !m.loggers[n].runs {
@@ -729,6 +775,18 @@ func (w *world) drawStale() Event {
 				return Executed{p.pid}
 			}
 		}
+	case 15:
+		if !w.surveying {
+			return Surveyed{Queue: 7, Queues: []int{7, 7}, Workers: []Sample{{PID: pid, Activity: Busy}}}
+		}
+	case 16:
+		if h := Hook(w.pick(int(hooks))); w.running[h] == 0 {
+			return Hooked{h, Status{Code: 1}}
+		}
+	case 17:
+		if w.stops() || w.policy.Respawn == Never {
+			return Changed{"envdir"}
+		}
 	}
 	return nil
 }
@@ -736,19 +794,28 @@ func (w *world) drawStale() Event {
 // snapshot is a copy of all that a machine knows.
 func snapshot(m *Machine) *Machine {
 	known := *m
-	known.policy, known.actions = Policy{}, nil
+	known.policy, known.actions, known.spare = Policy{}, nil, nil
 	known.early = slices.Clone(m.early)
 	known.loggers = slices.Clone(m.loggers)
 	known.generations = slices.Clone(m.generations)
+	known.pool.slots = slices.Clone(m.pool.slots)
 	for i, g := range m.generations {
 		shape := *g
-		shape.refillAt = slices.Clone(g.refillAt)
-		shape.workers = slices.Clone(g.workers)
-		for slot, w := range g.workers {
-			if w != nil {
-				is := *w
-				shape.workers[slot] = &is
+		copied := func(w *worker) *worker {
+			if w == nil {
+				return nil
 			}
+			is := *w
+			return &is
+		}
+		shape.places = slices.Clone(g.places)
+		for slot := range shape.places {
+			p := &shape.places[slot]
+			p.worker, p.successor = copied(p.worker), copied(p.successor)
+		}
+		shape.leaving = slices.Clone(g.leaving)
+		for i, w := range g.leaving {
+			shape.leaving[i] = copied(w)
 		}
 		known.generations[i] = &shape
 	}
@@ -761,6 +828,7 @@ func snapshot(m *Machine) *Machine {
 // end and would not, does.
 func (w *world) settle() {
 	w.calm, w.late = true, 0
+	w.wave, w.number, w.strays = 0, 0, false
 	for _, p := range w.living {
 		p.obeys = true
 		switch {
@@ -771,6 +839,11 @@ func (w *world) settle() {
 			w.in(w.soon(), func() { w.run(p); w.say(p) })
 		case !p.said:
 			w.in(2*time.Second, func() { w.say(p) })
+		}
+	}
+	for h, number := range w.running {
+		if number != 0 {
+			w.in(w.soon(), func() { w.hooked(Hook(h), number, Status{}) })
 		}
 	}
 	if number := w.probing; number != 0 {
@@ -796,20 +869,30 @@ func (w *world) until(rule string, limit time.Duration, so func() bool) {
 func (w *world) checkSwap() {
 	alone := func() bool {
 		g := w.machine.serving()
-		return w.stops() || g != nil && len(w.machine.generations) == 1 && g.allReady() && !w.machine.wanted
+		return w.stops() || g != nil && len(w.machine.generations) == 1 && w.machine.allReady(g) && !w.machine.wanted &&
+			(w.judge.calm || w.policy.Respawn == Never)
+	}
+	// What a swap in turns has left behind when it was given up stays until the
+	// next request.
+	divided := func() bool {
+		return w.machine.serving() != nil && w.machine.candidate() == nil && !w.machine.wanted && !slices.ContainsFunc(w.machine.generations, func(g *generation) bool {
+			return g.state != Serving && g.state != Partial || !w.machine.allReady(g)
+		})
 	}
 	// The longest wait there may be is for a back-off.
-	w.until("L2", 10*time.Minute+2*w.policy.backoff(w.machine.failures+1), alone)
+	backoff := 2*w.policy.backoff(w.machine.failures+1) + max(0, w.machine.notBefore.Sub(w.now))
+	w.until("L2", 10*time.Minute+backoff, func() bool { return alone() || divided() })
 	if !w.goes() || w.stops() || w.policy.Respawn == Never {
 		return
 	}
 	old := w.machine.serving().number
 	w.step(Signaled{HUP})
-	w.until("L1", 2*time.Minute, func() bool {
+	swap := 2*time.Minute + time.Duration(w.machine.pool.size)*(w.policy.Interval+10*time.Second) // in turns
+	w.until("L1", swap, func() bool {
 		g := w.machine.serving()
 		return w.stops() || g != nil && g.number > old
 	})
-	w.until("L2", 2*time.Minute, alone)
+	w.until("L2", swap, alone)
 }
 
 // checkStop stops initd, unless it stops already, and waits for its exit.
@@ -841,7 +924,7 @@ func (w *world) checkStop() {
 	if grace == 0 {
 		orphans = orphanGrace
 	}
-	w.until("L3", w.policy.StopDelay+forking+grace+2*dying+orphans+time.Second, func() bool { return false })
+	w.until("L3", w.policy.StopDelay+w.policy.HookTimeout+forking+grace+2*dying+orphans+time.Second, func() bool { return false })
 }
 
 // checkReplay gives the same events to another machine.
@@ -904,7 +987,7 @@ func (c *coverage) look(m *Machine) {
 	c.phases[m.phase]++
 	for _, g := range m.generations {
 		c.states[g.state]++
-		for _, w := range g.live() {
+		for w := range g.live {
 			c.workers[w.state]++
 		}
 	}
@@ -996,17 +1079,34 @@ func meets(f fate, s State) bool {
 
 // situations are those that every run has to come across.
 var situations = []string{
+	"a closed slot with a queue opened",
+	"a closing slot kept",
 	"a logger ends in phase 0",
+	"a ready worker of a failed attempt is asked to stop",
 	"a logger ends in phase 1",
 	"a logger ends in phase 2",
 	"a logger ends in phase 3",
-	"HUP during back-off",
-	"HUP while preparing",
-	"HUP while probing",
-	"HUP while starting",
-	"HUP while trial",
+	"a replacement failed",
+	"a sample of nobody",
+	"a sample of one that came after it was asked for",
+	"a slot stays open for one that has lost its worker",
+	"a stop cancels after-init",
+	"a stop cancels after-swap",
+	"a stop cancels before-shutdown",
+	"a stop cancels before-swap",
+	"a swap keeps a slot open",
+	"a swap makes a successor pointless",
+	"a swapped slot fails its attempt",
 	"a worker has succeeded",
+	"after-init fails",
+	"after-init runs, told of a failure: false",
+	"after-swap fails",
+	"after-swap is told of the latest alone",
+	"after-swap runs, told of a failure: false",
+	"after-swap runs, told of a failure: true",
+	"asked for what cannot be",
 	"asked to stop while it ends by itself",
+	"attempt failed while checking",
 	"attempt failed while preparing",
 	"attempt failed while probing",
 	"attempt failed while starting",
@@ -1014,6 +1114,21 @@ var situations = []string{
 	"auto-restart",
 	"auto-restart with old ones left",
 	"back-off at its bound",
+	"batch fails",
+	"batch fails in its trial",
+	"batch swapped",
+	"before-shutdown fails",
+	"on-disconnect is told of several",
+	"on-disconnect runs, told of a failure: false",
+	"before-shutdown runs, told of a failure: false",
+	"before-shutdown runs, told of a failure: true",
+	"before-swap fails",
+	"before-swap runs, told of a failure: false",
+	"changed again within the debounce",
+	"changes over",
+	"changes read by another swap",
+	"changes that do not end",
+	"closing with a grace",
 	"early signal kept",
 	"forced in phase 1",
 	"forced in phase 2",
@@ -1021,8 +1136,24 @@ var situations = []string{
 	"forked after a stop",
 	"forked into a generation that is failed",
 	"forked into a generation that is retiring",
+	"forked when its slot is lost",
 	"given up with nothing that serves",
 	"given up, the old one stays",
+	"grown by min-idle",
+	"grown by more and more",
+	"grown by the queue",
+	"grown by the queue of a closed slot",
+	"hook-timeout of after-init",
+	"hook-timeout of after-swap",
+	"hook-timeout of before-shutdown",
+	"hook-timeout of before-swap",
+	"HUP during back-off",
+	"HUP while checking",
+	"HUP while preparing",
+	"HUP while probing",
+	"HUP while starting",
+	"HUP while trial",
+	"judged by its CPU time",
 	"killed: drain-timeout",
 	"killed: its attempt has failed",
 	"killed: max-old-generations",
@@ -1030,15 +1161,26 @@ var situations = []string{
 	"killed: stop-timeout",
 	"killed: trigger",
 	"killed: watchdog",
+	"last call for a logger",
+	"loss of a slot that was swapped",
+	"loss of a worker that has a successor",
 	"loss of a worker that has not settled",
 	"loss of a worker that has settled",
 	"loss of all workers",
+	"loss of all workers but of swapped slots",
+	"loss of all workers while the next is checking",
 	"loss of all workers while the next is preparing",
 	"loss of all workers while the next is probing",
 	"loss of all workers while the next is starting",
 	"loss of all workers while the next is trial",
 	"loss of some workers",
+	"more patience",
+	"next batch",
+	"no room for a slot yet",
 	"not executed at the first start",
+	"not grown while workers fail",
+	"not shrunk while a swap is under way",
+	"not shrunk within a second",
 	"one failure of several workers",
 	"orphans ended",
 	"orphans killed",
@@ -1049,18 +1191,30 @@ var situations = []string{
 	"probe cancelled by start-timeout",
 	"probe failed",
 	"probe-timeout",
+	"recycled",
+	"recycled for its age",
+	"recycled for its wear",
 	"refused at the first start",
+	"refused while checking, the old one stays",
+	"refused while preparing, the old one stays",
 	"refused with nothing that serves",
-	"refused, the old one stays",
 	"reopen",
+	"resized while a swap is under way",
 	"rest",
-	"last call for a logger",
+	"shrunk",
+	"shrunk after more patience",
+	"slot closed",
+	"slot opened",
+	"slot opened while a swap is under way",
+	"slots swapped back",
 	"stale begin",
+	"stale changed",
 	"stale childless",
 	"stale executed",
 	"stale exited",
 	"stale fork-failed",
 	"stale forked",
+	"stale hooked",
 	"stale hung",
 	"stale logger-ended",
 	"stale not-executed",
@@ -1070,19 +1224,31 @@ var situations = []string{
 	"stale probed",
 	"stale refused",
 	"stale signaled",
+	"stale surveyed",
 	"stale tick",
 	"start-timeout while probing",
 	"start-timeout while starting",
+	"steered",
+	"stop during after-init",
+	"stop while checking",
 	"stop while preparing",
 	"stop while probing",
 	"stop while starting",
 	"stop while trial",
 	"stop-delay cut short",
 	"stop-delay over",
+	"surveyed",
 	"swap begun",
 	"the command of a plain init has ended",
+	"the pool has grown to what it needs",
+	"the pool is at rest",
+	"told that its clients have gone",
 	"too large at the first start",
+	"too small and cannot grow",
 	"trial cut short by the loss of the old one",
 	"trial over",
+	"TTIN",
+	"TTOU",
 	"vacant slot filled",
+	"vacant slot of a candidate filled",
 }

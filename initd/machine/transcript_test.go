@@ -117,7 +117,7 @@ func TestTranscriptOfLog(t *testing.T) {
 				}
 				read.compare(t, want)
 				for i, c := range read.scenes {
-					if c.at != s.scenes[i].at || c.event != s.scenes[i].event {
+					if c.at != s.scenes[i].at || c.event.String() != s.scenes[i].event.String() {
 						t.Errorf("%s: %v %v, want %v %v", file, c.at, c.event, s.scenes[i].at, s.scenes[i].event)
 					}
 				}
@@ -400,6 +400,11 @@ var eventNames = map[string]func(*arguments) Event{
 	"probed":       func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
 	"exited":       func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
 	"logger-ended": func(a *arguments) Event { return LoggerEnded{a.number("logger")} },
+	"hooked":       func(a *arguments) Event { return Hooked{a.hook("hook"), a.status()} },
+	"changed":      func(a *arguments) Event { return Changed{a.text("name")} },
+	"surveyed": func(a *arguments) Event {
+		return Surveyed{a.number("queue"), a.numbers("queues"), a.samples("workers")}
+	},
 }
 
 // parseEvent reads the text of an event.
@@ -447,6 +452,61 @@ func (a *arguments) number(key string) int {
 	return n
 }
 
+// numbers are 0,1,3.
+func (a *arguments) numbers(key string) (all []int) {
+	for text := range strings.SplitSeq(a.text(key), ",") {
+		if text == "" {
+			continue
+		}
+		n, err := strconv.Atoi(text)
+		a.fail(key, err)
+		all = append(all, n)
+	}
+	return all
+}
+
+func (a *arguments) hook(key string) Hook {
+	text := a.text(key)
+	for h := range hooks {
+		if h.String() == text {
+			return h
+		}
+	}
+	a.fail(key, fmt.Errorf("%q is no hook", text))
+	return 0
+}
+
+// samples are pid:activity:requests:clients:gone:cpu:memory with spaces between.
+func (a *arguments) samples(key string) (all []Sample) {
+	for _, text := range strings.Fields(a.text(key)) {
+		fields := strings.Split(text, ":")
+		if len(fields) != 7 {
+			a.fail(key, fmt.Errorf("%q is no sample", text))
+			continue
+		}
+		number := func(i int) int64 {
+			n, err := strconv.ParseInt(fields[i], 10, 64)
+			a.fail(key, err)
+			return n
+		}
+		s := Sample{PID: int(number(0)), Activity: -1, Requests: number(2), Clients: int(number(3)), Gone: int(number(4)), Memory: number(6)}
+		for known := Silent; known <= Busy; known++ {
+			if known.String() == fields[1] {
+				s.Activity = known
+			}
+		}
+		if s.Activity < 0 {
+			a.fail(key, fmt.Errorf("%q is no activity", fields[1]))
+			s.Activity = Silent
+		}
+		var err error
+		s.CPU, err = time.ParseDuration(fields[5])
+		a.fail(key, err)
+		all = append(all, s)
+	}
+	return all
+}
+
 func (a *arguments) duration(key string) time.Duration {
 	if !a.has(key) {
 		return 0
@@ -485,7 +545,7 @@ func parseSignal(text string) (Signal, error) {
 // defaultPolicy is that of the settings.
 func defaultPolicy() Policy {
 	return Policy{
-		Slots: 1, Interval: time.Second, StartTimeout: time.Minute, ProbeTimeout: 5 * time.Second,
+		Workers: 1, Interval: time.Second, StartTimeout: time.Minute, ProbeTimeout: 5 * time.Second,
 		SignalOnHup: TERM, SignalOnTerm: TERM, Timing: Timing{AutoRestartInterval: 6 * time.Minute}, MaxBackoff: 30 * time.Second,
 	}
 }
@@ -495,7 +555,25 @@ var policyFields = []struct {
 	name  string
 	field func(*Policy) any
 }{
-	{"workers", func(p *Policy) any { return &p.Slots }},
+	{"workers", func(p *Policy) any { return &p.Workers }},
+	{"max-workers", func(p *Policy) any { return &p.MaxWorkers }},
+	{"min-idle", func(p *Policy) any { return &p.MinIdle }},
+	{"max-idle", func(p *Policy) any { return &p.MaxIdle }},
+	{"surge", func(p *Policy) any { return &p.Surge }},
+	{"steer", func(p *Policy) any { return &p.Steer }},
+	{"max-requests", func(p *Policy) any { return &p.MaxRequests }},
+	{"max-memory", func(p *Policy) any { return &p.MaxMemory }},
+	{"max-lifetime", func(p *Policy) any { return &p.MaxLifetime }},
+	{"seed", func(p *Policy) any { return &p.Seed }},
+	{"disconnect-signal", func(p *Policy) any { return &p.DisconnectSignal }},
+	{"survey", func(p *Policy) any { return &p.Survey }},
+	{"hook-after-init", func(p *Policy) any { return &p.Hooks[AfterInit] }},
+	{"hook-before-swap", func(p *Policy) any { return &p.Hooks[BeforeSwap] }},
+	{"hook-after-swap", func(p *Policy) any { return &p.Hooks[AfterSwap] }},
+	{"hook-on-disconnect", func(p *Policy) any { return &p.Hooks[OnDisconnect] }},
+	{"hook-before-shutdown", func(p *Policy) any { return &p.Hooks[BeforeShutdown] }},
+	{"hook-timeout", func(p *Policy) any { return &p.HookTimeout }},
+	{"watch-debounce", func(p *Policy) any { return &p.Debounce }},
 	{"ready", func(p *Policy) any { return &p.Ready }},
 	{"interval", func(p *Policy) any { return &p.Interval }},
 	{"start-timeout", func(p *Policy) any { return &p.StartTimeout }},
@@ -553,6 +631,10 @@ func parseField(field any, value string) (err error) {
 	switch f := field.(type) {
 	case *int:
 		*f, err = strconv.Atoi(value)
+	case *int64:
+		*f, err = strconv.ParseInt(value, 10, 64)
+	case *uint64:
+		*f, err = strconv.ParseUint(value, 10, 64)
 	case *bool:
 		*f, err = strconv.ParseBool(value)
 	case *time.Duration:
@@ -609,6 +691,10 @@ func fieldString(field any) string {
 	switch f := field.(type) {
 	case *int:
 		return strconv.Itoa(*f)
+	case *int64:
+		return strconv.FormatInt(*f, 10)
+	case *uint64:
+		return strconv.FormatUint(*f, 10)
 	case *bool:
 		return strconv.FormatBool(*f)
 	case *time.Duration:

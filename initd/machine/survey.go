@@ -1,0 +1,247 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// survey is a look at what the workers do. There is no event for most of it,
+// so it is taken again and again, but only where something depends on it.
+type survey struct {
+	askedAt time.Time // of the one that is outstanding; zero: none is
+	next    time.Time
+}
+
+// steerSurvey is the time between two looks at queues that are to run empty.
+const steerSurvey = 250 * time.Millisecond
+
+// busyShare is the share of its time that a worker has to spend on a CPU to
+// count as busy where nothing else is known of it.
+const busyShare = 0.5
+
+// Sample is what was seen of a worker. Clients and Gone are unknown (-1) where
+// they cannot be told.
+type Sample struct {
+	PID      int
+	Activity Activity
+	Requests int64         // finished since it started
+	Clients  int           // connections it holds
+	Gone     int           // of these, those whose client has closed
+	CPU      time.Duration // since it started
+	Memory   int64         // bytes
+}
+
+// Activity is what a worker says of itself on the scoreboard.
+type Activity int
+
+const (
+	Silent Activity = iota // it says nothing
+	Idle
+	Busy
+)
+
+func (a Activity) String() string { return [...]string{"silent", "idle", "busy"}[a] }
+
+// Survey: look at the workers. Surveyed, once.
+type Survey struct{}
+
+func (Survey) String() string { return "survey" }
+
+// Surveyed says what was seen. Queue is how many connections wait to be
+// accepted, and Queues how many of them in the sockets of each slot, where
+// slots have their own.
+type Surveyed struct {
+	Queue   int
+	Queues  []int
+	Workers []Sample
+}
+
+func (e Surveyed) String() string {
+	s := fmt.Sprintf("surveyed queue=%d", e.Queue)
+	if len(e.Queues) > 0 {
+		s += fmt.Sprintf(" queues=%q", list(e.Queues))
+	}
+	workers := ""
+	for i, w := range e.Workers {
+		if i > 0 {
+			workers += " "
+		}
+		workers += fmt.Sprintf("%d:%v:%d:%d:%d:%v:%d", w.PID, w.Activity, w.Requests, w.Clients, w.Gone, w.CPU, w.Memory)
+	}
+	return s + fmt.Sprintf(" workers=%q", workers)
+}
+
+// look asks for the next survey when it is time.
+func (m *Machine) look() {
+	every := m.policy.Survey
+	if m.policy.Steer && slices.ContainsFunc(m.pool.slots, slot.isClosing) {
+		every = steerSurvey
+	}
+	if every == 0 || !m.survey.askedAt.IsZero() || m.serving() == nil {
+		return
+	}
+	if m.survey.next.IsZero() || m.survey.next.After(m.now.Add(every)) {
+		m.survey.next = m.now.Add(every)
+	}
+	if m.due(m.survey.next) {
+		m.survey.askedAt, m.survey.next = m.now, time.Time{}
+		m.do(Survey{})
+	}
+}
+
+func (e Surveyed) apply(m *Machine) {
+	asked := m.survey.askedAt
+	if m.survey.askedAt = (time.Time{}); asked.IsZero() || m.phase != operating {
+		return
+	}
+	m.changed = true
+	for _, s := range e.Workers {
+		// What was seen of a pid may be of the one that had it before.
+		if g, w := m.worker(s.PID); w != nil && w.started.Before(asked) && w.state == ready {
+			m.note(g, w, s)
+		}
+	}
+	for i := range m.pool.slots {
+		s := &m.pool.slots[i]
+		// Of one that is closed only what was seen after the grace is the last word.
+		if i < len(e.Queues) && (s.closing.IsZero() || !asked.Before(s.closing.Add(steerGrace))) {
+			s.waiting = e.Queues[i]
+		}
+	}
+	m.fit(e.Queue)
+}
+
+// note takes note of what was seen of a worker.
+func (m *Machine) note(g *generation, w *worker, s Sample) {
+	busy := s.Activity == Busy
+	if s.Activity == Silent {
+		if busy = s.Clients > 0; s.Clients < 0 && !w.surveyed.IsZero() {
+			spent, passed := s.CPU-w.cpu, m.now.Sub(w.surveyed)
+			busy = float64(spent) >= busyShare*float64(passed)
+		}
+	}
+	switch {
+	case busy:
+		w.idleSince = time.Time{}
+	case w.idleSince.IsZero(), s.Requests != w.requests:
+		w.idleSince = m.now
+	}
+	if s.Activity == Idle || s.Clients <= 0 || s.Gone < s.Clients {
+		w.forsaken = 0
+	} else if w.forsaken++; w.forsaken == 2 {
+		// Seen once, it may be about to close its side, too.
+		m.disconnected(g, w)
+	}
+	w.cpu, w.surveyed, w.requests = s.CPU, m.now, s.Requests
+	w.life.wear(s)
+}
+
+// disconnected tells that a worker is busy for clients that have gone.
+func (m *Machine) disconnected(g *generation, w *worker) {
+	if signal := m.policy.DisconnectSignal; signal != 0 {
+		m.do(Forward{g.number, w.slot, w.pid, signal})
+	}
+	m.runHook(RunHook{Hook: OnDisconnect, Generation: g.number, Slot: w.slot, PID: w.pid})
+}
+
+// fit makes the pool larger at once when there is too much to do, and smaller
+// when there has been too little for a while.
+func (m *Machine) fit(queue int) {
+	if m.serving() == nil {
+		return
+	}
+	if m.pool.waits++; queue == 0 {
+		m.pool.waits = 0
+	}
+	idle, starting := m.census()
+	if !m.growFor(queue, idle, starting) && !m.reopen() {
+		m.shrink(idle, starting)
+	}
+}
+
+// census counts the workers that have nothing to do, and those that are not
+// known to have anything to do yet.
+func (m *Machine) census() (idle, starting int) {
+	starting = max(0, m.pool.size-m.pool.wanted()) // slots that are yet to be opened
+	for i, s := range m.pool.slots {
+		if !s.stays() {
+			continue
+		}
+		switch _, w := m.holder(i); {
+		case w == nil || w.state != ready || w.surveyed.IsZero():
+			starting++
+		case !w.idleSince.IsZero():
+			idle++
+		}
+	}
+	return idle, starting
+}
+
+// growFor starts what is missing, in steps that double while it is: a queue may
+// be shorter when the first have started.
+func (m *Machine) growFor(queue, idle, starting int) bool {
+	p := &m.pool
+	need, reason := m.policy.MinIdle-idle-starting, "too few idle workers"
+	if p.waits > 1 && queue-starting > need {
+		need, reason = queue-starting, "connections wait"
+	}
+	if need <= 0 {
+		p.step = 1
+		return false
+	}
+	if !m.grow(min(p.size+min(need, p.step), max(m.policy.MaxWorkers, p.base)), reason) {
+		return false
+	}
+	p.step = min(2*p.step, maxStep)
+	return true
+}
+
+// reopen opens a slot in which connections have come to wait after it was
+// closed, also in a pool that does not grow by itself.
+func (m *Machine) reopen() bool {
+	p := &m.pool
+	size := p.size + 1
+	if m.policy.MaxWorkers > 0 {
+		size = min(size, max(m.policy.MaxWorkers, p.base))
+	}
+	return slices.ContainsFunc(p.slots, slot.strays) && m.grow(size, "connections wait in a closed slot")
+}
+
+// grow makes the pool larger, and reports whether it could.
+func (m *Machine) grow(size int, reason string) bool {
+	p := &m.pool
+	p.surplus = time.Time{}
+	// While workers fail, more of them would only fail, too.
+	if size <= p.size || m.failures > 0 {
+		return false
+	}
+	switch quiet := m.now.Sub(p.shrunkAt); {
+	case p.shrunkAt.IsZero():
+	case quiet < maxPatience:
+		p.patience = min(2*p.patience, maxPatience)
+	case quiet > 4*maxPatience:
+		p.patience = patience
+	}
+	p.shrunkAt = time.Time{}
+	m.setSize(size, reason)
+	return true
+}
+
+// shrink makes the pool smaller by one when its patience is over.
+func (m *Machine) shrink(idle, starting int) {
+	p := &m.pool
+	// Of workers that fail there is nothing to be waited for. Where one slot more
+	// than the machine has room for was opened, it would be so for ever.
+	settling := starting > 0 && m.failures == 0
+	switch {
+	case idle <= m.policy.MaxIdle || settling || p.waits > 1 || p.size <= p.base:
+		p.surplus = time.Time{}
+	case p.surplus.IsZero():
+		p.surplus = m.now
+	case m.now.Sub(p.surplus) >= p.patience && m.candidate() == nil:
+		p.surplus = m.now.Add(shrinkStep - p.patience)
+		p.shrunkAt = m.now
+		m.setSize(p.size-1, "too many idle workers")
+	}
+}
