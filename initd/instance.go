@@ -3,6 +3,7 @@ package initd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,10 +19,12 @@ import (
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
 	"server-starter/initd/pidfile"
+	"server-starter/initd/scoreboard"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
 	"server-starter/initd/socket"
 	"server-starter/initd/statusfile"
+	"server-starter/initd/watch"
 	"server-starter/reaper"
 )
 
@@ -34,6 +37,11 @@ type instance struct {
 	envdir     string
 	credential *launch.Credential
 	sockets    *socket.Set
+	board      *scoreboard.Board // nil: none
+	surveyor   surveyor
+	watch      *watch.Watch // nil: nothing is watched
+	changes    chan string  // names of what is watched and has changed
+	warnings   chan warning
 	notify     map[int]*notify.Server // by generation
 	notes      chan note
 	broken     chan error
@@ -53,7 +61,9 @@ type instance struct {
 func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *instance, err error) {
 	in = &instance{
 		settings: s, plain: s.Respawn == settings.Never, parent: parent,
-		notify: map[int]*notify.Server{}, notes: make(chan note), broken: make(chan error, 1), alarms: make(chan string, 16),
+		notify: map[int]*notify.Server{}, notes: make(chan note), surveyor: surveyor{results: make(chan machine.Surveyed), said: map[string]bool{}},
+		changes: make(chan string), warnings: make(chan warning),
+		broken: make(chan error, 1), alarms: make(chan string, 16),
 	}
 	if s.RequireRoot && os.Geteuid() != 0 {
 		return nil, settingError("require-root", fmt.Errorf("initd runs as uid %d and not as root: start it as root, or do without the setting", os.Geteuid()))
@@ -80,7 +90,8 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 			return nil, settingError("user", err)
 		}
 	}
-	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial, Elsewhere: doctor.IsPatient()}
+	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial, Elsewhere: doctor.IsPatient(),
+		ReusePort: s.ReusePort && !in.plain, Slots: s.MaxWorkers}
 	if s.SocketOwner.User != "" {
 		owner, err := launch.LookupUser(s.SocketOwner.String())
 		if err != nil {
@@ -101,6 +112,13 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 		in.removeFiles()
 		return nil, err
 	}
+	if !in.plain {
+		if err := errors.Join(in.openBoard(), in.openWatch()); err != nil {
+			in.sockets.Close()
+			in.removeFiles()
+			return nil, err
+		}
+	}
 	if in.plain {
 		in.terminal = openTerminal()
 	}
@@ -109,7 +127,7 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 	} else if !leave(in.dir) {
 		in.dir = "" // initd's own
 	}
-	reserveThreads(in.plain, in.writers())
+	reserveThreads(in.plain, in.blocking())
 
 	in.stderr = newLogWriter(2)
 	in.lines = in.stderr
@@ -148,12 +166,17 @@ func leave(dir string) bool {
 func (in *instance) run() (status int) {
 	defer in.removeFiles()
 	defer in.sockets.Close()
+	defer in.closeBoard()
 	for _, note := range in.settings.Notes {
+		in.log.Warn(note, "event", "note")
+	}
+	for _, note := range in.sockets.Notes() {
 		in.log.Warn(note, "event", "note")
 	}
 	for _, l := range in.sockets.All() {
 		in.log.Info("listening on "+l.Key, "event", "listen", "network", l.Network, "address", l.Address, "fd", l.Number)
 	}
+	in.watchFiles()
 	l := newLoop(in.host(), machine.New(in.policy()), in.log)
 	defer func() {
 		if p := recover(); p != nil {
@@ -216,7 +239,17 @@ func (in *instance) host() host {
 		trusts:     in.trusts,
 		forget:     in.forget,
 		broken:     in.broken,
+		changes:    in.changes,
+		survey:     in.survey,
+		surveys:    in.surveyor.results,
+		warnings:   in.warnings,
+		steer:      in.steer,
+		claim:      in.claim,
+		seat:       in.seat,
+		release:    in.release,
+		background: inBackground,
 		command:    in.command,
+		hook:       in.hook,
 		probe:      in.probe,
 		logger:     in.logger,
 		alarm:      in.alarm,

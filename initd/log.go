@@ -3,6 +3,7 @@ package initd
 import (
 	"io"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -35,15 +36,16 @@ func isTerminal(fd int) bool {
 // that may block for ever: whoever reads a container's stderr may hang. A line
 // that finds the queue full is dropped and counted, so that the loop goes on.
 type logWriter struct {
-	fd      int
-	lines   chan []byte
-	dropped atomic.Int64
-	closed  atomic.Bool
-	done    chan struct{}
+	fd       int
+	terminal bool
+	lines    chan []byte
+	dropped  atomic.Int64
+	closed   atomic.Bool
+	done     chan struct{}
 }
 
 func newLogWriter(fd int) *logWriter {
-	w := &logWriter{fd: fd, lines: make(chan []byte, 256), done: make(chan struct{})}
+	w := &logWriter{fd: fd, terminal: isTerminal(fd), lines: make(chan []byte, 256), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -93,6 +95,9 @@ func (u unqueued) Write(line []byte) (int, error) {
 
 // write gives up on a descriptor that is broken: there is nobody left to tell.
 func (w *logWriter) write(line []byte) {
+	if w.terminal {
+		defer holdTTOU()()
+	}
 	for len(line) > 0 {
 		n, err := syscall.Write(w.fd, line)
 		switch {
@@ -104,5 +109,19 @@ func (w *logWriter) write(line []byte) {
 			return
 		}
 		line = line[max(n, 0):]
+	}
+}
+
+// holdTTOU has the calling thread write to a terminal that another job has. With
+// `stty tostop` a write from the background brings a TTOU and is tried again when
+// that was caught, for ever, unless the thread blocks it: setpgid(2), termios(3).
+func holdTTOU() (release func()) {
+	runtime.LockOSThread()
+	var ttou, before unix.Sigset_t
+	ttou.Val[0] = 1 << (unix.SIGTTOU - 1)
+	unix.PthreadSigmask(unix.SIG_BLOCK, &ttou, &before)
+	return func() {
+		unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+		runtime.UnlockOSThread()
 	}
 }

@@ -133,10 +133,17 @@ func (in *instance) reopen() {
 	in.log.Info("opening the log files anew", "event", "reopen")
 }
 
-// writers is the number of goroutines that write files, beside that of the log.
-func (in *instance) writers() int {
+// blocking is the number of goroutines that read or write files, or ask the
+// kernel, beside that of the log.
+func (in *instance) blocking() int {
 	n := len(in.logs.files)
 	if in.statusFile != nil {
+		n++
+	}
+	if in.watch != nil {
+		n++
+	}
+	if surveyEvery(in.settings) > 0 {
 		n++
 	}
 	if in.logs.own != 2 {

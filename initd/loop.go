@@ -40,16 +40,29 @@ type host struct {
 	reopen     func()
 	signals    signalChannels
 	notes      <-chan note
-	trusts     func(uid int) bool   // whether a user's word counts as a worker's
-	forget     func(generation int) // a generation starts nothing and says nothing any more
-	broken     <-chan error         // a goroutine's panic
-	command    func(slot int, env environ) *launch.Command
+	trusts     func(uid int) bool                   // whether a user's word counts as a worker's
+	forget     func(generation int)                 // a generation starts nothing and says nothing any more
+	broken     <-chan error                         // a goroutine's panic
+	changes    <-chan string                        // names of what is watched and has changed
+	survey     func(workers map[int]int)            // looks at workers, given by pid and with their rows
+	surveys    <-chan machine.Surveyed              // what survey has seen
+	steer      func(slots string)                   // sends new connections to these slots alone
+	claim      func(generation, slot int) (row int) // of the scoreboard; noRow where there is none
+	seat       func(row, pid int)                   // gives a row to a worker
+	release    func(row int)                        // takes it back
+	background func() bool                          // initd has a terminal, and others are in its foreground
+	command    func(slot, row int, env environ) *launch.Command
 	probe      func(env environ) *launch.Command
+	hook       func(a machine.RunHook, env environ) *launch.Command
 	logger     func(number int) *launch.Command
 	alarm      func(text string, attrs ...any) // a line of the log, and of stderr where that is another place
 	alarms     <-chan string                   // of the goroutines that write files
+	warnings   <-chan warning                  // of other goroutines
 	transcript bool                            // log every step
 }
+
+// warning is a line for the log.
+type warning struct{ event, text string }
 
 // signalChannels are those of package signals.
 type signalChannels struct{ child, hangup, stop, other <-chan os.Signal }
@@ -67,9 +80,11 @@ type loop struct {
 	host
 	machine  *machine.Machine
 	log      *slog.Logger
-	environs map[int]environ // by generation that may still start workers
+	environs map[int]environ // by generation that may still start workers, and the last that was given up
+	over     []int           // generations that start none any more
 	workers  map[int]*process
 	probes   map[int]*process // those not cancelled
+	hooks    map[int]*process // those not cancelled; their slot is the machine.Hook
 	loggers  map[int]*process // their slot is the logger's number
 	outcomes chan outcome
 	events   []machine.Event // not yet given to the machine
@@ -87,6 +102,7 @@ type process struct {
 	name             string // its command, for a logger
 	generation, slot int
 	started          time.Time
+	row              int  // of the scoreboard
 	asked            bool // was asked to end, so its end is no surprise
 	launching        bool // its outcome has not come yet
 	failure          error
@@ -106,6 +122,7 @@ func newLoop(h host, m *machine.Machine, log *slog.Logger) *loop {
 		environs: map[int]environ{},
 		workers:  map[int]*process{},
 		probes:   map[int]*process{},
+		hooks:    map[int]*process{},
 		loggers:  map[int]*process{},
 		outcomes: make(chan outcome),
 	}
@@ -129,6 +146,13 @@ func (l *loop) run() machine.Exit {
 			l.launched(o)
 		case n := <-l.notes:
 			l.notified(n)
+		case name := <-l.changes:
+			l.log.Info("changed: "+name, "event", "changed", "name", name)
+			l.then(machine.Changed{Name: name})
+		case w := <-l.warnings:
+			l.log.Warn(w.text, "event", w.event)
+		case s := <-l.surveys:
+			l.then(s)
 		case <-l.timer.C:
 			l.then(machine.Tick{})
 		case text := <-l.alarms:
@@ -175,6 +199,9 @@ func (l *loop) transcribe(line fmt.Stringer) {
 func (l *loop) signaled(s os.Signal) {
 	signal := machine.Signal(s.(syscall.Signal))
 	l.log.Info("received "+signal.String(), "event", "signal", "signal", signal.String())
+	if (signal == machine.TTIN || signal == machine.TTOU) && l.background() {
+		return // from the terminal, to the one who has written to it
+	}
 	if s == syscall.SIGCONT && l.resume != nil {
 		for pid := range l.workers {
 			l.resume(pid)
@@ -311,6 +338,10 @@ func (l *loop) reaped(e reaper.Exit) {
 		l.then(machine.Probed{Generation: p.generation, Status: status})
 		return
 	}
+	if p := l.hooks[e.PID]; p != nil {
+		l.hookReaped(p, status)
+		return
+	}
 	if l.loggers[e.PID] != nil {
 		l.loggerReaped(e)
 		return
@@ -322,6 +353,7 @@ func (l *loop) reaped(e reaper.Exit) {
 	}
 	l.settle(p)
 	delete(l.workers, e.PID)
+	l.release(p.row)
 	l.relisten()
 	attrs := append([]any{"event", "exit", "generation", p.generation, "slot", p.slot, "pid", e.PID,
 		"duration", l.now().Sub(p.started)}, statusAttr(status)...)
@@ -336,6 +368,22 @@ func (l *loop) reaped(e reaper.Exit) {
 		l.log.Warn("worker ended by itself", attrs...)
 	}
 	l.then(machine.Exited{PID: e.PID, Status: status})
+}
+
+func (l *loop) hookReaped(p *process, status machine.Status) {
+	l.settle(p)
+	delete(l.hooks, p.pid)
+	hook := machine.Hook(p.slot)
+	level, text := slog.LevelInfo, "hook "+hook.String()+" has ended"
+	if !status.Success() {
+		level = slog.LevelWarn
+	}
+	if p.failure != nil {
+		text = "hook " + hook.String() + " was not started: " + p.failure.Error()
+	}
+	l.log.Log(context.Background(), level, text, append([]any{"event", "hook", "hook", hook.String(), "pid", p.pid,
+		"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
+	l.then(machine.Hooked{Hook: hook, Status: status})
 }
 
 // loggerReaped is for the end of a logger, and does nothing with any other's.
@@ -414,15 +462,24 @@ func (l *loop) do(action machine.Action) {
 			l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
 			return
 		}
+		// What became of an attempt is told by a hook that has its environment.
+		for _, generation := range l.over {
+			delete(l.environs, generation)
+		}
+		l.over = nil
 		l.environs[a.Generation] = env
 		l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 	case machine.Start:
-		p, result, err := l.launch(l.command(a.Slot, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
+		row := l.claim(a.Generation, a.Slot)
+		p, result, err := l.launch(l.command(a.Slot, row, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
 		if err != nil {
+			l.release(row)
 			l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", a.Generation, "slot", a.Slot)
 			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Status: exitStatus(err), Reason: err.Error()})
 			return
 		}
+		p.row = row
+		l.seat(row, p.pid)
 		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", p.pid)
 		l.then(machine.Forked{Generation: a.Generation, Slot: a.Slot, PID: p.pid})
 		l.await(p, result)
@@ -435,12 +492,30 @@ func (l *loop) do(action machine.Action) {
 		}
 		l.await(p, result)
 	case machine.CancelProbe:
-		for pid, p := range l.probes {
-			if p.generation == a.Generation {
-				l.signal(-pid, syscall.SIGKILL)
-				delete(l.probes, pid)
-			}
+		l.cancel(l.probes, func(p *process) bool { return p.generation == a.Generation })
+	case machine.RunHook:
+		p, result, err := l.launch(l.hook(a, l.environ(a.Generation)), l.hooks, a.Generation, int(a.Hook))
+		if err != nil {
+			l.log.Warn("cannot start hook "+a.Hook.String()+": "+err.Error(), "event", "hook", "hook", a.Hook.String())
+			l.then(machine.Hooked{Hook: a.Hook, Status: machine.Status{Code: exitSetup}})
+			return
 		}
+		l.await(p, result)
+	case machine.CancelHook:
+		l.log.Warn("hook "+a.Hook.String()+" is cancelled", "event", "hook", "hook", a.Hook.String())
+		l.cancel(l.hooks, func(p *process) bool { return p.slot == int(a.Hook) })
+	case machine.Survey:
+		rows := make(map[int]int, len(l.workers))
+		for pid, p := range l.workers {
+			rows[pid] = p.row
+		}
+		l.survey(rows)
+	case machine.Steer:
+		l.steer(a.Slots)
+	case machine.Resize:
+		l.log.Info(fmt.Sprintf("the pool has %d workers: %s", a.Workers, a.Reason), "event", "resize", "workers", a.Workers)
+	case machine.Recycle:
+		l.log.Info("replacing worker: "+a.Reason, "event", "recycle", "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
 		l.log.Info("stopping worker", "event", "stop", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
 		l.asked(a.PID)
@@ -491,6 +566,30 @@ func (l *loop) do(action machine.Action) {
 	}
 }
 
+// cancel kills the group of a process that nobody waits for any more.
+func (l *loop) cancel(among map[int]*process, is func(*process) bool) {
+	for pid, p := range among {
+		if is(p) {
+			l.signal(-pid, syscall.SIGKILL)
+			delete(among, pid)
+		}
+	}
+}
+
+// environ is that of a generation, or of the newest that has workers.
+func (l *loop) environ(generation int) environ {
+	if env, ok := l.environs[generation]; ok {
+		return env
+	}
+	newest := 0
+	for g := range l.environs {
+		if l.populated(g) {
+			newest = max(newest, g)
+		}
+	}
+	return l.environs[newest]
+}
+
 // launch starts a process and takes note of it.
 func (l *loop) launch(c *launch.Command, to map[int]*process, generation, slot int) (*process, <-chan error, error) {
 	pid, result, err := l.start(c)
@@ -522,7 +621,7 @@ func (l *loop) asked(pid int) {
 // signal sends a signal to a process that the loop holds as a child not yet
 // reaped, or to its group where pid is negative.
 func (l *loop) signal(pid int, s syscall.Signal) {
-	if id := max(pid, -pid); l.workers[id] == nil && l.probes[id] == nil {
+	if id := max(pid, -pid); l.workers[id] == nil && l.probes[id] == nil && l.hooks[id] == nil {
 		return
 	}
 	if err := l.kill(pid, s); err != nil {
@@ -533,6 +632,9 @@ func (l *loop) signal(pid int, s syscall.Signal) {
 func (l *loop) announce(a machine.Announce) {
 	attrs := []any{"event", a.State.String(), "generation", a.Generation}
 	text := fmt.Sprintf("generation %d is %v", a.Generation, a.State)
+	if a.State == machine.Starting && l.populated(a.Generation) {
+		text = fmt.Sprintf("generation %d has taken over slots and goes on with the next", a.Generation)
+	}
 	level := slog.LevelInfo
 	if a.Reason != "" {
 		text += ": " + a.Reason
@@ -549,11 +651,24 @@ func (l *loop) announce(a machine.Announce) {
 	l.log.Log(context.Background(), level, text, attrs...)
 	switch a.State {
 	case machine.Failed, machine.Declined, machine.Lost, machine.Gone:
-		l.forget(a.Generation)
+		// Of one that has failed, some of the workers may go on.
+		if !l.populated(a.Generation) {
+			l.forget(a.Generation)
+		}
 		fallthrough
 	case machine.Retiring:
-		delete(l.environs, a.Generation) // it starts no worker any more
+		l.over = append(l.over, a.Generation)
 	}
+}
+
+// populated reports whether there is a worker of a generation.
+func (l *loop) populated(generation int) bool {
+	for _, p := range l.workers {
+		if p.generation == generation {
+			return true
+		}
+	}
+	return false
 }
 
 // supervisorState is what sd_notify(3) has for a state. There is no word for a

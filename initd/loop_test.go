@@ -37,6 +37,8 @@ type world struct {
 
 	child, hangup, stop, other chan os.Signal
 	notes                      chan note
+	surveys                    chan machine.Surveyed
+	changes                    chan string
 	done                       chan machine.Exit
 }
 
@@ -45,7 +47,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		t: t, pid: 100, live: map[int]bool{}, failing: map[int]error{}, held: map[int]chan error{},
 		child: make(chan os.Signal, 1), hangup: make(chan os.Signal, 1),
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
-		notes: make(chan note), done: make(chan machine.Exit, 1),
+		notes: make(chan note), surveys: make(chan machine.Surveyed), changes: make(chan string), done: make(chan machine.Exit, 1),
 	}
 	h := host{
 		now:   w.now,
@@ -63,18 +65,29 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 			}
 			return false
 		},
-		prepare:  func(generation int) (environ, machine.Timing, error) { return environ{"A=1"}, policy.Timing, nil },
-		relisten: func() {},
-		hint:     func() string { return "" },
-		explain:  func(err error) error { return err },
-		rest:     func() {},
-		trusts:   func(uid int) bool { return uid == 1000 },
-		forget:   func(int) {},
-		report:   func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) },
-		signals:  signalChannels{w.child, w.hangup, w.stop, w.other},
-		notes:    w.notes,
-		command:  func(int, environ) *launch.Command { return &launch.Command{Argv: []string{"worker"}} },
-		probe:    func(environ) *launch.Command { return &launch.Command{Argv: []string{"probe"}} },
+		prepare:    func(generation int) (environ, machine.Timing, error) { return environ{"A=1"}, policy.Timing, nil },
+		relisten:   func() {},
+		hint:       func() string { return "" },
+		explain:    func(err error) error { return err },
+		rest:       func() {},
+		trusts:     func(uid int) bool { return uid == 1000 },
+		forget:     func(int) {},
+		report:     func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) },
+		signals:    signalChannels{w.child, w.hangup, w.stop, w.other},
+		notes:      w.notes,
+		claim:      func(generation, slot int) int { return noRow },
+		seat:       func(row, pid int) {},
+		release:    func(row int) {},
+		background: func() bool { return false },
+		survey:     func(rows map[int]int) { w.wrote("survey %v", rows) },
+		surveys:    w.surveys,
+		changes:    w.changes,
+		steer:      func(slots string) { w.wrote("steer %s", slots) },
+		hook: func(a machine.RunHook, env environ) *launch.Command {
+			return &launch.Command{Argv: []string{"hook-" + a.Hook.String()}}
+		},
+		command: func(int, int, environ) *launch.Command { return &launch.Command{Argv: []string{"worker"}} },
+		probe:   func(environ) *launch.Command { return &launch.Command{Argv: []string{"probe"}} },
 		logger: func(n int) *launch.Command {
 			return &launch.Command{Argv: []string{fmt.Sprintf("logger%d", n)}}
 		},
@@ -496,4 +509,65 @@ func TestLogNeverBlocks(t *testing.T) {
 		t.Fatal("the writer did not go on")
 	}
 	syscall.Close(pipe[1])
+}
+
+// A hook is awaited before the first worker, refuses a swap, is told how it
+// went, and is killed with its group when it takes too long.
+func TestHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Hooks = [...]bool{machine.AfterInit: true, machine.BeforeSwap: true, machine.AfterSwap: true, machine.BeforeShutdown: true, machine.OnDisconnect: false}
+		p.HookTimeout = 10 * time.Second
+		w := newWorld(t, p)
+		w.run()
+		w.did("start hook-after-init 101")
+		w.ends(0, 101)
+		w.did("start worker 102")
+		w.passes(time.Second)
+		w.did("report READY=1")
+		w.signal(w.hangup, syscall.SIGHUP)
+		w.did("report RELOADING=1", "start hook-before-swap 103")
+		w.ends(1, 103)
+		w.did("start hook-after-swap 104", "report READY=1")
+		w.signal(w.hangup, syscall.SIGHUP)
+		w.did("report RELOADING=1", "start hook-before-swap 105")
+		w.passes(10 * time.Second)
+		w.did("KILL -105", "KILL -104", "start hook-after-swap 106", "report READY=1")
+		delete(w.live, 104)
+		delete(w.live, 105)
+		w.signal(w.stop, syscall.SIGTERM)
+		w.did("start hook-before-shutdown 107", "report STOPPING=1")
+		w.ends(0, 107)
+		w.did("KILL -106", "TERM 102")
+		w.ends(0, 102, 106)
+		w.did("orphans TERM")
+		if e := w.exited(); e.Status != 0 {
+			t.Errorf("exit %+v, want 0", e)
+		}
+	})
+}
+
+// A survey is asked for while the pool may grow, what it sees has workers
+// started, and what is watched and changes has them swapped.
+func TestSurvey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.MaxWorkers, p.MinIdle, p.MaxIdle, p.Survey, p.Debounce = 2, 0, 1, 250*time.Millisecond, time.Second
+		w := newWorld(t, p)
+		w.run()
+		w.did("start worker 101")
+		w.passes(1250 * time.Millisecond)
+		w.did("report READY=1", "survey map[101:-1]")
+		w.passes(time.Minute)
+		w.did() // one at a time
+		for range 2 {
+			w.surveys <- machine.Surveyed{Queue: 1, Workers: []machine.Sample{{PID: 101, Activity: machine.Busy}}}
+			w.passes(250 * time.Millisecond)
+		}
+		w.did("survey map[101:-1]", "start worker 102", "survey map[101:-1 102:-1]")
+		w.changes <- "envdir"
+		w.passes(time.Second)
+		w.did("report RELOADING=1", "start worker 103", "start worker 104")
+		w.shutdown(101, 102, 103, 104)
+	})
 }

@@ -1,9 +1,7 @@
 package initd
 
 import (
-	"fmt"
 	"os"
-	"runtime/debug"
 
 	"server-starter/initd/notify"
 )
@@ -17,11 +15,7 @@ func (in *instance) hear(generation int) (address string, err error) {
 	}
 	in.notify[generation] = server
 	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				in.broken <- fmt.Errorf("%v\n%s", p, debug.Stack())
-			}
-		}()
+		defer in.breaks()
 		for {
 			message, err := server.Receive()
 			if err != nil {

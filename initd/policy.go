@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"math/rand/v2"
 	"os"
 
 	"server-starter/initd/machine"
@@ -11,7 +12,17 @@ import (
 func (in *instance) policy() machine.Policy {
 	s := in.settings
 	p := machine.Policy{
-		Workers:           1,
+		Workers:           s.Workers,
+		MaxWorkers:        s.MaxWorkers,
+		MinIdle:           s.MinIdle,
+		MaxIdle:           s.MaxIdle,
+		Surge:             s.Surge,
+		Steer:             s.ReusePort,
+		Recycling:         recycling(s),
+		DisconnectSignal:  machine.Signal(s.DisconnectSignal),
+		Survey:            surveyEvery(s),
+		HookTimeout:       s.HookTimeout,
+		Debounce:          s.WatchDebounce,
 		Ready:             map[settings.Ready]machine.Ready{settings.Auto: machine.Auto, settings.Alive: machine.Alive, settings.Notify: machine.Notify}[s.Ready],
 		Interval:          s.Interval,
 		StartTimeout:      s.StartTimeout,
@@ -37,13 +48,31 @@ func (in *instance) policy() machine.Policy {
 		Publish:      in.pidFile != nil || in.statusFile != nil,
 		Loggers:      len(in.logs.commands),
 	}
+	for h, argv := range hooks(s) {
+		p.Hooks[h] = len(argv) > 0
+	}
+	if !s.Given("max-workers") {
+		p.MaxWorkers = 0 // somebody may ask for more workers
+	}
 	if in.plain {
 		p.Watchdog = 0
+		p.Workers, p.MaxWorkers, p.Survey, p.Steer = 1, 0, 0, false
+		p.Recycling = machine.Recycling{}
+		p.Hooks[machine.BeforeSwap], p.Hooks[machine.AfterSwap], p.Hooks[machine.OnDisconnect] = false, false, false
 	}
 	for from, to := range s.SignalMap {
 		p.SignalMap[machine.Signal(from)] = machine.Signal(to) // settings.Reopen is machine.REOPEN
 	}
 	return p
+}
+
+func recycling(s *settings.Settings) machine.Recycling {
+	return machine.Recycling{
+		MaxRequests: int64(s.MaxRequests),
+		MaxMemory:   s.MaxMemory,
+		MaxLifetime: s.MaxLifetime,
+		Seed:        rand.Uint64(),
+	}
 }
 
 func timing(s *settings.Settings) machine.Timing {

@@ -77,6 +77,9 @@ func Run(argv []string) (status int) {
 	}
 	parent := inherit()
 	if s.Daemonize && parent == nil {
+		if err := beforeDaemonize(s); err != nil {
+			return fatal(exitSetup, err)
+		}
 		return daemonize(argv)
 	}
 	closeOnExec()

@@ -14,21 +14,10 @@ import (
 // prepare reads the environment of a generation. It is the same for all its
 // workers but for their slot.
 func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
-	env := in.base
-	now := in.settings
-	if in.envdir != "" {
-		assignments, err := envdir.Read(in.envdir)
-		if err != nil {
-			return nil, machine.Timing{}, settingError("envdir", err)
-		}
-		overrides, err := settings.Reload(assignments)
-		if err != nil {
-			return nil, machine.Timing{}, settingError("envdir", err)
-		}
-		now = in.settings.With(overrides)
-		env = env.with(assignments...)
+	env, now, err := in.read()
+	if err != nil {
+		return nil, machine.Timing{}, err
 	}
-	env = env.without("LISTEN_PID").with(in.sockets.Environ(in.settings.Export)...)
 	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
 	if !in.plain {
 		address, err := in.hear(generation)
@@ -43,12 +32,32 @@ func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
 	return env, timing(now), nil
 }
 
+// read reads the environment and the settings as the envdir has them now.
+func (in *instance) read() (environ, *settings.Settings, error) {
+	env, now := in.base, in.settings
+	if in.envdir != "" {
+		assignments, err := envdir.Read(in.envdir)
+		if err != nil {
+			return nil, nil, settingError("envdir", err)
+		}
+		overrides, err := settings.Reload(assignments)
+		if err != nil {
+			return nil, nil, settingError("envdir", err)
+		}
+		now = in.settings.With(overrides)
+		env = env.with(assignments...)
+	}
+	return env.without("LISTEN_PID").with(in.sockets.Environ(in.settings.Export)...), now, nil
+}
+
 // command is a worker.
-func (in *instance) command(slot int, env environ) *launch.Command {
+func (in *instance) command(slot, row int, env environ) *launch.Command {
 	c := in.surroundings(env.with("SERVER_STARTER_WORKER=" + strconv.Itoa(slot)))
 	c.Argv = in.settings.Command
-	c.Files = slices.Clone(in.sockets.Files(0))
+	in.widen(slot)
+	c.Files = slices.Clone(in.sockets.Files(slot))
 	c.Files[1], c.Files[2] = in.logs.stdout, in.logs.stderr
+	in.score(c, row)
 	c.ListenPID = env.value("LISTEN_FDS") != ""
 	c.Foreground = in.terminal.isOurs()
 	c.Direct = in.plain
@@ -58,10 +67,16 @@ func (in *instance) command(slot int, env environ) *launch.Command {
 // probe is a command that judges a generation. It is given no listener: it
 // has to come to them as a client would.
 func (in *instance) probe(env environ) *launch.Command {
-	c := in.surroundings(env.without("LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC"))
+	c := in.surroundings(visitor(env))
 	c.Argv = in.settings.Probe
 	c.Files = []uintptr{0, in.logs.stdout, in.logs.stderr}
 	return c
+}
+
+// visitor is the environment of a command that is given no listener, and is no
+// worker.
+func visitor(env environ) environ {
+	return env.without("LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 }
 
 func (in *instance) surroundings(env environ) *launch.Command {

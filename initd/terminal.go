@@ -71,3 +71,14 @@ func (t *terminal) set(group int) {
 	unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group)
 	unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }
+
+// inBackground reports whether initd has a terminal whose foreground is another
+// process group's, so that what it writes there may bring it a TTOU; tty(4).
+func inBackground() bool {
+	for fd := range 3 {
+		if foreground, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil {
+			return foreground != unix.Getpgrp()
+		}
+	}
+	return false
+}

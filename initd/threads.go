@@ -12,12 +12,12 @@ import (
 //
 // There are to be enough for all that may block in the kernel at one time
 // beside the loop: the log, a reader of /proc, the poller, the receiver of
-// signals. A plain init has the first and the last of these. Writers are the
-// goroutines that write files.
-func reserveThreads(plain bool, writers int) {
-	spare := 1 + writers
+// signals. A plain init has the first and the last of these. Blocking are the
+// goroutines that read or write files, or look at workers.
+func reserveThreads(plain bool, blocking int) {
+	spare := 1 + blocking
 	if !plain {
-		spare = 4 + writers
+		spare = 4 + blocking
 		// There is nothing to be done in parallel, and what a processor costs in
 		// memory and wakeups is not to grow with the machine.
 		runtime.GOMAXPROCS(1)

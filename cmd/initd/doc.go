@@ -129,6 +129,58 @@
 //	    log-file or error-log. Default: false.
 //	SERVER_STARTER_REQUIRE_ROOT, --require-root
 //	    Refuse to start as another user than root. Default: false.
+//	SERVER_STARTER_WORKERS, --workers
+//	    Workers to a generation, each in a slot of its own. Default: 1.
+//	SERVER_STARTER_MAX_WORKERS, --max-workers
+//	    The pool may grow from workers up to so many, as needed; if not given, or 0, it does not.
+//	SERVER_STARTER_MIN_IDLE, --min-idle
+//	    The pool grows while fewer workers than that are idle. Default: 1.
+//	SERVER_STARTER_MAX_IDLE, --max-idle
+//	    The pool shrinks, down to workers, while more workers than that are idle; no less than
+//	    min-idle. If not given it is workers, or min-idle + 1 if that is more, but less than
+//	    max-workers.
+//	SERVER_STARTER_SURGE, --surge
+//	    Swap so many slots at a time, so that memory grows by so many workers; 0 is the whole
+//	    generation at once. Default: 0.
+//	SERVER_STARTER_REUSE_PORT, --reuse-port
+//	    Each slot gets a socket of its own for each port (SO_REUSEPORT), among which the kernel
+//	    shares out connections. Default: false.
+//	SERVER_STARTER_SCOREBOARD, --scoreboard
+//	    File for the memory in which workers tell whether they are busy, so that others can read it,
+//	    or none to do without. If not given it has no name, and is there where there is a pool.
+//	SERVER_STARTER_MAX_REQUESTS, --max-requests
+//	    A worker is replaced after about so many requests, which it has to count on the scoreboard; 0
+//	    is never. Default: 0.
+//	SERVER_STARTER_MAX_MEMORY, --max-memory
+//	    A worker that has more resident memory is replaced; 0 is never. K, M, G and T are powers of
+//	    1024, and so are Ki, KB and their like. Default: 0.
+//	SERVER_STARTER_MAX_LIFETIME, --max-lifetime
+//	    A worker is replaced at about that age; 0 is never. Default: 0.
+//	SERVER_STARTER_DISCONNECT_SIGNAL, --disconnect-signal
+//	    What a worker gets when its client has gone away while it is busy with the request.
+//	SERVER_STARTER_WATCH, --watch
+//	    Swap when the content of a file or directory has changed; envdir and command are the envdir
+//	    and the command's own file. A list.
+//	SERVER_STARTER_WATCH_DEBOUNCE, --watch-debounce
+//	    How long nothing more must have changed before that. Default: 1s.
+//	SERVER_STARTER_HOOK_BEFORE_DAEMONIZE, --hook-before-daemonize
+//	    Command to run before initd goes to the background; if it fails, initd ends. Like all hooks a
+//	    JSON array of words, or a line for /bin/sh, and told by SERVER_STARTER_EVENT what it is
+//	    about.
+//	SERVER_STARTER_HOOK_AFTER_INIT, --hook-after-init
+//	    Command to run when the listeners are bound, before the first worker; if it fails, initd
+//	    ends.
+//	SERVER_STARTER_HOOK_BEFORE_SWAP, --hook-before-swap
+//	    Command to run before a swap, such as a configuration test; if it fails, the swap is refused.
+//	SERVER_STARTER_HOOK_AFTER_SWAP, --hook-after-swap
+//	    Command to run after a swap, or an attempt at one.
+//	SERVER_STARTER_HOOK_BEFORE_SHUTDOWN, --hook-before-shutdown
+//	    Command to run before the workers are stopped.
+//	SERVER_STARTER_HOOK_ON_DISCONNECT, --hook-on-disconnect
+//	    Command to run when the client of a worker has gone away while the worker is busy with the
+//	    request; SERVER_STARTER_PID is the worker's.
+//	SERVER_STARTER_HOOK_TIMEOUT, --hook-timeout
+//	    A hook that runs longer is killed, and has failed; 0 is no limit. Default: 30s.
 //	SERVER_STARTER_LOG_FORMAT, --log-format
 //	    Form of the log on stderr; auto is text on a terminal and json elsewhere. Default: auto.
 //	SERVER_STARTER_LOG_LEVEL, --log-level
@@ -141,7 +193,9 @@
 // the one initd was started with, without the settings, with the files of envdir on top, and with
 //
 //	SERVER_STARTER_GENERATION   1, 2, 3 …: every attempt takes the next number
-//	SERVER_STARTER_WORKER       its slot in the generation: 0 in this version
+//	SERVER_STARTER_WORKER       its slot in the generation: 0, 1, 2 …
+//	SERVER_STARTER_SCOREBOARD   descriptor of the scoreboard, where there is one, and SERVER_STARTER_SCOREBOARD_ROW,
+//	                            its row: docs/SCOREBOARD.md
 //	NOTIFY_SOCKET               where READY=1 is heard; sd_notify(3)
 //	WATCHDOG_USEC               where watchdog is set: the longest silence, in microseconds
 //
@@ -158,7 +212,9 @@
 // WATCHDOG variables as they are.
 //
 // A probe has the environment of the generation it judges, without NOTIFY_SOCKET, WATCHDOG_USEC and LISTEN_FDS, and none
-// of the listeners: it comes to them as a client does.
+// of the listeners: it comes to them as a client does. A hook has the same, and SERVER_STARTER_EVENT, its own name without
+// hook-; SERVER_STARTER_RESULT, success or failure; SERVER_STARTER_REASON; and on-disconnect the worker's
+// SERVER_STARTER_PID and SERVER_STARTER_WORKER. Hooks run as initd's own user.
 //
 // Of what initd is started with it uses LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, by which a service manager hands it
 // sockets, and NOTIFY_SOCKET, where it reports READY=1, RELOADING=1, STOPPING=1 and STATUS.
@@ -168,6 +224,7 @@
 //	HUP                swap: start a new generation, then stop the old one
 //	TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
 //	                   TERM or INT once more kills those that are left
+//	TTIN, TTOU         one worker more, one worker fewer
 //	others             go to the workers as they are, signal-map may change them,
 //	                   or have the log files opened anew (USR1:REOPEN)
 //	KILL               cannot be caught: workers get the death-signal
@@ -176,8 +233,10 @@
 //
 // With --respawn=never HUP, TERM, INT and QUIT too go to the command.
 //
-// CHLD, PIPE and XFSZ are never passed on, TSTP, TTIN and TTOU only if mapped. Nor are those that a Go program cannot catch or has to share with
-// its runtime: KILL, STOP, URG, PROF, and 32, 33 and 34 (34 is what the C library calls RTMIN).
+// With it TTIN and TTOU, which a terminal sends as well, are dropped, as TSTP always is.
+//
+// CHLD, PIPE and XFSZ are never passed on, TSTP, TTIN and TTOU only if mapped. Nor are those that a Go program cannot
+// catch or has to share with its runtime: KILL, STOP, URG, PROF, and 32, 33 and 34 (34 is what the C library calls RTMIN).
 //
 // # Exit status
 //
