@@ -34,6 +34,9 @@ func TestDocker(t *testing.T) {
 		{"BeneathInit", testBeneathInit},
 		{"Hardened", testHardened},
 		{"PidsLimit", testPidsLimit},
+		{"Pool", testPool},
+		{"Disconnect", testDisconnect},
+		{"FlippedVolume", testFlippedVolume},
 		{"Dockerfile", testDockerfile},
 		{"Debian", testDebian},
 	} {
@@ -144,12 +147,17 @@ func start(t *testing.T, options []string, image string, command ...string) *con
 
 // entry is a line of initd's log.
 type entry struct {
-	Event      string `json:"event"`
-	Generation int    `json:"generation"`
-	PID        int    `json:"pid"`
-	Signal     string `json:"signal"`
-	ExitStatus *int   `json:"exit_status"`
-	Message    string `json:"msg"`
+	Time       time.Time `json:"time"`
+	Event      string    `json:"event"`
+	Generation int       `json:"generation"`
+	Slot       int       `json:"slot"`
+	PID        int       `json:"pid"`
+	Signal     string    `json:"signal"`
+	ExitStatus *int      `json:"exit_status"`
+	Workers    int       `json:"workers"`
+	Hook       string    `json:"hook"`
+	Name       string    `json:"name"`
+	Message    string    `json:"msg"`
 }
 
 // logged returns the event that initd has logged on a line. Something of a worker's may stand before
@@ -349,7 +357,14 @@ type load struct {
 type result struct {
 	OK, Failed int
 	Errors     []string
+	Failures   []failure
 	Seconds    float64
+}
+
+// failure is a request that failed: by which port of the client, and when.
+type failure struct {
+	Port         int
+	Began, Ended time.Time
 }
 
 // startLoad sends requests to a container without pause, from clients that make a new connection

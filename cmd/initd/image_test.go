@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,9 @@ func buildImages(t *testing.T) images {
 	} {
 		compile(t, images.sources, pkg, filepath.Join(images.context, path))
 	}
-	for name, content := range readRecipes(t).files {
+	files := readRecipes(t).files
+	maps.Copy(files, slow)
+	for name, content := range files {
 		path := filepath.Join(images.context, "root/srv", name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
 			t.Fatal(err)

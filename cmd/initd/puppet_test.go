@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/worker"
 )
 
 // A puppet is a worker, or any other process, that does what a test tells it. It is this test binary in
@@ -61,7 +64,8 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// puppet is the command line of a puppet. The options are its manners: "stubborn", "exit=3".
+// puppet is the command line of a puppet. The options are its manners: "stubborn", "exit=3", and "eager",
+// which is to serve and to say READY=1 without being told.
 func (s *stage) puppet(options ...string) []string {
 	return append([]string{self, "puppet", s.listener.Addr().String()}, options...)
 }
@@ -305,6 +309,12 @@ func playPuppet(args []string) int {
 			a.status, _ = strconv.Atoi(n)
 		}
 	}
+	if slices.Contains(args, "eager") {
+		if err := errors.Join(a.serve(), sendNotification("READY=1")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 97
+		}
+	}
 	go func() {
 		for s := range signals {
 			send(message{Signal: int(s.(syscall.Signal))})
@@ -335,6 +345,8 @@ type actor struct {
 	listeners []net.Listener
 	serving   sync.WaitGroup
 	latch     *os.File // the writing end of file descriptor 3 of a storm
+	clients   []int    // connections that were accepted and are held
+	heap      []byte
 }
 
 func (a *actor) play(verb string, args []string) (reply string, err error) {
@@ -374,6 +386,30 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 		fmt.Fprintln(os.Stderr, args[0])
 	case "hear":
 		return a.hear(number(0))
+	case "datagrams":
+		return datagrams(number(0))
+	case "accept":
+		client, _, wrong := syscall.Accept4(number(0), syscall.SOCK_CLOEXEC)
+		if err = wrong; err == nil {
+			a.clients = append(a.clients, client)
+		}
+	case "dismiss":
+		for _, client := range a.clients {
+			err = errors.Join(err, syscall.Close(client))
+		}
+		a.clients = nil
+	case "busy":
+		worker.Busy()
+	case "idle":
+		worker.Idle()
+	case "requests":
+		for range number(0) {
+			worker.Request()()
+		}
+	case "scribble":
+		err = scribble(byte(number(0)))
+	case "eat":
+		a.heap = bytes.Repeat([]byte{1}, number(0)<<20)
 	case "backlog":
 		info, err := unix.GetsockoptTCPInfo(number(0), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
@@ -405,6 +441,9 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 // has made the sockets non-blocking by that.
 func (a *actor) serve() error {
 	for item := range strings.SplitSeq(os.Getenv("SERVER_STARTER_PORT"), ";") {
+		if item == "" {
+			continue // there is none
+		}
 		fd, err := strconv.Atoi(item[strings.LastIndexByte(item, '=')+1:])
 		if err != nil {
 			return err
@@ -438,6 +477,40 @@ func (a *actor) hear(fd int) (string, error) {
 	text := make([]byte, 100)
 	n, err := syscall.Read(fd, text)
 	return string(text[:max(n, 0)]), err
+}
+
+// datagrams are all that wait in a socket.
+func datagrams(fd int) (string, error) {
+	var all []string
+	for text := make([]byte, 100); ; {
+		n, _, err := syscall.Recvfrom(fd, text, syscall.MSG_DONTWAIT)
+		if err == syscall.EAGAIN {
+			return strings.Join(all, " "), nil
+		} else if err != nil {
+			return "", err
+		}
+		all = append(all, string(text[:n]))
+	}
+}
+
+// scribble fills the whole scoreboard, which every worker can write to.
+func scribble(with byte) error {
+	fd, err := strconv.Atoi(os.Getenv("SERVER_STARTER_SCOREBOARD"))
+	if err != nil {
+		return err
+	}
+	var stat syscall.Stat_t
+	if err := syscall.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	board, err := syscall.Mmap(fd, 0, int(stat.Size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	for i := range board {
+		board[i] = with
+	}
+	return syscall.Munmap(board)
 }
 
 func (a *actor) drain() {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -82,6 +83,13 @@ func surround(what, value string) error {
 		}
 	case "dir":
 		return os.Chdir(value)
+	case "small": // a file system of one page there
+		return unix.Mount("tmpfs", value, "tmpfs", 0, "size=4096")
+	case "mounted": // a file system with a file there
+		err := unix.Mount("tmpfs", value, "tmpfs", 0, "")
+		return errors.Join(err, os.WriteFile(value+"/file", []byte("one\n"), 0o644))
+	case "blind": // root who may not look into others
+		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_PTRACE, 0, 0, 0)
 	case "unprivileged": // root without what Docker does not give it either
 		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0)
 	default:

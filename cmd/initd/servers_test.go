@@ -36,6 +36,7 @@ func ofGeneration(number int) func(answer string) bool {
 func testDebian(t *testing.T, images images) {
 	debian := build(t, images.context, "FROM "+debian(t)+programs)
 	t.Run("Servers", func(t *testing.T) { testServers(t, images, debian) })
+	t.Run("Blocking", func(t *testing.T) { testBlockingServers(t, images, debian) })
 	t.Run("Check", func(t *testing.T) { testCheckServers(t, debian) })
 	t.Run("Terminal", func(t *testing.T) { testTerminal(t, debian) })
 }
@@ -133,5 +134,56 @@ func (c *container) pester(signal string, every, limit time.Duration) {
 		case <-end:
 			return
 		}
+	}
+}
+
+// blocking are servers that know nothing of pools, and serve one client at a time with each process. How many
+// of these there are is left to initd.
+var blocking = []struct {
+	server  string
+	command []string
+}{
+	{"Starlet", []string{"plackup", "-E", "deployment", "-s", "Starlet", "--max-workers", "1", "/srv/slow.psgi"}},
+	{"gunicorn", []string{"gunicorn", "--chdir", "/srv", "--workers", "1", "--preload", "--backlog", "4096", "slow:app"}},
+}
+
+// slow are applications that take some time over each request, and a line of each to say which generation it was.
+var slow = map[string]string{
+	"slow.psgi": `my $body = "generation $ENV{SERVER_STARTER_GENERATION}, slow\n";
+sub { select undef, undef, undef, 0.05; [200, ['Content-Type' => 'text/plain'], [$body]] };
+`,
+	"slow.py": `import os, time
+BODY = f"generation {os.environ['SERVER_STARTER_GENERATION']}, slow\n".encode()
+def app(environ, start_response):
+    time.sleep(0.05)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))])
+    return [BODY]
+`,
+}
+
+// testBlockingServers has initd make pools of them. They grow because clients wait, and are swapped meanwhile.
+func testBlockingServers(t *testing.T, images images, debian string) {
+	for _, test := range blocking {
+		t.Run(test.server, func(t *testing.T) {
+			t.Parallel()
+			all := readRecipes(t).each
+			r := all[slices.IndexFunc(all, func(r recipe) bool { return r.server == test.server })]
+			options := environment(append(r.environ, "SERVER_STARTER_WORKERS=4", "SERVER_STARTER_MAX_WORKERS=8", "SERVER_STARTER_MIN_IDLE=0",
+				"SERVER_STARTER_SURGE=2", "SERVER_STARTER_INTERVAL=0.5")...)
+			options = append(options, "--user", "65532", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
+			c := start(t, options, debian, test.command...)
+			c.serving(1)
+			l := startLoad(c, images, "-clients", "12", "-max", "100000000", address)
+			l.answer("generation 1", ofGeneration(1))
+			c.event("the pool has grown to its limit", func(e entry) bool { return e.Event == "resize" && e.Workers == 8 })
+			for swap := 1; swap <= 3; swap++ {
+				c.signal("HUP")
+				c.serving(swap + 1)
+				l.answer(fmt.Sprintf("generation %d", swap+1), ofGeneration(swap+1))
+				c.gone(swap)
+			}
+			l.flawless()
+			c.stop()
+		})
 	}
 }

@@ -1,6 +1,7 @@
 // Bench measures initd beside the programs it is compared with: Perl's start_server, which swaps workers, and tini,
-// dumb-init and catatonit, which are plain inits. It builds initd, takes the others from PATH, measures all of them in
-// turn in one run and prints a table in Markdown:
+// dumb-init and catatonit, which are plain inits; and as the keeper of pools beside servers that fork their processes
+// themselves, Starlet and gunicorn. It builds initd, takes the others from PATH, measures all of them in turn in one run
+// and prints a table in Markdown:
 //
 //	go run ./testdata/bench [-short] [-only REGEXP]
 //
@@ -22,12 +23,32 @@ import (
 
 func main() {
 	if len(os.Args) > 1 {
-		switch os.Args[1] {
+		switch args := os.Args[2:]; os.Args[1] {
 		case "worker":
 			playWorker()
 			return
+		case "idler":
+			playIdler()
+			return
+		case "loner":
+			playLoner()
+			return
+		case "scorer":
+			playScorer()
+			return
+		case "server":
+			if err := playServer(); err != nil {
+				log.Fatal(err)
+			}
+			return
+		case "prefork":
+			log.Fatal(playPrefork(args[0], args[1:]))
+		case "counter":
+			log.Fatal(playCounter())
+		case "shrinker":
+			log.Fatal(playShrinker(args))
 		case "namespace":
-			log.Fatal(playNamespace(os.Args[2:]))
+			log.Fatal(playNamespace(args))
 		}
 	}
 	log.SetFlags(0)
@@ -61,6 +82,12 @@ var measures = []struct {
 	{"memory", (*bench).memory},
 	{"size", (*bench).sizes},
 	{"load", (*bench).loads},
+	{"reuseport", (*bench).reuseport},
+	{"crew", (*bench).crews},
+	{"surge", (*bench).surges},
+	{"growth", (*bench).growths},
+	{"prefork", (*bench).preforks},
+	{"scoreboard", (*bench).scores},
 }
 
 // bench is what the measures share.

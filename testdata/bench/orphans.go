@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -137,32 +136,19 @@ func buried(pids []int) error {
 	return nil
 }
 
-// shells are those of a process's children that are shells, whichever of its threads they came to.
+// shells are those of a process's children that are shells.
 func shells(pid int) (pids []int, err error) {
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		return nil, err
-	}
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
+	all, err := children(pid)
+	for _, child := range all {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", child))
 		if err != nil {
 			return nil, err
 		}
-		for _, field := range strings.Fields(string(text)) {
-			child, err := strconv.Atoi(field)
-			if err != nil {
-				return nil, err
-			}
-			name, err := os.ReadFile("/proc/" + field + "/comm")
-			if err != nil {
-				return nil, err
-			}
-			if string(name) == "sh\n" {
-				pids = append(pids, child)
-			}
+		if string(name) == "sh\n" {
+			pids = append(pids, child)
 		}
 	}
-	return pids, nil
+	return pids, err
 }
 
 // playNamespace is process 1 of a new namespace before it becomes argv: it sees to it that /proc is that namespace's.

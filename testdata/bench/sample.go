@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,9 +29,11 @@ func (s sample) quantile(q float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
-// in is the median and, in brackets, the quartiles.
+// in is the median and, in brackets, the quartiles. The format may have a unit.
 func (s sample) in(format string) string {
-	return fmt.Sprintf(format+" (%.2f–%.2f)", s.median(), s.quantile(0.25), s.quantile(0.75))
+	verb, unit, _ := strings.Cut(format, " ")
+	text := fmt.Sprintf(verb+" "+unit, s.median())
+	return strings.TrimSpace(text) + fmt.Sprintf(" ("+verb+"–"+verb+")", s.quantile(0.25), s.quantile(0.75))
 }
 
 // over is, round by round, how many times the other sample this one is.

@@ -24,6 +24,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/signal"
 	"slices"
@@ -36,18 +37,26 @@ import (
 
 // Result is what is printed at the end.
 type Result struct {
-	OK      int      `json:"ok"`
-	Failed  int      `json:"failed"`
-	Errors  []string `json:"errors"`  // the texts of the first failures, ten at most
-	Answers []string `json:"answers"` // each once, in the order they were first seen, a thousand at most
-	Seconds float64  `json:"seconds"`
+	OK       int       `json:"ok"`
+	Failed   int       `json:"failed"`
+	Errors   []string  `json:"errors"`   // the texts of the first failures, ten at most
+	Failures []Failure `json:"failures"` // ten thousand at most, so that each can be put down to its cause
+	Answers  []string  `json:"answers"`  // each once, in the order they were first seen, a thousand at most
+	Seconds  float64   `json:"seconds"`
+}
+
+// Failure is a request that failed: by which port of the client, and when.
+type Failure struct {
+	Port         int       `json:"port"` // 0: no connection was made, or it has no port
+	Began, Ended time.Time // of the request, or of the making of its connection
 }
 
 const (
-	patience   = 10 * time.Second // for one request, all in all
-	maxErrors  = 10
-	maxAnswers = 1000
-	maxBody    = 64 << 10
+	patience    = 10 * time.Second // for one request, all in all
+	maxErrors   = 10
+	maxFailures = 10_000
+	maxAnswers  = 1000
+	maxBody     = 64 << 10
 )
 
 func main() {
@@ -87,13 +96,16 @@ func main() {
 			Timeout:   patience,
 			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: !*keepalive},
 		}
-		request := func() (string, error) { return get(client) }
+		request := func(f *Failure) (string, error) { return get(client, f) }
 		if *script != "" {
-			request = func() (string, error) { return fastcgi(dial, *script) }
+			request = func(*Failure) (string, error) { return fastcgi(dial, *script) }
 		}
 		done.Go(func() {
 			for ctx.Err() == nil && sent.Add(1) <= *max {
-				tally.count(request())
+				f := Failure{Began: time.Now()}
+				answer, err := request(&f)
+				f.Ended = time.Now()
+				tally.count(answer, err, f)
 			}
 		})
 	}
@@ -124,9 +136,18 @@ func dialer(address string) (dial, error) {
 	}, nil
 }
 
-// get sends one request and returns the answer's body.
-func get(client *http.Client) (string, error) {
-	response, err := client.Get("http://localhost/")
+// get sends one request and returns the answer's body. It notes by which port.
+func get(client *http.Client, f *Failure) (string, error) {
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if address, ok := info.Conn.LocalAddr().(*net.TCPAddr); ok {
+			f.Port = address.Port
+		}
+	}})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}
@@ -152,11 +173,14 @@ type tally struct {
 	Result
 }
 
-func (t *tally) count(answer string, err error) {
+func (t *tally) count(answer string, err error, f Failure) {
 	t.Lock()
 	defer t.Unlock()
 	if err != nil {
 		t.Failed++
+		if len(t.Failures) < maxFailures {
+			t.Failures = append(t.Failures, f)
+		}
 		if len(t.Errors) < maxErrors {
 			t.Errors = append(t.Errors, err.Error())
 		}

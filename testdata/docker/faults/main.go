@@ -4,11 +4,17 @@
 //	faults stubborn   ignores TERM, INT and QUIT
 //	faults storm N    leaves N orphans behind, all of which end together
 //	faults stray      leaves one orphan behind, which lives on
+//	faults serve PACE answers one client after the other, each after PACE
+//	faults forsaken   leaves its clients waiting, and says so when it gets USR1; forsaken UID becomes that user first
 //
 // And what they run beside a worker, in images that have no kill and no ps:
 //
 //	faults kill PID   sends KILL to PID
+//	faults strike PID... sends KILL to each, and says which clients each had: pid, time, ports
 //	faults ps         lists the other processes there are: pid, parent, state, command
+//	faults usage PID  says how many files it has open, and its resident memory in KiB
+//	faults flip DIR NAME CONTENT  replaces what a volume has, as a kubelet does
+//	faults visit ADDRESS  connects, asks, and goes away at the end of a line of standard input
 //
 // A worker says on standard output when it is under way. Without arguments, as which it takes the
 // place of a worker's program, it fails at once.
@@ -48,8 +54,20 @@ func main() {
 		err = parent(os.Args[2:])
 	case "orphan": // what that starts
 		wait(syscall.SIGTERM)
+	case "serve":
+		err = serve(os.Args[2:])
+	case "forsaken":
+		err = forsaken(os.Args[2:])
 	case "kill":
 		err = kill(os.Args[2:])
+	case "strike":
+		err = strike(os.Args[2:])
+	case "usage":
+		err = usage(os.Args[2:])
+	case "flip":
+		err = flip(os.Args[2:])
+	case "visit":
+		err = visit(os.Args[2:])
 	case "ps":
 		err = ps()
 	default:
