@@ -7,6 +7,9 @@
 // workers that run already. What no file takes, because the disk is full for
 // instance, is dropped: no worker sees an error for it, and none waits.
 //
+// A relay stands between the workers and that, or initd's own stderr, where the
+// last lines of each worker are to be known: there each has a pipe of its own.
+//
 // Lines that workers write with one write(2) of at most 4096 bytes stay whole.
 package output
 

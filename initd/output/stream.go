@@ -1,0 +1,57 @@
+package output
+
+import (
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stream is a file descriptor that initd was started with, or a pipe's: what it
+// leads to is not initd's alone, nor are its flags.
+type Stream struct {
+	fd       int
+	terminal bool
+}
+
+// NewStream returns the stream at a file descriptor, which may be a broken one.
+func NewStream(fd int) Stream {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS) // isatty(3)
+	return Stream{fd, err == nil}
+}
+
+// Write writes all of the text, or returns why it has given up: the descriptor is
+// broken. It may block for ever, and the caller's thread with it.
+func (s Stream) Write(text []byte) (int, error) {
+	if s.terminal {
+		defer holdTTOU()()
+	}
+	for written := 0; ; {
+		n, err := syscall.Write(s.fd, text[written:])
+		if written += max(n, 0); written == len(text) {
+			return written, nil
+		}
+		switch err {
+		case nil, syscall.EINTR:
+		case syscall.EAGAIN:
+			// A worker has made the shared description non-blocking.
+			unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, -1)
+		default:
+			return written, err
+		}
+	}
+}
+
+// holdTTOU has the calling thread write to a terminal that another job has. With
+// `stty tostop` a write from the background brings a TTOU and is tried again when
+// that was caught, for ever, unless the thread blocks it: setpgid(2), termios(3).
+func holdTTOU() (release func()) {
+	runtime.LockOSThread()
+	var ttou, before unix.Sigset_t
+	ttou.Val[0] = 1 << (unix.SIGTTOU - 1)
+	unix.PthreadSigmask(unix.SIG_BLOCK, &ttou, &before)
+	return func() {
+		unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+		runtime.UnlockOSThread()
+	}
+}

@@ -1,0 +1,319 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Relay passes on what workers write, each to a pipe of its own, to one stream
+// that they would have had else, and knows the last lines of each.
+//
+// What one worker writes stays in order, and nothing is lost as long as the
+// stream takes it. What it does not take for the time being stays in the pipes, so
+// that a worker waits in write(2) as it would without the relay. What a broken one
+// does not take any more is dropped.
+//
+// Pieces go to the stream as they come, with a line's end or not, but for this:
+// no piece has more than 4096 bytes, which a pipe keeps together, and what is cut
+// into pieces is cut at the end of a line where there is one. So lines of at most
+// 4096 bytes that are written with one write(2) stay whole, as without the relay.
+type Relay struct {
+	to         Stream
+	lines, uid int
+
+	// A worker's goroutine takes a turn to read and to write what it has read. So
+	// one thread at most is in write(2), where it may stay for ever; the others wait
+	// for the turn or in the runtime's poller, which takes none.
+	turn   sync.Mutex
+	buffer []byte // of who has the turn
+
+	mu    sync.Mutex // is not held while anything blocks
+	tails map[*Tail]bool
+	most  int // that there may be at a time
+}
+
+// NewRelay returns a relay to a file descriptor that keeps a number of lines of
+// each worker. Workers run as the user uid.
+func NewRelay(to, lines, uid int) *Relay {
+	r := &Relay{to: NewStream(to), lines: lines, uid: uid, buffer: make([]byte, size), tails: map[*Tail]bool{}, most: 512}
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		r.most = int(min(files.Cur, 1<<20) / 2)
+	}
+	return r
+}
+
+// Tail is one worker's pipe. Its write end, which is blocking and close-on-exec,
+// is the worker's stderr; the caller closes it once the worker has it, so that the
+// pipe comes to its end with those who write to it. The read end is the relay's.
+type Tail struct {
+	*Pipe
+	relay   *Relay
+	source  *os.File // the read end
+	conn    syscall.RawConn
+	settled chan struct{}
+	rest    []byte // what was read of a line that is to stay whole
+
+	mu   sync.Mutex // is held between taking from the pipe and noting what was taken
+	last last
+}
+
+// Open returns a tail for a worker that is to be started. There are at most half
+// as many as there may be open files: a pipe is there for as long as somebody holds
+// its end, and a worker could collect those of others to use all of initd's up.
+func (r *Relay) Open() (*Tail, error) {
+	r.mu.Lock()
+	full := len(r.tails) >= r.most
+	r.mu.Unlock()
+	if full {
+		return nil, fmt.Errorf("%d pipes of workers are held open, and no more may be", r.most)
+	}
+	pipe, err := NewPipe(r.uid)
+	if err != nil {
+		return nil, err
+	}
+	// The ends of a pipe have descriptions of their own: the worker's still blocks.
+	unix.SetNonblock(pipe.Read, true)
+	t := &Tail{Pipe: pipe, relay: r, source: os.NewFile(uintptr(pipe.Read), "tail"), settled: make(chan struct{})}
+	t.conn, _ = t.source.SyscallConn()
+	if err := t.source.SetReadDeadline(time.Time{}); err != nil {
+		// The poller does not take it: epoll_ctl(2) has limits of its own.
+		t.source.Close()
+		t.CloseWrite()
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	r.mu.Lock()
+	r.tails[t] = true
+	r.mu.Unlock()
+	go t.run()
+	return t, nil
+}
+
+// Settled is closed once all that will ever be written was passed on: neither the
+// worker nor a process that it has left behind holds the pipe any more.
+func (t *Tail) Settled() <-chan struct{} { return t.settled }
+
+// Lines returns the last lines that were written until now, the oldest first, and
+// the last one even if its end is to come: at most as many as the relay keeps and
+// 4096 bytes of them, each cut at 512 bytes, without its newline; what is no UTF-8
+// is replaced. They are there at once, even if the stream hangs, so those of a
+// worker that has been reaped are its last words. Any goroutine may call it.
+func (t *Tail) Lines() []string {
+	t.mu.Lock()
+	last := t.last
+	last.ring = slices.Clone(last.ring)
+	t.conn.Control(func(fd uintptr) { peek(int(fd), last.note) })
+	t.mu.Unlock()
+	return last.lines(t.relay.lines)
+}
+
+// peek shows what is in a pipe and leaves it there, tee(2). It shows the beginning
+// only where there cannot be another pipe of that size, and nothing where there
+// can be none.
+func peek(fd int, to func([]byte)) {
+	if length, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err != nil || length == 0 { // FIONREAD
+		return
+	}
+	var copied [2]int
+	if unix.Pipe2(copied[:], unix.O_CLOEXEC|unix.O_NONBLOCK) != nil {
+		return
+	}
+	defer unix.Close(copied[0])
+	defer unix.Close(copied[1])
+	capacity, _ := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0)
+	if own, _ := unix.FcntlInt(uintptr(copied[1]), unix.F_GETPIPE_SZ, 0); own < capacity {
+		unix.FcntlInt(uintptr(copied[1]), unix.F_SETPIPE_SZ, capacity)
+	}
+	unix.Tee(fd, copied[1], capacity, unix.SPLICE_F_NONBLOCK)
+	buffer := make([]byte, pipeBuf)
+	for {
+		n, err := read(copied[0], buffer)
+		if err != nil {
+			return
+		}
+		to(buffer[:n])
+	}
+}
+
+func (t *Tail) run() {
+	defer func() {
+		t.source.Close()
+		t.relay.mu.Lock()
+		delete(t.relay.tails, t)
+		t.relay.mu.Unlock()
+		close(t.settled)
+	}()
+	var end error
+	pass := func(fd uintptr) bool {
+		_, end = t.pass(int(fd))
+		return end != unix.EAGAIN
+	}
+	for {
+		err := t.conn.Read(pass)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // Close
+			t.conn.Control(t.passLeft)
+			return
+		}
+		if err != nil || end != nil {
+			return
+		}
+	}
+}
+
+// passLeft passes on what is in the pipe by now. Somebody may go on writing, and
+// faster than that can be taken.
+func (t *Tail) passLeft(fd uintptr) {
+	left, _ := unix.IoctlGetInt(int(fd), unix.TIOCINQ) // FIONREAD
+	for left > 0 {
+		n, err := t.pass(int(fd))
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+	t.relay.turn.Lock()
+	t.relay.write(t.rest, false)
+	t.relay.turn.Unlock()
+}
+
+// pass takes a turn, and returns the number of bytes that it has read.
+func (t *Tail) pass(fd int) (n int, err error) {
+	r := t.relay
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	before := copy(r.buffer, t.rest)
+	t.mu.Lock()
+	if n, err = read(fd, r.buffer[before:]); err == nil {
+		t.last.note(r.buffer[before : before+n])
+	}
+	t.mu.Unlock()
+	full := before+n == len(r.buffer) // so there may be more of the last line
+	rest := r.write(r.buffer[:before+n], full)
+	if t.rest = append(t.rest[:0], rest...); n == 0 {
+		t.rest = nil // who has nothing to say needs no memory
+	}
+	return n, err
+}
+
+// write returns the beginning of a line, which more may follow.
+func (r *Relay) write(text []byte, more bool) (rest []byte) {
+	for len(text) > 0 {
+		piece := text[:min(len(text), pipeBuf)]
+		if more || len(piece) < len(text) {
+			if end := bytes.LastIndexByte(piece, '\n'); end >= 0 {
+				piece = piece[:end+1]
+			} else if len(piece) < pipeBuf {
+				return piece
+			}
+		}
+		r.to.Write(piece) // there is nobody to tell that it is broken
+		text = text[len(piece):]
+	}
+	return nil
+}
+
+// Close passes on what is in the pipes by now, as long as that takes no longer
+// than the limit. Who writes to one later gets EPIPE.
+func (r *Relay) Close(limit time.Duration) {
+	over := time.After(limit)
+	r.mu.Lock()
+	tails := slices.Collect(maps.Keys(r.tails))
+	r.mu.Unlock()
+	for _, t := range tails {
+		t.source.SetReadDeadline(time.Now()) // wakes it
+	}
+	for _, t := range tails {
+		select {
+		case <-t.settled:
+		case <-over: // the stream hangs
+			return
+		}
+	}
+}
+
+// last is the end of a text.
+type last struct {
+	ring   []byte // of lines, each cut already; nil until there is something
+	at     int    // where the next byte goes
+	around bool   // and there is an older one
+	length int    // of the line that has no end yet
+}
+
+func (l *last) note(text []byte) {
+	for len(text) > 0 {
+		line, rest, ended := bytes.Cut(text, newline)
+		line = line[:min(len(line), lineSize-l.length)]
+		l.put(line)
+		l.length += len(line)
+		if ended {
+			l.put(newline)
+			l.length = 0
+		}
+		text = rest
+	}
+}
+
+func (l *last) put(text []byte) {
+	if l.ring == nil {
+		l.ring = make([]byte, ringSize)
+	}
+	for len(text) > 0 {
+		n := copy(l.ring[l.at:], text)
+		if l.at += n; l.at == len(l.ring) {
+			l.at, l.around = 0, true
+		}
+		text = text[n:]
+	}
+}
+
+// lines are the last ones, n at most.
+func (l *last) lines(n int) []string {
+	text := string(l.ring[:l.at])
+	if l.around {
+		_, text, _ = strings.Cut(string(l.ring[l.at:])+text, "\n") // the first has lost its beginning
+	}
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	lines = lines[max(len(lines)-n, 0):]
+	for i, line := range lines {
+		lines[i] = strings.ToValidUTF8(line, "\uFFFD")
+	}
+	return lines
+}
+
+// read is read(2), but for the end of a file.
+func read(fd int, buffer []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, buffer)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+var newline = []byte{'\n'}
+
+const (
+	pipeBuf  = 4096 // PIPE_BUF: bytes that a pipe keeps together, pipe(7)
+	ringSize = 4096
+	lineSize = 512
+)
