@@ -2,74 +2,29 @@ package settings
 
 import (
 	"os"
-	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/kelseyhightower/envconfig"
 )
 
 // environment reads the variables: those that start_server reads without
-// prefix first, since the others beat them. It does so in two runs because
-// within one, envconfig would fall back to a variable without prefix for each
-// name in a tag, and would not for a prefixed variable that is there but empty.
+// prefix first, since the others beat them. An empty one is as good as none.
 func (s *Settings) environment(rows []Setting) (problems Problems) {
-	read := func(prefix string, rows []Setting) {
-		variables(prefix, rows, func(r Setting, name, text string) {
-			if r.Name == "scoreboard" && decimal(strings.TrimSpace(text)) {
-				return // handed by another initd, of which this one is a worker
-			}
+	read := func(r Setting, name string) {
+		text := os.Getenv(name)
+		handed := r.Name == "scoreboard" && decimal(strings.TrimSpace(text)) // by another initd, of which this one is a worker
+		if strings.TrimSpace(text) != "" && !handed {
 			problems = append(problems, s.set(r, source{variable: name}, text)...)
-		})
+		}
 	}
-	var bare []Setting
 	for _, r := range rows {
 		if r.Bare {
-			bare = append(bare, r)
+			read(r, r.bare())
 		}
 	}
-	read("", bare)
-	read(prefix, rows)
-	return problems
-}
-
-// A decoder lets envconfig go on: it stops at the first error it is told.
-type decoder func(text string)
-
-// Decode is for envconfig.Decoder.
-func (d decoder) Decode(text string) error {
-	if strings.TrimSpace(text) != "" {
-		d(text)
-	}
-	return nil
-}
-
-// variables calls each for the variables that are set. What envconfig wants, a
-// struct with a field for each, is made of the table; of those that are set
-// alone, for the runtime never forgets a type.
-func variables(prefix string, rows []Setting, each func(r Setting, name, text string)) {
-	var fields []reflect.StructField
-	var decoders []decoder
 	for _, r := range rows {
-		name := r.bare()
-		if prefix != "" {
-			name = r.Variable()
-		}
-		if _, ok := os.LookupEnv(name); ok {
-			fields = append(fields, reflect.StructField{Name: r.bare(), Type: reflect.TypeFor[decoder]()})
-			decoders = append(decoders, func(text string) { each(r, name, text) })
-		}
+		read(r, r.Variable())
 	}
-	if len(fields) == 0 {
-		return
-	}
-	spec := reflect.New(reflect.StructOf(fields)).Elem()
-	for i, d := range decoders {
-		spec.Field(i).Set(reflect.ValueOf(d))
-	}
-	if err := envconfig.Process(prefix, spec.Addr().Interface()); err != nil {
-		panic(err) // no decoder fails, so the struct is wrong
-	}
+	return problems
 }
 
 // handed are the variables that initd hands to workers, so that one that runs
