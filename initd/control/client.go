@@ -1,0 +1,181 @@
+package control
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Client is a connection to an initd. It may be used by several goroutines,
+// which take turns; a [Client.Follow] keeps it for as long as it lasts.
+type Client struct {
+	conn  net.Conn
+	turn  chan struct{} // full: it is somebody's
+	lines *bufio.Reader
+	begun []byte // of an answer, when nobody waited for it any more
+	last  int64  // ID of the last request
+	err   error  // why the connection is of no more use
+}
+
+// A Refusal is an answer that says what is wrong.
+type Refusal struct{ Code, Text string }
+
+func (r *Refusal) Error() string { return r.Text }
+
+// Dial connects to the socket of an initd.
+func Dial(path string) (*Client, error) {
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(conn), nil
+}
+
+// NewClient speaks to an initd over a connection there is already.
+func NewClient(conn net.Conn) *Client {
+	return &Client{conn: conn, turn: make(chan struct{}, 1), lines: bufio.NewReader(conn)}
+}
+
+// Peer is the process that listens at the other end; see the function of that name.
+func (c *Client) Peer() (pid, uid int, err error) { return Peer(c.conn) }
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Ask requests something and returns the answer, of a request with several
+// the first; the others are passed over when they come. What initd refuses is an
+// error that is a [*Refusal]; that ctx is done is its error. After these two the
+// connection can still be used, after any other error not.
+func (c *Client) Ask(ctx context.Context, r Request) (Answer, error) {
+	for a, err := range c.Follow(ctx, r) {
+		return a, err
+	}
+	return Answer{}, io.ErrUnexpectedEOF
+}
+
+// Follow requests something and yields all answers: of a swap with Wait and of
+// await up to the final outcome, of subscribe until the caller stops, ctx is done
+// or the connection breaks, which is an error. A connection that has subscribed
+// is of no use for anything else.
+func (c *Client) Follow(ctx context.Context, r Request) iter.Seq2[Answer, error] {
+	return func(yield func(Answer, error) bool) {
+		select {
+		case c.turn <- struct{}{}:
+			defer func() { <-c.turn }()
+		case <-ctx.Done():
+			yield(Answer{}, ctx.Err())
+			return
+		}
+		if err := ctx.Err(); err != nil {
+			yield(Answer{}, err)
+			return
+		}
+		defer c.obey(ctx)()
+		if c.err != nil {
+			yield(Answer{}, c.err)
+			return
+		}
+		if err := c.send(ctx, &r); err != nil {
+			yield(Answer{}, err)
+			return
+		}
+		if r.Request == AskSubscribe {
+			c.err = errors.New("the connection has subscribed to events, and takes no other request")
+		}
+		for {
+			a, err := c.receive(ctx, r.ID)
+			if err != nil {
+				if ctx.Err() == nil {
+					c.err = err
+				}
+				yield(a, err)
+				return
+			}
+			if a.Error != "" {
+				c.err = nil
+				yield(a, &Refusal{a.Code, a.Error})
+				return
+			}
+			if !yield(a, nil) || a.isLast(r) {
+				return
+			}
+		}
+	}
+}
+
+// obey has what waits for the connection end when ctx is done, until it is told
+// otherwise.
+func (c *Client) obey(ctx context.Context) (cease func()) {
+	c.conn.SetDeadline(time.Time{})
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		c.conn.SetDeadline(time.Unix(1, 0)) // long past
+	})
+	return func() {
+		if !stop() {
+			<-ended // or it would end the next one's
+		}
+	}
+}
+
+// isLast reports whether no answer to the request follows.
+func (a Answer) isLast(r Request) bool {
+	return !r.waits() || a.Outcome != nil && a.Outcome.Final
+}
+
+func (c *Client) send(ctx context.Context, r *Request) error {
+	c.last++
+	r.ID = c.last
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	n, err := c.conn.Write(append(line, '\n'))
+	switch {
+	case err == nil, errors.Is(err, unix.EPIPE): // it has hung up, and may have said why
+		return nil
+	case n > 0 || ctx.Err() == nil:
+		c.err = fmt.Errorf("a request was cut off: %w", err)
+	}
+	return cmp.Or(ctx.Err(), err)
+}
+
+// receive reads the next answer to a request. Those to an earlier one, which
+// nobody waits for any more, are passed over.
+func (c *Client) receive(ctx context.Context, id int64) (Answer, error) {
+	for {
+		rest, err := c.lines.ReadBytes('\n')
+		c.begun = append(c.begun, rest...)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return Answer{}, ctx.Err()
+		case err == io.EOF:
+			return Answer{}, io.ErrUnexpectedEOF
+		default:
+			return Answer{}, err
+		}
+		line := c.begun
+		c.begun = nil
+		var a Answer
+		if err := json.Unmarshal(line, &a); err != nil {
+			return Answer{}, fmt.Errorf("initd's answer: %w", err)
+		}
+		if a.Version != Version {
+			return Answer{}, fmt.Errorf("initd speaks version %d of the protocol, and this is for version %d", a.Version, Version)
+		}
+		if a.ID == id || a.ID == 0 && a.Error != "" {
+			return a, nil
+		}
+	}
+}

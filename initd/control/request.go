@@ -1,0 +1,104 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Parse reads a client's line. The error says what is wrong with it and what is
+// expected, for people: one line of bounded length. The request has the ID, if
+// that could be read, even then.
+func Parse(line []byte) (r Request, err error) {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return Request{ID: r.ID}, fmt.Errorf(`%s; expected one JSON object to a line, such as {"request":"status"}`, wrong(err))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Request{ID: r.ID}, errors.New("something follows the JSON object; expected one to a line")
+	}
+	return r, r.check()
+}
+
+// wrong is what the decoder says, in words of the protocol instead of Go's.
+func wrong(err error) string {
+	var typed *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &typed) && typed.Field != "":
+		return fmt.Sprintf("%q has a value of the wrong type: %.40s", typed.Field, typed.Value)
+	case errors.As(err, &typed):
+		return fmt.Sprintf("the line is no object: %.40s", typed.Value)
+	case errors.Is(err, io.EOF):
+		return "the line is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the JSON is cut off"
+	}
+	return fmt.Sprintf("%.80s", strings.TrimPrefix(err.Error(), "json: ")) // it has quoted what is no text
+}
+
+// takes are the requests there are, and what each may say besides.
+var takes = map[string][]string{
+	AskHealth:      {},
+	AskStatus:      {},
+	AskSwap:        {"wait"},
+	AskAwait:       {"ticket"},
+	AskStop:        {"signal"},
+	AskScale:       {"workers"},
+	AskSignal:      {"signal", "generation", "slot"},
+	AskSubscribe:   {},
+	AskEnvironment: {"generation", "values"},
+	AskSettings:    {},
+}
+
+// maxSignal is how long the name of a signal can be, with some to spare:
+// SIGRTMIN+15 is the longest.
+const maxSignal = 16
+
+// check finds what makes no sense whatever initd does.
+func (r Request) check() error {
+	fields, known := takes[r.Request]
+	if !known {
+		names := make([]string, 0, len(takes))
+		for name := range takes {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return fmt.Errorf("unknown request %.40q; expected one of %s", r.Request, strings.Join(names, ", "))
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"wait", r.Wait}, {"ticket", r.Ticket != 0}, {"workers", r.Workers != 0}, {"signal", r.Signal != ""},
+		{"generation", r.Generation != 0}, {"slot", r.Slot != nil}, {"values", r.Values},
+	} {
+		if f.given && !slices.Contains(fields, f.name) {
+			return fmt.Errorf("%s takes no %q", r.Request, f.name)
+		}
+	}
+	switch {
+	case r.Request == AskAwait && r.Ticket < 1:
+		return errors.New(`await needs a "ticket" of 1 or more, as swap has answered it`)
+	case r.Request == AskScale && r.Workers < 1:
+		return errors.New(`scale needs "workers" of 1 or more`)
+	case r.Request == AskSignal && r.Signal == "":
+		return errors.New(`signal needs a "signal", such as "USR1"`)
+	case len(r.Signal) > maxSignal:
+		return fmt.Errorf("no signal is called %.40q", r.Signal)
+	case r.Generation < 0:
+		return errors.New(`a "generation" is 1 or more`)
+	case r.Slot != nil && *r.Slot < 0:
+		return errors.New(`a "slot" is 0 or more`)
+	}
+	return nil
+}
+
+// waits reports whether answers follow the first one, as things happen.
+func (r Request) waits() bool {
+	return r.Request == AskSubscribe || r.Request == AskAwait || r.Request == AskSwap && r.Wait
+}
