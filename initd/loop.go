@@ -541,6 +541,7 @@ func (l *loop) do(action machine.Action) {
 		l.await(p, result)
 	case machine.Reopen:
 		l.reopen()
+	case machine.Outcome: // which nobody waits for yet
 	case machine.Publish:
 		l.publish(a)
 	case machine.Announce:

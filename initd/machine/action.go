@@ -9,8 +9,12 @@ import (
 // have a result comes back as the event named.
 type Action interface{ fmt.Stringer }
 
-// Prepare: read the environment for a generation. Prepared or Refused.
-type Prepare struct{ Generation int }
+// Prepare: read the environment for a generation, which is an attempt for a
+// ticket. Prepared or Refused.
+type Prepare struct {
+	Generation, Ticket int
+	Trigger            Trigger // that the ticket was given for
+}
 
 // Start: start a worker. Forked, then Executed or NotExecuted; or ForkFailed.
 type Start struct{ Generation, Slot int }
@@ -69,6 +73,12 @@ type Publish struct {
 // StartLogger: start the logger of this number, from 0. LoggerEnded, once.
 type StartLogger struct{ Logger int }
 
+// StartCompanion: start the companion. CompanionEnded, once.
+type StartCompanion struct{}
+
+// StopCompanion: end the companion, for the exit comes and no orphan is ended.
+type StopCompanion struct{}
+
 // Reopen: open the logs anew.
 type Reopen struct{}
 
@@ -88,17 +98,21 @@ type Exit struct {
 	Reason string
 }
 
-func (a Prepare) String() string { return fmt.Sprintf("prepare generation=%d", a.Generation) }
+func (a Prepare) String() string {
+	return fmt.Sprintf("prepare generation=%d ticket=%d trigger=%v", a.Generation, a.Ticket, a.Trigger)
+}
 func (a Start) String() string {
 	return fmt.Sprintf("start generation=%d slot=%d", a.Generation, a.Slot)
 }
-func (a Probe) String() string       { return fmt.Sprintf("probe generation=%d", a.Generation) }
-func (a CancelProbe) String() string { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
-func (a EndOrphans) String() string  { return "end-orphans" }
-func (a KillOrphans) String() string { return "kill-orphans" }
-func (a Rest) String() string        { return "rest" }
-func (a Reopen) String() string      { return "reopen" }
-func (a StartLogger) String() string { return fmt.Sprintf("start-logger logger=%d", a.Logger) }
+func (a Probe) String() string        { return fmt.Sprintf("probe generation=%d", a.Generation) }
+func (a CancelProbe) String() string  { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
+func (a EndOrphans) String() string   { return "end-orphans" }
+func (a KillOrphans) String() string  { return "kill-orphans" }
+func (a Rest) String() string         { return "rest" }
+func (a Reopen) String() string       { return "reopen" }
+func (StartCompanion) String() string { return "start-companion" }
+func (StopCompanion) String() string  { return "stop-companion" }
+func (a StartLogger) String() string  { return fmt.Sprintf("start-logger logger=%d", a.Logger) }
 func (a Publish) String() string {
 	return fmt.Sprintf("publish attempt=%d given_up=%d workers=%q", a.Attempt, a.GivenUp, a.Workers)
 }

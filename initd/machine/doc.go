@@ -36,6 +36,34 @@
 //	    they hold.
 //	  - failed: no batch of it was ever ready. Its workers are killed.
 //
+// # A ticket
+//
+// Every request for a swap has a ticket, a number that only grows: the first
+// start, HUP, a command, what is watched, auto-restart, and the loss of all that
+// served ([Trigger]). [Outcome] tells what becomes of it, in the step in which that
+// is decided, and of each attempt for it.
+//
+//	           ┌───────── failed ◀────────┐
+//	           ▼                          │
+//	request ─▶ waits ───── begun ───▶ under way ──▶ ready, refused, given-up
+//	           │                          │
+//	           └────────────┬─────────────┘
+//	                        ▼
+//	               superseded, stopped
+//
+// The rules are:
+//
+//   - A request that comes while one waits for its first attempt shares its ticket.
+//     Any other takes a new one.
+//   - An attempt takes the ticket that waits. If it fails and is to be made again,
+//     its ticket waits for the next.
+//   - One ticket waits at most. The newer takes the place of one that has failed,
+//     which is superseded: whether the request comes while the other waits, or has
+//     come before its attempt failed. What is left of a back-off has to pass all
+//     the same.
+//   - An attempt that is not made again ends its ticket, and no other: it is ready,
+//     refused or given up. A stop of initd ends all there are.
+//
 // # A slot
 //
 // The pool has slots, as many of them open as workers are wanted. An open slot

@@ -79,6 +79,10 @@ type Exited struct {
 // started.
 type LoggerEnded struct{ Logger int }
 
+// CompanionEnded says that the companion has ended and been reaped, or could
+// not be started.
+type CompanionEnded struct{}
+
 // Childless says that initd has no child left at all but loggers.
 type Childless struct{}
 
@@ -97,6 +101,7 @@ func (e Childless) String() string { return "childless" }
 func (e LoggerEnded) String() string {
 	return fmt.Sprintf("logger-ended logger=%d", e.Logger)
 }
+func (e CompanionEnded) String() string { return "companion-ended" }
 func (e Probed) String() string {
 	return fmt.Sprintf("probed generation=%d %v", e.Generation, e.Status)
 }

@@ -34,10 +34,13 @@ func (s State) String() string {
 type generation struct {
 	number  int
 	state   State
-	began   time.Time // when its attempt was, or the batch that is being started
+	began   time.Time // when its attempt did, or the batch that is being started
 	places  []place   // by slot
 	leaving []*worker // those that have given up their place and are still there
 	trialAt time.Time // trial: its end
+
+	attempted time.Time // when its attempt began
+	servedAt  time.Time // when it began to serve; zero: it has not
 
 	probeAt    time.Time // probing: when the next probe may run
 	probeUntil time.Time // probing: limit of the probe that runs; zero when none runs or none is set
@@ -83,6 +86,10 @@ const (
 	ending   // initd stops and has asked it to end
 	killed
 )
+
+func (s workerState) String() string {
+	return [...]string{"forking", "executing", "running", "ready", "stopping", "ending", "killed"}[s]
+}
 
 // isCandidate reports whether the generation is on its way to serving.
 func (g *generation) isCandidate() bool { return g.state < Serving }

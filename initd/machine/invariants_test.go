@@ -97,6 +97,21 @@ import (
 //	I33  What has changed is swapped once it has been left alone for the debounce,
 //	     or ten times that after the first change; once, and not when an attempt
 //	     has begun since.
+//	I34  A request has a ticket: that of the one which waits, if no attempt for it
+//	     has failed, and else the next number. An attempt has the ticket that waits,
+//	     and what has asked for it first; if it fails and is made again the ticket
+//	     waits once more, unless a newer one does.
+//	I35  A ticket has one final outcome, in the very step that decides it: its
+//	     attempt is ready, refused or given up; a newer ticket has taken its place,
+//	     which is named; or initd stops. Each attempt is begun, and has one outcome.
+//	I36  A command is answered once, in its step, and before anything is said of its
+//	     ticket. One that is refused changes nothing; the others do what a signal
+//	     would, a size at rest as so many TTIN or TTOU.
+//	I37  There is one companion, from the first until orphans are told to end; it is
+//	     started again in the very step in which its back-off is over, and stopped
+//	     before an exit that leaves orphans alone.
+//	I38  A view is what has been announced, asked for and seen, and taking it changes
+//	     nothing.
 //
 // And, once faults cease:
 //
@@ -114,7 +129,6 @@ type judge struct {
 	phase     phase
 	cohorts   []*cohort // generations that are held, by number
 	number    int
-	wanted    bool
 	notBefore time.Time
 	failures  int
 	failedAt  time.Time
@@ -130,7 +144,7 @@ type judge struct {
 	calm       bool // nothing is under way
 	published  Publish
 	gaveUp     int
-	loggers    []keeper
+	loggers    []kept
 	lastCall   bool      // one was started although its back-off is not over
 	since      time.Time // when what serves became whole; zero: it is not
 
@@ -138,6 +152,7 @@ type judge struct {
 	inquiry // the surveys
 	wear    // the recycling
 	errands // the hooks, and what is watched
+	office  // the tickets, the commands and the companion
 
 	// Of the step that is being judged.
 	now       time.Time
@@ -155,8 +170,8 @@ type judge struct {
 	reopens   int  // that are due
 }
 
-// keeper is a logger as it is seen from outside.
-type keeper struct {
+// kept is a logger, or the companion, as it is seen from outside.
+type kept struct {
 	runs        bool
 	at, started time.Time // when it is due, when it was started last
 	failures    int
@@ -164,14 +179,16 @@ type keeper struct {
 
 // cohort is a generation as it is seen from outside.
 type cohort struct {
-	number  int
-	state   State
-	began   time.Time
-	trial   time.Time // when it began
-	seats   []seat    // by slot
-	leaving []*unit
-	broken  bool // a candidate that has lost a worker
-	refused bool
+	number int
+	state  State
+	began  time.Time
+	trial  time.Time // when it began
+
+	attempted, served time.Time // when its attempt began, and it to serve
+	seats             []seat    // by slot
+	leaving           []*unit
+	broken            bool // a candidate that has lost a worker
+	refused           bool
 
 	probeRuns bool
 	probedAt  time.Time // when the last probe was started
@@ -218,7 +235,7 @@ func broken(rule, format string, args ...any) {
 
 func newJudge(p Policy) *judge {
 	p.Workers = max(p.Workers, 1)
-	j := &judge{policy: p, timing: p.Timing, mark: func(string) {}, loggers: make([]keeper, p.Loggers)}
+	j := &judge{policy: p, timing: p.Timing, mark: func(string) {}, loggers: make([]kept, p.Loggers)}
 	j.base, j.size, j.step, j.patience = p.Workers, p.Workers, 1, 15*time.Second
 	for range p.Workers {
 		j.slots = append(j.slots, berth{open: true})
@@ -274,8 +291,12 @@ func (j *judge) note(event Event) {
 	switch e := event.(type) {
 	case Begin:
 		if !j.begun {
-			j.begun, j.wanted = true, true
+			j.begun = true
+			j.request(OnStart)
 			j.runHook(AfterInit, 0, false)
+			if j.policy.Companion {
+				j.companion.at = j.now
+			}
 		}
 		for i := range j.loggers {
 			if j.loggers[i].at.IsZero() {
@@ -321,6 +342,7 @@ func (j *judge) note(event Event) {
 			u.started = j.now
 			if e.Status != setupFailed && j.phase == operating && j.first() && j.policy.Respawn != Never {
 				j.mark("too large at the first start")
+				j.attemptEnds(OutcomeGivenUp, 0)
 				j.halt(e.Status)
 			}
 			j.bury(u, Status{Code: e.Status})
@@ -338,6 +360,7 @@ func (j *judge) note(event Event) {
 		if u := j.unit(e.PID); u != nil {
 			if j.phase == operating && j.first() && j.policy.Respawn != Never {
 				j.mark("not executed at the first start")
+				j.attemptEnds(OutcomeGivenUp, 0)
 				j.halt(e.Status)
 			}
 			j.bury(u, Status{Code: e.Status})
@@ -370,17 +393,28 @@ func (j *judge) note(event Event) {
 	case Childless:
 		j.over = j.phase == orphaned
 	case LoggerEnded:
-		if 0 <= e.Logger && e.Logger < len(j.loggers) && j.loggers[e.Logger].runs {
-			k := &j.loggers[e.Logger]
-			k.runs = false
-			k.failures++
-			if j.now.Sub(k.started) >= j.settled() {
-				k.failures = 1
-			}
-			k.at = k.started.Add(j.wait(k.failures))
-			j.mark(fmt.Sprintf("a logger ends in phase %d", j.phase))
+		if 0 <= e.Logger && e.Logger < len(j.loggers) {
+			j.noteEnd(&j.loggers[e.Logger], "a logger")
 		}
+	case CompanionEnded:
+		j.noteEnd(&j.companion, "the companion")
+	default:
+		j.noteCommand(event)
 	}
+}
+
+// noteEnd takes note of the end of what is kept.
+func (j *judge) noteEnd(k *kept, what string) {
+	if !k.runs {
+		return
+	}
+	k.runs = false
+	k.failures++
+	if j.now.Sub(k.started) >= j.settled() {
+		k.failures = 1
+	}
+	k.at = k.started.Add(j.wait(k.failures))
+	j.mark(fmt.Sprintf("%s ends in phase %d", what, j.phase))
 }
 
 func (j *judge) noteSignal(s Signal) {
@@ -399,10 +433,10 @@ func (j *judge) noteSignal(s Signal) {
 		if j.phase == operating {
 			if c := j.candidate(); c != nil {
 				j.mark("HUP while " + c.state.String())
-			} else if j.wanted {
+			} else if j.wanted() {
 				j.mark("HUP during back-off")
 			}
-			j.wanted = true
+			j.request(OnSignal)
 		}
 	case s == TTIN:
 		j.noteWish(+1)
@@ -410,7 +444,16 @@ func (j *judge) noteSignal(s Signal) {
 		j.noteWish(-1)
 	case s != TERM && s != INT && s != QUIT:
 		j.forward(s)
+	default:
+		j.noteStop(s)
+	}
+}
+
+// noteStop takes note of a TERM, INT or QUIT.
+func (j *judge) noteStop(s Signal) {
+	switch {
 	case j.phase == operating:
+		j.ticketsStop()
 		j.phase, j.stopAt, j.asked = lingering, j.now.Add(j.policy.StopDelay), true
 		switch s {
 		case TERM:
@@ -449,11 +492,13 @@ func (j *judge) noteRefusal(g *cohort) {
 		j.mark("refused while " + g.state.String() + ", the old one stays")
 		j.swappedAt, j.gaveUp = j.now, g.number
 		j.remove(g)
+		j.attemptEnds(OutcomeRefused, 0)
 		j.announces = append(j.announces, Announce{Generation: g.number, State: Declined})
 		j.runHook(AfterSwap, g.number, true)
 	case j.first():
 		j.mark("refused at the first start")
 		j.remove(g)
+		j.attemptEnds(OutcomeRefused, 0)
 		j.halt(setupFailed)
 	default:
 		j.mark("refused with nothing that serves")
@@ -462,19 +507,24 @@ func (j *judge) noteRefusal(g *cohort) {
 }
 
 func (j *judge) forward(s Signal) {
-	sent := false
+	sent := j.forwardTo(s, func(*unit) bool { return true })
+	if sent == 0 && j.policy.Respawn == Never && !slices.Contains(j.early, s) {
+		j.early = append(j.early, s)
+	}
+}
+
+// forwardTo has a signal go to workers, and tells to how many.
+func (j *judge) forwardTo(s Signal, whom func(*unit) bool) (n int) {
 	for _, g := range j.cohorts {
 		for u := range g.live {
 			// One that was asked to end is past its start, whether it knows or not.
-			if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed {
+			if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed && whom(u) {
 				j.forwards = append(j.forwards, Forward{g.number, u.slot, u.pid, s})
-				sent = true
+				n++
 			}
 		}
 	}
-	if !sent && j.policy.Respawn == Never && !slices.Contains(j.early, s) {
-		j.early = append(j.early, s)
-	}
+	return n
 }
 
 // bury takes note of a worker's end and of what has to follow.
@@ -571,7 +621,8 @@ func (j *judge) lost(g *cohort, u *unit, status Status, vacant bool) {
 		j.mark("given up with nothing that serves")
 		j.halt(j.policy.exitStatus(status))
 	default:
-		j.wanted, j.notBefore, wait = true, next, next.Sub(j.now)
+		j.request(OnLoss)
+		j.notBefore, wait = next, next.Sub(j.now)
 	}
 	j.expect(g, Lost, wait)
 }
@@ -621,6 +672,7 @@ func (j *judge) leave(u *unit) {
 
 func (j *judge) halt(status int) {
 	j.status, j.stopSignal = status, j.policy.SignalOnTerm
+	j.ticketsStop()
 	if j.phase, j.stopAt = lingering, j.now; !j.runHook(BeforeShutdown, 0, status != 0) {
 		j.terminate()
 	}
@@ -692,6 +744,12 @@ func (j *judge) judge(action Action) {
 			broken("I20", "%v says nothing new", a)
 		}
 		j.published = a
+	case Outcome:
+		j.judgeOutcome(a)
+	case Answer:
+		j.judgeAnswer(a)
+	case StartCompanion, StopCompanion:
+		j.judgeCompanion(a)
 	case StartLogger:
 		k := &j.loggers[a.Logger]
 		if k.runs || k.at.IsZero() {
@@ -736,7 +794,7 @@ func (j *judge) judgePrepare(a Prepare) {
 	if j.hooks[AfterInit].runs {
 		broken("I32", "%v and after-init has not succeeded", a)
 	}
-	if !j.wanted && !j.restarts() && !j.changes() {
+	if j.elapse(); !j.wanted() {
 		broken("I1", "%v without a cause", a)
 	}
 	if a.Generation != j.number+1 {
@@ -752,7 +810,8 @@ func (j *judge) judgePrepare(a Prepare) {
 	if !j.changedFirst.IsZero() {
 		j.mark("changes read by another swap")
 	}
-	j.number, j.wanted, j.changedFirst = a.Generation, false, time.Time{}
+	j.number, j.changedFirst = a.Generation, time.Time{}
+	j.judgeAttempt(a)
 	if g := j.serving(); g != nil {
 		for i := range g.seats {
 			if u := g.seats[i].successor; u != nil {
@@ -767,7 +826,7 @@ func (j *judge) judgePrepare(a Prepare) {
 			j.slots[i].closing = time.Time{}
 		}
 	}
-	j.cohorts = append(j.cohorts, &cohort{number: a.Generation, began: j.now})
+	j.cohorts = append(j.cohorts, &cohort{number: a.Generation, attempted: j.now, began: j.now})
 }
 
 func (j *judge) judgeStart(a Start) {
@@ -1042,7 +1101,8 @@ func (j *judge) judgeTakeover(g, old *cohort, a Announce) {
 		}
 		return
 	}
-	j.since, j.swappedAt = j.now, j.now
+	j.since, j.swappedAt, j.everReady, g.served = j.now, j.now, true, j.now
+	j.attemptEnds(OutcomeReady, 0)
 	for slot := range j.slots {
 		j.slots[slot].owner = 0
 	}
@@ -1083,12 +1143,15 @@ func (j *judge) judgeFailure(g *cohort, a Announce) {
 	want, halts := time.Duration(0), false
 	switch {
 	case j.policy.MaxFailures == 0 || j.failures < j.policy.MaxFailures:
-		j.wanted, j.notBefore, want = true, next, max(0, next.Sub(j.now))
+		j.notBefore, want = next, max(0, next.Sub(j.now))
+		j.attemptEnds(OutcomeFailed, want)
 	case j.serving() != nil:
 		j.mark("given up, the old one stays")
+		j.attemptEnds(OutcomeGivenUp, 0)
 		j.failures, j.notBefore, j.swappedAt, j.gaveUp = 0, time.Time{}, j.now, g.number
 	default:
 		j.mark("given up with nothing that serves")
+		j.attemptEnds(OutcomeGivenUp, 0)
 		halts = true
 	}
 	if a.Next != want {
@@ -1175,6 +1238,9 @@ func (j *judge) judgeExit(a Exit) {
 	if j.lastCall {
 		j.mark("last call for a logger")
 	}
+	if left && j.companion.runs {
+		broken("I37", "%v and the companion runs", a)
+	}
 	j.mark(map[bool]string{true: "orphans left alone", false: "orphans ended"}[left])
 	j.phase, j.cohorts = exited, nil
 }
@@ -1197,6 +1263,9 @@ func (j *judge) conclude(deadline time.Time) {
 	if j.reopens > 0 {
 		broken("I17", "reopen is missing")
 	}
+	if len(j.answers) > 0 {
+		broken("I36", "%v is missing", j.answers[0])
+	}
 	if len(j.announces) > 0 {
 		broken("I13", "%v is missing", j.announces[0])
 	}
@@ -1210,6 +1279,9 @@ func (j *judge) conclude(deadline time.Time) {
 	}
 	if j.hung != nil && !j.hung.killed {
 		broken("I7", "a worker says that it hangs and is not killed")
+	}
+	if j.elapse(); len(j.outcomes) > 0 {
+		broken("I35", "%v is missing", j.outcomes[0])
 	}
 	if j.phase == exited {
 		if !deadline.IsZero() {
@@ -1228,16 +1300,10 @@ func (j *judge) conclude(deadline time.Time) {
 	j.concludePublish()
 	switch j.phase {
 	case operating:
-		if candidate == nil && serving == nil && !j.wanted && j.number > 0 {
+		if candidate == nil && serving == nil && !j.wanted() && j.number > 0 {
 			broken("I12", "nothing serves and nothing is under way")
 		}
-		if candidate == nil && j.restarts() {
-			j.wanted = true
-		}
-		if j.changes() {
-			j.wanted, j.changedFirst = true, time.Time{}
-		}
-		if candidate == nil && j.wanted && !j.now.Before(j.notBefore) && !j.hooks[AfterInit].runs {
+		if candidate == nil && j.wanted() && !j.now.Before(j.notBefore) && !j.hooks[AfterInit].runs {
 			broken("I16", "an attempt is due and does not begin")
 		}
 	case terminating:
@@ -1272,6 +1338,12 @@ func (j *judge) concludeReport(candidate, serving *cohort) {
 	if j.policy.Respawn == Never {
 		return
 	}
+	if want := j.readiness(candidate, serving); j.reported != want {
+		broken("I18", "what is reported is %v and not %v", j.reported, want)
+	}
+}
+
+func (j *judge) readiness(candidate, serving *cohort) Report {
 	want := Report{}
 	if serving != nil {
 		want = Report{IsReady, serving.number}
@@ -1282,9 +1354,7 @@ func (j *judge) concludeReport(candidate, serving *cohort) {
 	if j.phase != operating {
 		want = Report{Readiness: Stopping}
 	}
-	if j.reported != want {
-		broken("I18", "what is reported is %v and not %v", j.reported, want)
-	}
+	return want
 }
 
 func (j *judge) concludePublish() {
@@ -1308,7 +1378,7 @@ func (j *judge) concludePublish() {
 }
 
 func (j *judge) concludeRest(serving *cohort) {
-	calm := j.phase == operating && j.policy.Respawn != Never && !j.wanted &&
+	calm := j.phase == operating && j.policy.Respawn != Never && !j.wanted() &&
 		len(j.cohorts) == 1 && serving != nil && j.whole(serving) && len(serving.leaving) == 0 && !serving.succeeds() &&
 		j.openSlots() == j.size && j.stays() == j.size
 	if j.rested != (calm && !j.calm) {
@@ -1379,6 +1449,9 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *cohort)
 			limit(k.at, "back-off of logger %d", i)
 		}
 	}
+	if !j.companion.runs && j.phase < orphaned {
+		limit(j.companion.at, "back-off of the companion")
+	}
 	for _, g := range j.cohorts {
 		for u := range g.live {
 			if u.killed {
@@ -1418,8 +1491,8 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *cohort)
 			limit(j.startLimit(candidate.began), "start-timeout of generation %d", candidate.number)
 		}
 		switch {
-		case candidate == nil && j.wanted && j.hooks[AfterInit].runs:
-		case candidate == nil && j.wanted:
+		case candidate == nil && j.wanted() && j.hooks[AfterInit].runs:
+		case candidate == nil && j.wanted():
 			limit(j.notBefore, "back-off")
 		case candidate == nil && serving != nil:
 			limit(j.restartAt(), "auto-restart")
@@ -1493,7 +1566,7 @@ func (j *judge) restartAt() time.Time {
 }
 
 func (j *judge) restarts() bool {
-	if j.wanted || j.candidate() != nil || j.serving() == nil || !j.past(j.restartAt()) {
+	if j.wanted() || j.candidate() != nil || j.serving() == nil || !j.past(j.restartAt()) {
 		return false
 	}
 	j.mark(map[bool]string{true: "auto-restart with old ones left", false: "auto-restart"}[len(j.cohorts) > 1])

@@ -128,10 +128,13 @@ func (j *judge) replaces(u *unit) bool {
 	return u.ready.IsZero() && !u.leaving && Starting <= g.state && g.state <= Partial && (g.state >= Serving || !g.seat(u.slot).called)
 }
 
-// giveBack gives a slot to the generation that serves.
+// giveBack gives a slot to the generation that serves, if there is one.
 func (j *judge) giveBack(from *cohort, slot int, at time.Time) {
-	if g := j.serving(); g != nil && j.slots[slot].owner == from.number {
-		j.slots[slot].owner = 0
+	if j.slots[slot].owner != from.number {
+		return
+	}
+	j.slots[slot].owner = 0
+	if g := j.serving(); g != nil {
 		g.seat(slot).refill = at
 	}
 }
@@ -143,27 +146,36 @@ func (j *judge) noteWish(more int) {
 	if j.phase != operating {
 		return
 	}
+	if j.restsAt(more) {
+		j.mark(map[int]string{+1: "TTIN", -1: "TTOU"}[more])
+		if j.candidate() != nil {
+			j.mark("resized while a swap is under way")
+		}
+	} else {
+		j.mark("asked for what cannot be")
+	}
+	j.resizes = append(j.resizes, j.size)
+}
+
+// restsAt has the pool have one worker more or less at rest, and reports
+// whether it may.
+func (j *judge) restsAt(more int) bool {
 	most := j.policy.MaxWorkers
 	base := max(1, j.base+more)
 	if most > 0 && more > 0 && base > most {
 		base = j.base
 	}
 	if base == j.base {
-		j.mark("asked for what cannot be")
-	} else {
-		j.mark(map[int]string{+1: "TTIN", -1: "TTOU"}[more])
-		if j.candidate() != nil {
-			j.mark("resized while a swap is under way")
-		}
-		j.size = max(base, j.size+more)
-		if most > 0 {
-			j.size = min(j.size, most)
-		} else {
-			j.size = base
-		}
-		j.base = base
+		return false
 	}
-	j.resizes = append(j.resizes, j.size)
+	j.size = max(base, j.size+more)
+	if most > 0 {
+		j.size = min(j.size, most)
+	} else {
+		j.size = base
+	}
+	j.base = base
+	return true
 }
 
 func (j *judge) judgeResize(a Resize) {
@@ -461,7 +473,7 @@ func (j *judge) grow(size int, reason string) bool {
 // back-off.
 func (j *judge) recyclable() bool {
 	g := j.serving()
-	return j.phase == operating && g != nil && !j.wanted && j.candidate() == nil && !j.shared() && j.whole(g) && !g.succeeds()
+	return j.phase == operating && g != nil && !j.wanted() && j.candidate() == nil && !j.shared() && j.whole(g) && !g.succeeds()
 }
 
 // wears yields the workers that may be recycled when they are worn.

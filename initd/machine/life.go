@@ -17,20 +17,21 @@ const setupFailed = 125
 // attempt begins a new generation when one is wanted, none is under way and
 // the back-off is over.
 func (m *Machine) attempt() {
-	if m.phase != operating || !m.wanted || m.candidate() != nil || m.hooks[AfterInit].runs {
+	if m.wish.ticket == 0 || m.candidate() != nil || m.hooks[AfterInit].runs {
 		return
 	}
 	if !m.notBefore.IsZero() && !m.due(m.notBefore) {
 		return
 	}
-	m.wanted, m.watch = false, debounce{} // what has changed so far is what it reads
+	m.trying, m.wish, m.watch = m.wish, wish{}, debounce{} // what has changed so far is what it reads
 	m.number++
-	g := &generation{number: m.number, state: Preparing, began: m.now}
+	g := &generation{number: m.number, state: Preparing, attempted: m.now, began: m.now}
 	m.generations = append(m.generations, g)
 	m.cancelSuccessor()
 	m.pool.keepSlots()
 	m.publish() // before anything is read that whoever waits for a later one may have changed
-	m.do(Prepare{Generation: g.number})
+	m.do(Prepare{Generation: g.number, Ticket: m.trying.ticket, Trigger: m.trying.trigger})
+	m.tell(&m.trying, Outcome{Result: OutcomeBegun, Generation: g.number})
 }
 
 // startBatch starts the next workers of a candidate: those of surge slots, or
@@ -224,9 +225,10 @@ func (m *Machine) yield(g *generation) {
 // promote lets a generation serve that has every slot.
 func (m *Machine) promote(g *generation) {
 	swap := m.serving() != nil
-	m.swappedAt, m.wholeAt = m.now, m.now
+	m.swappedAt, m.wholeAt, m.everReady, g.servedAt = m.now, m.now, true, m.now
 	m.pool.disown()
 	m.enter(g, Serving, "")
+	m.tell(&m.trying, Outcome{Result: OutcomeReady, Generation: g.number})
 	for _, old := range m.generations {
 		if old != g && (old.state == Serving || old.state == Partial) {
 			m.enter(old, Retiring, "")
@@ -250,9 +252,11 @@ func (m *Machine) refuse(g *generation, reason string) {
 		m.remove(g)
 		m.swappedAt, m.gaveUp = m.now, g.number
 		m.do(Announce{Generation: g.number, State: Declined, Reason: reason})
+		m.tell(&m.trying, Outcome{Result: OutcomeRefused, Generation: g.number, Reason: reason})
 		m.runHook(RunHook{Hook: AfterSwap, Generation: g.number, Failure: reason})
 	case m.first():
 		m.remove(g)
+		m.tell(&m.trying, Outcome{Result: OutcomeRefused, Generation: g.number, Reason: reason})
 		m.halt(setupFailed, reason)
 	default:
 		m.fail(g, Status{Code: setupFailed}, reason)
@@ -277,7 +281,6 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 	again := m.policy.MaxFailures == 0 || m.failures < m.policy.MaxFailures
 	switch {
 	case again:
-		m.wanted = true
 		a.Next = max(0, m.notBefore.Sub(m.now))
 	case m.serving() != nil:
 		a.Reason += fmt.Sprintf("; given up at max-failures=%d", m.policy.MaxFailures)
@@ -286,6 +289,12 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 		m.swappedAt, m.gaveUp = m.now, g.number
 	}
 	m.do(a)
+	if again {
+		m.tell(&m.trying, Outcome{Result: OutcomeFailed, Generation: g.number, Reason: a.Reason, Next: a.Next})
+		m.retry()
+	} else {
+		m.tell(&m.trying, Outcome{Result: OutcomeGivenUp, Generation: g.number, Reason: a.Reason})
+	}
 	m.dissolve(g, wasReady)
 	switch {
 	case m.serving() != nil:
@@ -419,7 +428,8 @@ func (m *Machine) replace(g *generation, w *worker, status Status, reason string
 	case m.policy.MaxFailures > 0 && m.failures >= m.policy.MaxFailures:
 		m.halt(m.policy.exitStatus(status), reason)
 	default:
-		m.wanted, m.notBefore, a.Next = true, next, wait
+		m.request(OnLoss)
+		m.notBefore, a.Next = next, wait
 	}
 	m.do(a)
 }
@@ -442,12 +452,12 @@ func (m *Machine) refill() {
 // no older one is left, or after twice the time regardless.
 func (m *Machine) autoRestart() {
 	interval := m.timing.AutoRestartInterval
-	if !m.timing.AutoRestart || interval <= 0 || m.policy.Respawn == Never || m.wanted || m.candidate() != nil || m.serving() == nil {
+	if !m.timing.AutoRestart || interval <= 0 || m.policy.Respawn == Never || m.wish.ticket != 0 || m.candidate() != nil || m.serving() == nil {
 		return
 	}
 	alone := len(m.generations) == 1
 	if alone && m.due(m.swappedAt.Add(interval)) || !alone && m.due(m.swappedAt.Add(2*interval)) {
-		m.wanted, m.changed = true, true
+		m.request(OnClock)
 	}
 }
 
@@ -537,18 +547,24 @@ func (m *Machine) killAll(reason string) {
 // plain init keeps one that comes before that, as a process does that blocks
 // it: once however often it comes, and in order; signal(7).
 func (m *Machine) forward(signal Signal) {
-	sent := false
+	sent := m.send(signal, func(*generation, *worker) bool { return true })
+	if sent == 0 && m.policy.Respawn == Never && !slices.Contains(m.early, signal) {
+		m.early = append(m.early, signal)
+	}
+}
+
+// send passes a signal on to those workers that have become the program, and
+// tells how many there are.
+func (m *Machine) send(signal Signal, to func(*generation, *worker) bool) (n int) {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if running <= w.state && w.state < killed {
+			if running <= w.state && w.state < killed && to(g, w) {
 				m.do(Forward{g.number, w.slot, w.pid, signal})
-				sent = true
+				n++
 			}
 		}
 	}
-	if !sent && m.policy.Respawn == Never && !slices.Contains(m.early, signal) {
-		m.early = append(m.early, signal)
-	}
+	return n
 }
 
 // The end of initd.
@@ -561,6 +577,7 @@ func (m *Machine) stop(signal Signal) {
 		m.stopSignal = map[Signal]Signal{TERM: m.policy.SignalOnTerm, INT: TERM, QUIT: QUIT}[signal]
 		m.phase, m.stopAt = lingering, m.now.Add(m.policy.StopDelay)
 		m.asked = true
+		m.stopTickets(stops)
 		m.runHook(RunHook{Hook: BeforeShutdown})
 	case signal == QUIT:
 	case !m.asked && m.policy.Respawn != Never: // it ends by its own decision, not with its command
@@ -577,6 +594,7 @@ func (m *Machine) stop(signal Signal) {
 // cannot be executed. A plain init ends in any case.
 func (m *Machine) haltAtFirst(status int, reason string) {
 	if m.phase == operating && m.first() && m.policy.Respawn != Never {
+		m.tell(&m.trying, Outcome{Result: OutcomeGivenUp, Generation: m.number, Reason: reason})
 		m.halt(status, reason)
 	}
 }
@@ -585,6 +603,7 @@ func (m *Machine) haltAtFirst(status int, reason string) {
 func (m *Machine) halt(status int, reason string) {
 	m.stopSignal = m.policy.SignalOnTerm
 	m.exit = Exit{Status: status, Reason: reason}
+	m.stopTickets(reason)
 	failure := reason
 	if status == 0 {
 		failure = "" // it is the end that was hoped for
@@ -618,6 +637,7 @@ func (m *Machine) endAll() {
 // abandon leaves what is no worker to itself, after a word to end.
 func (m *Machine) abandon() {
 	if m.policy.LeaveOrphans {
+		m.stopCompanion()
 		m.leave()
 		return
 	}
@@ -667,20 +687,23 @@ func (m *Machine) report() {
 	if m.policy.Respawn == Never || m.phase == exited {
 		return
 	}
-	r := Report{Readiness: NotReady}
-	if g := m.serving(); g != nil {
-		r = Report{Readiness: IsReady, Generation: g.number}
-		if m.candidate() != nil {
-			r.Readiness = Reloading
-		}
-	}
-	if m.phase != operating {
-		r = Report{Readiness: Stopping}
-	}
-	if r != m.reported {
+	if r := m.readiness(); r != m.reported {
 		m.reported = r
 		m.do(r)
 	}
+}
+
+func (m *Machine) readiness() Report {
+	g := m.serving()
+	switch {
+	case m.phase != operating:
+		return Report{Readiness: Stopping}
+	case g == nil:
+		return Report{Readiness: NotReady}
+	case m.candidate() != nil:
+		return Report{Readiness: Reloading, Generation: g.number}
+	}
+	return Report{Readiness: IsReady, Generation: g.number}
 }
 
 // publish tells of the workers when there is something new to tell.
@@ -723,7 +746,7 @@ func (m *Machine) isPublic(g *generation, w *worker) bool {
 // nothing under way but its command.
 func (m *Machine) rest() {
 	resting := m.phase == operating && m.policy.Respawn != Never &&
-		!m.wanted && len(m.generations) == 1 && m.serving() != nil && m.isWhole(m.serving())
+		m.wish.ticket == 0 && len(m.generations) == 1 && m.serving() != nil && m.isWhole(m.serving())
 	if resting && !m.resting {
 		m.do(Rest{})
 	}

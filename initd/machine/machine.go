@@ -17,19 +17,23 @@ type Machine struct {
 	generations []*generation // those that have a worker or are a candidate, by number
 	number      int           // the last that was given; every attempt takes one
 	gaveUp      int           // the last number of which no more was tried
-	loggers     []logger
+	loggers     []attendant
+	companion   attendant
 	pool        pool
 	survey      survey
 	recycling   recycling
 	hooks       [hooks]hookRun
 	watch       debounce
 
-	wanted    bool      // a generation is wanted and no attempt for it has begun
+	ticket    int       // the last that was given
+	wish      wish      // a swap that is wanted and that no attempt has begun for
+	trying    wish      // the one that the candidate is an attempt for
 	notBefore time.Time // back-off: the next attempt may not begin earlier
 	failures  int       // failed attempts in a row
 	failedAt  time.Time // when the last of them failed
 	wholeAt   time.Time // since when all workers of what serves are ready; zero: they are not
 	swappedAt time.Time // when the serving generation took over
+	everReady bool      // a generation has served
 
 	early []Signal // a plain init's, from before its command runs
 
@@ -64,7 +68,7 @@ const (
 // New returns a machine that waits for Begin.
 func New(policy Policy) *Machine {
 	policy.Workers = max(policy.Workers, 1)
-	return &Machine{policy: policy, timing: policy.Timing, loggers: make([]logger, policy.Loggers), pool: newPool(policy.Workers)}
+	return &Machine{policy: policy, timing: policy.Timing, loggers: make([]attendant, policy.Loggers), pool: newPool(policy.Workers)}
 }
 
 // Deadline is when Step wants a Tick at the latest, if no other event comes
@@ -140,7 +144,7 @@ func (m *Machine) whole() {
 
 // decide does what the facts ask for.
 func (m *Machine) decide() {
-	m.startLoggers()
+	m.attend()
 	m.dismiss()
 	m.killOverdue()
 	m.limitHooks()
@@ -187,10 +191,13 @@ func (Begin) apply(m *Machine) {
 		return
 	}
 	m.begun = true
-	m.wanted = true
+	m.request(OnStart)
 	m.runHook(RunHook{Hook: AfterInit})
 	for i := range m.loggers {
 		m.loggers[i].startAt = m.now
+	}
+	if m.policy.Companion {
+		m.companion.startAt = m.now
 	}
 }
 
@@ -210,7 +217,7 @@ func (e Signaled) apply(m *Machine) {
 	case m.policy.Respawn == Never && m.phase == operating:
 		m.forward(signal)
 	case signal == HUP:
-		m.wanted = m.wanted || m.phase == operating
+		m.request(OnSignal)
 	case signal == TTIN, signal == TTOU:
 		m.asksFor(map[Signal]int{TTIN: +1, TTOU: -1}[signal])
 	case signal == TERM, signal == INT, signal == QUIT:
@@ -329,12 +336,6 @@ func (e Exited) apply(m *Machine) {
 		reason = "" // the status is all that a plain init has to say
 	}
 	m.lose(g, w, e.Status, reason)
-}
-
-func (e LoggerEnded) apply(m *Machine) {
-	if 0 <= e.Logger && e.Logger < len(m.loggers) && m.loggers[e.Logger].runs {
-		m.loggers[e.Logger].ended(m)
-	}
 }
 
 func (Childless) apply(m *Machine) {

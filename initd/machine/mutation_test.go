@@ -10,11 +10,14 @@ import (
 	"testing"
 )
 
+// mutate says whether TestMutations has its turn.
+var mutate = true
+
 // TestMutations shows that the simulation can fail: each of these defects is
 // put into a copy of the machine, and the simulation has to find it.
 func TestMutations(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the tests anew for each mutation")
+	if testing.Short() || !mutate {
+		t.Skip("builds the tests anew for each mutation, and not with -short or -race")
 	}
 	mutations := []struct {
 		name, file, old, new string
@@ -29,19 +32,19 @@ func TestMutations(t *testing.T) {
 		{"ready worker killed for another one's failure", "life.go",
 			"p.worker.state != ready && !m.ripe(p.worker)", "true"},
 		{"HUP dropped", "machine.go",
-			"m.wanted = m.wanted || m.phase == operating", "m.wanted = m.wanted || m.phase == operating && m.candidate() == nil"},
+			"\t\tm.request(OnSignal)\n", "\t\tif m.candidate() == nil {\n\t\t\tm.request(OnSignal)\n\t\t}\n"},
 		{"request dropped by a loss", "life.go",
-			"m.wanted, m.notBefore, a.Next = true, next, wait", "m.notBefore, a.Next = next, wait"},
+			"\t\tm.request(OnLoss)\n", ""},
 		{"two swaps at once", "life.go",
-			"|| !m.wanted || m.candidate() != nil ||", "|| !m.wanted ||"},
+			"m.wish.ticket == 0 || m.candidate() != nil || m.hooks", "m.wish.ticket == 0 || m.hooks"},
 		{"drain-timeout ignored", "life.go",
 			"after(m.now, m.policy.DrainTimeout)", "after(m.now, m.policy.DrainTimeout/2)"},
 		{"stop-timeout ignored", "life.go",
 			"terminating, after(m.now, m.policy.StopTimeout)", "terminating, m.now"},
 		{"start after a stop", "machine.go",
 			"g.state != Preparing || m.phase != operating {", "g.state != Preparing {"},
-		{"attempt after initd has given up", "life.go",
-			"if m.phase != operating || !m.wanted ||", "if !m.wanted ||"},
+		{"request after initd has given up", "ticket.go",
+			"\tif m.phase != operating {\n\t\treturn 0\n\t}\n", ""},
 		{"deadline not cleared", "machine.go",
 			"\t\tm.deadline = time.Time{}\n", ""},
 		{"deadline forgotten", "machine.go",
@@ -52,8 +55,8 @@ func TestMutations(t *testing.T) {
 			"wait *= 2", "wait *= 1"},
 		{"exit with workers alive", "machine.go",
 			"if m.workers() == 0 {", "if true {"},
-		{"logger started again at once", "logger.go",
-			"l.startAt = l.started.Add(m.policy.backoff(l.failures))", "l.startAt = m.now"},
+		{"logger started again at once", "attendant.go",
+			"a.startAt = a.started.Add(m.policy.backoff(a.failures))", "a.startAt = m.now"},
 		{"given up and not told", "life.go",
 			"time.Time{}\n\t\tm.swappedAt, m.gaveUp = m.now, g.number", "time.Time{}\n\t\tm.swappedAt = m.now"},
 		{"worker on trial not told of", "life.go",
@@ -83,7 +86,7 @@ func TestMutations(t *testing.T) {
 		{"old generation replaced while it shares the slots", "life.go",
 			"g.isCandidate(), m.pool.shared():", "g.isCandidate():"},
 		{"recycled during a swap", "recycle.go",
-			"m.wanted || m.candidate() != nil ||", "m.wanted ||"},
+			"m.wish.ticket != 0 || m.candidate() != nil ||", "m.wish.ticket != 0 ||"},
 		{"two recycled at once", "recycle.go",
 			"if g.places[slot].successor != nil {", "if g.places[slot].successor != nil && slot > 9 {"},
 		{"replacements do not back off", "recycle.go",
@@ -131,7 +134,49 @@ func TestMutations(t *testing.T) {
 		{"swap waits for changes without end", "watch.go",
 			"m.due(quiet) || m.due(limit)", "m.due(quiet) || false && m.due(limit)"},
 		{"two swaps of one update", "life.go",
-			"m.wanted, m.watch = false, debounce{}", "m.wanted = false"},
+			"m.trying, m.wish, m.watch = m.wish, wish{}, debounce{}", "m.trying, m.wish = m.wish, wish{}"},
+		{"request during an attempt shares its ticket", "ticket.go",
+			"\tm.ticket++\n", "\tif m.trying.ticket == 0 {\n\t\tm.ticket++\n\t}\n"},
+		{"request during a back-off shares the ticket that has failed", "ticket.go",
+			"m.wish.ticket != 0 && !m.wish.failed {", "m.wish.ticket != 0 {"},
+		{"trigger of the last request counts", "ticket.go",
+			"!m.wish.failed {\n", "!m.wish.failed {\n\t\tm.wish.trigger = t\n"},
+		{"superseded retry not told", "ticket.go",
+			"\tm.supersede(&retry)\n", "\t_ = retry\n"},
+		{"retry takes the place of a newer request", "ticket.go",
+			"if m.wish.ticket != 0 {\n\t\tm.supersede", "if false {\n\t\tm.supersede"},
+		{"retry has the last ticket that was given", "ticket.go",
+			"\tm.wish.failed = true\n", "\tm.wish.failed, m.wish.ticket = true, m.ticket+1\n"},
+		{"ticket left open by a stop", "life.go",
+			"\t\tm.stopTickets(stops)\n", ""},
+		{"ticket left open by initd's own end", "life.go",
+			"\tm.stopTickets(reason)\n", ""},
+		{"ticket ready with its first batch", "life.go",
+			"\tm.enter(g, Starting, \"\")\n\tm.dismiss()\n",
+			"\tm.tell(&m.trying, Outcome{Result: OutcomeReady, Generation: g.number})\n\tm.enter(g, Starting, \"\")\n\tm.dismiss()\n"},
+		{"given up, and told to be tried again", "life.go",
+			"Result: OutcomeGivenUp, Generation: g.number,", "Result: OutcomeFailed, Generation: g.number,"},
+		{"swap asked while initd stops", "command.go",
+			"\tcase m.phase != operating:\n\t\ta.Refusal = stops\n\tcase m.policy.Respawn == Never:\n\t\ta.Refusal = neverSwaps\n",
+			"\tcase m.policy.Respawn == Never:\n\t\ta.Refusal = neverSwaps\n"},
+		{"plain init stopped instead of its command", "command.go",
+			"case m.policy.Respawn == Never && m.phase == operating:", "case false:"},
+		{"scaled beyond max-workers", "command.go",
+			"most > 0 && e.Workers > most", "false"},
+		{"signal to all slots", "command.go",
+			"(e.Slot == -1 || e.Slot == w.slot)", "true"},
+		{"signal to workers that were killed", "life.go",
+			"running <= w.state && w.state < killed && to(g, w)", "running <= w.state && to(g, w)"},
+		{"KILL forwarded", "command.go",
+			"\tKILL: \"a worker is killed by initd, when a limit such as drain-timeout is over\",\n", ""},
+		{"companion started when orphans are ended", "attendant.go",
+			"if m.phase < orphaned {", "if true {"},
+		{"companion left running at the exit", "life.go",
+			"\t\tm.stopCompanion()\n", ""},
+		{"view of a back-off that is over", "view.go",
+			"m.wish.ticket != 0 && m.candidate() == nil", "m.wish.ticket != 0"},
+		{"view of a worker that has lost its slot", "view.go",
+			"g.places[w.slot].worker == w && (g.state", "(g.state"},
 	}
 	source, err := filepath.Abs(".")
 	if err != nil {

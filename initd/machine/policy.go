@@ -40,8 +40,9 @@ type Policy struct {
 
 	LeaveOrphans bool // exit without ending the orphans that remain
 
-	Publish bool // say which workers there are whenever that changes
-	Loggers int  // commands that take output, kept running until the exit
+	Publish   bool // say which workers there are whenever that changes
+	Loggers   int  // commands that take output, kept running until the exit
+	Companion bool // a process is kept beside the workers, until they have ended
 
 	Respawn     Respawn
 	MaxBackoff  time.Duration

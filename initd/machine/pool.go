@@ -103,10 +103,13 @@ func (m *Machine) holds(g *generation, slot int) bool {
 }
 
 // giveBack gives a slot that a swap has given to a generation to the one that
-// serves, to be filled then.
+// serves, if there is one, to be filled then.
 func (m *Machine) giveBack(from *generation, slot int, at time.Time) {
-	if s := &m.pool.slots[slot]; s.owner == from.number && m.serving() != nil {
-		s.owner = 0
+	s := &m.pool.slots[slot]
+	if s.owner != from.number {
+		return
+	}
+	if s.owner = 0; m.serving() != nil {
 		m.serving().place(slot).refillAt = at
 	}
 }
@@ -154,11 +157,18 @@ func (m *Machine) asksFor(more int) {
 	if m.policy.MaxWorkers > 0 {
 		base = min(base, max(m.policy.MaxWorkers, p.base))
 	}
-	size := min(max(p.size+base-p.base, base), max(m.policy.MaxWorkers, base))
 	if base == p.base {
 		m.do(Resize{Workers: p.size, Reason: "it can have no fewer than 1 worker, and no more than max-workers"})
 		return
 	}
+	m.scale(base)
+}
+
+// scale gives the pool another size at rest. What it has above that it keeps,
+// as far as it may.
+func (m *Machine) scale(base int) {
+	p := &m.pool
+	size := min(max(p.size+base-p.base, base), max(m.policy.MaxWorkers, base))
 	p.base = base
 	m.setSize(size, "asked for")
 }

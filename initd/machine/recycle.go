@@ -55,7 +55,7 @@ func (l *lifetime) wear(s Sample) {
 // to be no more than the slots.
 func (m *Machine) recycle() {
 	g := m.serving()
-	if g == nil || m.wanted || m.candidate() != nil || m.pool.shared() || !m.allReady(g) {
+	if g == nil || m.wish.ticket != 0 || m.candidate() != nil || m.pool.shared() || !m.allReady(g) {
 		return
 	}
 	for slot := range g.places {

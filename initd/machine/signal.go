@@ -12,6 +12,8 @@ const (
 	QUIT Signal = 3
 	KILL Signal = 9
 	TERM Signal = 15
+	CHLD Signal = 17
+	STOP Signal = 19
 	TSTP Signal = 20
 	TTIN Signal = 21
 	TTOU Signal = 22

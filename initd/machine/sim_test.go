@@ -210,6 +210,8 @@ type world struct {
 	load
 	running [hooks]int // hooks, by number; 0: it does not run
 	ran     int        // counts the hooks
+
+	companion, companions int // the one that runs, else 0; and how many there were
 }
 
 // step is a line of the transcript.
@@ -304,6 +306,7 @@ func (w *world) drawPolicy() Policy {
 		MaxFailures:       one(w, 0, 0, 1, 3),
 		Publish:           w.chance(2),
 		Loggers:           one(w, 0, 0, 1, 2),
+		Companion:         w.chance(3),
 	}
 	if p.Ready == Alive && p.StartTimeout > 0 {
 		p.StartTimeout += p.Interval // else nothing would ever be ready
@@ -378,6 +381,10 @@ func (w *world) step(event Event) {
 		w.err = err
 		return
 	}
+	if err := w.judge.observeView(w.machine.View()); err != nil {
+		w.err = err
+		return
+	}
 	if held := len(w.judge.cohorts); held != len(w.machine.generations) {
 		w.fail("I9", "the machine remembers %d generations, there are %d", len(w.machine.generations), held)
 		return
@@ -427,11 +434,17 @@ func (w *world) do(action Action) {
 			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second), Status{Signal: KILL})
 		}
 	case Forward:
-		// Most signals are no reason to end, the first of a plain init's are.
-		if p := w.process(a.PID); p != nil && w.policy.Respawn == Never && a.Signal != HUP && a.Signal < 16 {
+		// Most signals are no reason to end, the first of a plain init's are, and
+		// TERM is.
+		switch p := w.process(a.PID); {
+		case p == nil:
+		case w.policy.Respawn == Never && a.Signal != HUP && a.Signal < 16:
 			if p.asked = true; p.obeys {
 				w.end(p, w.soon(), Status{Signal: a.Signal})
 			}
+		case a.Signal == TERM && p.obeys:
+			w.seen.mark("a worker ends by a signal that was asked for")
+			w.in(w.soon(), func() { w.endByItself(p, Status{Signal: TERM}) })
 		}
 	case Probe:
 		w.probe++
@@ -455,7 +468,18 @@ func (w *world) do(action Action) {
 		if !w.calm && !w.chance(3) {
 			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.step(LoggerEnded(a)) })
 		}
+	case StartCompanion:
+		w.companions++
+		w.companion = w.companions
+		if number := w.companion; !w.calm && !w.chance(3) {
+			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.companionEnded(number) })
+		}
+	case StopCompanion:
+		w.companion = 0
 	case EndOrphans:
+		if number := w.companion; w.orphans == 1 {
+			w.in(w.soon(), func() { w.companionEnded(number) })
+		}
 		switch w.orphans {
 		case 0:
 			w.in(0, func() { w.step(Childless{}) })
@@ -469,6 +493,9 @@ func (w *world) do(action Action) {
 		if w.answering > 0 {
 			w.fail("I10", "%d workers are being started at the exit", w.answering)
 		}
+		if w.companion != 0 && w.policy.LeaveOrphans {
+			w.fail("I37", "the companion runs at the exit")
+		}
 		if w.running != [hooks]int{} {
 			w.fail("I32", "hooks run at the exit: %v", w.running)
 		}
@@ -479,6 +506,13 @@ func (w *world) probed(number, generation int, status Status) {
 	if w.probing == number {
 		w.probing = 0
 		w.step(Probed{generation, status})
+	}
+}
+
+func (w *world) companionEnded(number int) {
+	if w.companion == number && number > 0 {
+		w.companion = 0
+		w.step(CompanionEnded{})
 	}
 }
 
@@ -656,7 +690,9 @@ func (w *world) proceed(faults bool) {
 
 // befall is what comes from outside.
 func (w *world) befall() {
-	switch n := w.pick(42); {
+	switch n := w.pick(50); {
+	case n >= 42:
+		w.command()
 	case n >= 39:
 		w.number = w.pick(2 + 2*w.policy.MaxWorkers)
 	case n >= 36:
@@ -682,6 +718,44 @@ func (w *world) befall() {
 		w.now = w.now.Add(w.soon())
 		w.step(Tick{})
 	}
+}
+
+// command gives the machine a command. One that is refused must not change
+// anything.
+func (w *world) command() {
+	w.step(Tick{}) // so that nothing is due any more
+	if !w.goes() {
+		return
+	}
+	before := snapshot(w.machine)
+	event := w.drawCommand()
+	w.step(event)
+	last := w.steps[len(w.steps)-1]
+	if slices.ContainsFunc(last.actions, func(a Action) bool { answer, ok := a.(Answer); return ok && answer.Refusal != "" }) &&
+		(len(last.actions) > 1 || !reflect.DeepEqual(before, snapshot(w.machine))) {
+		w.fail("I36", "%v was refused and has changed something", event)
+	}
+}
+
+func (w *world) drawCommand() Event {
+	client := 1 + w.pick(3)
+	switch w.pick(8) {
+	case 3, 4:
+		return ScaleAsked{client, w.pick(w.policy.Workers+5) - 1}
+	case 5, 6:
+		return SignalAsked{
+			Client:     client,
+			Signal:     one(w, 10, TERM, KILL, STOP, CHLD, 0, REOPEN, 65, 64, HUP),
+			Generation: one(w, 0, w.machine.number, w.machine.number-1, 99999),
+			Slot:       one(w, -1, 0, 1, -2, 99999),
+		}
+	case 7:
+		if w.stops() || w.chance(8) {
+			return StopAsked{client, one(w, TERM, INT, QUIT)}
+		}
+		return StopAsked{client, one[Signal](w, HUP, KILL, 0, 10)}
+	}
+	return SwapAsked{client}
 }
 
 // stale gives the machine an event that must not change anything.
@@ -713,7 +787,7 @@ func (w *world) drawStale() Event {
 	g := m.generation(number)
 	slot := w.pick(w.policy.Workers+2) - 1
 	forking := g != nil && g.forking(slot) != nil
-	switch w.pick(18) {
+	switch w.pick(19) {
 	case 0:
 		return Tick{}
 	case 1:
@@ -786,6 +860,10 @@ func (w *world) drawStale() Event {
 	case 17:
 		if w.stops() || w.policy.Respawn == Never {
 			return Changed{"envdir"}
+		}
+	case 18:
+		if w.companion == 0 {
+			return CompanionEnded{}
 		}
 	}
 	return nil
@@ -869,13 +947,13 @@ func (w *world) until(rule string, limit time.Duration, so func() bool) {
 func (w *world) checkSwap() {
 	alone := func() bool {
 		g := w.machine.serving()
-		return w.stops() || g != nil && len(w.machine.generations) == 1 && w.machine.allReady(g) && !w.machine.wanted &&
+		return w.stops() || g != nil && len(w.machine.generations) == 1 && w.machine.allReady(g) && w.machine.wish.ticket == 0 &&
 			(w.judge.calm || w.policy.Respawn == Never)
 	}
 	// What a swap in turns has left behind when it was given up stays until the
 	// next request.
 	divided := func() bool {
-		return w.machine.serving() != nil && w.machine.candidate() == nil && !w.machine.wanted && !slices.ContainsFunc(w.machine.generations, func(g *generation) bool {
+		return w.machine.serving() != nil && w.machine.candidate() == nil && w.machine.wish.ticket == 0 && !slices.ContainsFunc(w.machine.generations, func(g *generation) bool {
 			return g.state != Serving && g.state != Partial || !w.machine.allReady(g)
 		})
 	}
@@ -886,7 +964,7 @@ func (w *world) checkSwap() {
 		return
 	}
 	old := w.machine.serving().number
-	w.step(Signaled{HUP})
+	w.step(one[Event](w, Signaled{HUP}, SwapAsked{1}))
 	swap := 2*time.Minute + time.Duration(w.machine.pool.size)*(w.policy.Interval+10*time.Second) // in turns
 	w.until("L1", swap, func() bool {
 		g := w.machine.serving()
@@ -908,7 +986,8 @@ func (w *world) checkStop() {
 				p.obeys = !w.chance(2)
 			}
 		}
-		w.step(Signaled{one(w, TERM, INT, QUIT)})
+		by := one(w, TERM, INT, QUIT)
+		w.step(one[Event](w, Signaled{by}, StopAsked{1, by}))
 		if w.chance(4) && w.goes() {
 			w.step(Signaled{one(w, HUP, 10, QUIT)})
 		}
@@ -1079,6 +1158,65 @@ func meets(f fate, s State) bool {
 
 // situations are those that every run has to come across.
 var situations = []string{
+	"a failed attempt superseded",
+	"a request by clock",
+	"a request by control",
+	"a request by loss",
+	"a request by signal",
+	"a request by start",
+	"a request by watch",
+	"a request during an attempt",
+	"a retry superseded by control",
+	"a retry superseded by loss",
+	"a retry superseded by signal",
+	"a retry superseded by watch",
+	"a signal to all",
+	"a signal to nobody",
+	"a signal to some",
+	"a signal to what is missing",
+	"a stop drops a request",
+	"a stop drops a retry",
+	"a stop drops an attempt",
+	"a ticket shared",
+	"a ticket shared by a loss",
+	"a ticket tried again",
+	"a worker ends by a signal that was asked for",
+	"an attempt by clock",
+	"an attempt by control",
+	"an attempt by loss",
+	"an attempt by signal",
+	"an attempt by start",
+	"an attempt by watch",
+	"outcome begun",
+	"outcome failed",
+	"outcome given-up",
+	"outcome ready",
+	"outcome refused",
+	"outcome stopped",
+	"outcome superseded",
+	"scale-asked granted",
+	"scale-asked refused",
+	"scaled down",
+	"scaled to what it is",
+	"scaled up",
+	"signal-asked granted",
+	"signal-asked refused",
+	"stale companion-ended",
+	"stop asked in phase 0",
+	"stop asked in phase 1",
+	"stop asked in phase 2",
+	"stop asked in phase 3",
+	"stop-asked granted",
+	"stop-asked refused",
+	"swap-asked granted",
+	"swap-asked refused",
+	"the companion ends in phase 0",
+	"the companion ends in phase 1",
+	"the companion ends in phase 2",
+	"the companion ends in phase 3",
+	"the companion started again",
+	"the companion stopped",
+	"the ticket of a loss shared",
 	"a closed slot with a queue opened",
 	"a closing slot kept",
 	"a logger ends in phase 0",

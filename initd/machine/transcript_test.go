@@ -277,6 +277,8 @@ func (s *transcript) play() (*transcript, error) {
 		actions := m.Step(now, c.event)
 		if err := j.observe(now, c.event, actions, m.Deadline()); err != nil && verdict == nil {
 			verdict = fmt.Errorf("line %d: %w", c.line, err)
+		} else if err := j.observeView(m.View()); err != nil && verdict == nil {
+			verdict = fmt.Errorf("line %d: %w", c.line, err)
 		}
 		c.follows = nil
 		for _, a := range actions {
@@ -394,14 +396,21 @@ var eventNames = map[string]func(*arguments) Event{
 	"not-executed": func(a *arguments) Event {
 		return NotExecuted{a.number("pid"), a.number("exit_status"), a.text("reason")}
 	},
-	"notified":     func(a *arguments) Event { return Notified{a.number("pid")} },
-	"pinged":       func(a *arguments) Event { return Pinged{a.number("pid")} },
-	"hung":         func(a *arguments) Event { return Hung{a.number("pid")} },
-	"probed":       func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
-	"exited":       func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
-	"logger-ended": func(a *arguments) Event { return LoggerEnded{a.number("logger")} },
-	"hooked":       func(a *arguments) Event { return Hooked{a.hook("hook"), a.status()} },
-	"changed":      func(a *arguments) Event { return Changed{a.text("name")} },
+	"notified":        func(a *arguments) Event { return Notified{a.number("pid")} },
+	"pinged":          func(a *arguments) Event { return Pinged{a.number("pid")} },
+	"hung":            func(a *arguments) Event { return Hung{a.number("pid")} },
+	"probed":          func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
+	"exited":          func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
+	"logger-ended":    func(a *arguments) Event { return LoggerEnded{a.number("logger")} },
+	"companion-ended": func(*arguments) Event { return CompanionEnded{} },
+	"swap-asked":      func(a *arguments) Event { return SwapAsked{a.number("client")} },
+	"stop-asked":      func(a *arguments) Event { return StopAsked{a.number("client"), a.signal("signal")} },
+	"scale-asked":     func(a *arguments) Event { return ScaleAsked{a.number("client"), a.number("workers")} },
+	"signal-asked": func(a *arguments) Event {
+		return SignalAsked{a.number("client"), a.signal("signal"), a.number("generation"), a.number("slot")}
+	},
+	"hooked":  func(a *arguments) Event { return Hooked{a.hook("hook"), a.status()} },
+	"changed": func(a *arguments) Event { return Changed{a.text("name")} },
 	"surveyed": func(a *arguments) Event {
 		return Surveyed{a.number("queue"), a.numbers("queues"), a.samples("workers")}
 	},
@@ -598,6 +607,7 @@ var policyFields = []struct {
 	{"exit-map", func(p *Policy) any { return &p.ExitMap }},
 	{"publish", func(p *Policy) any { return &p.Publish }},
 	{"loggers", func(p *Policy) any { return &p.Loggers }},
+	{"companion", func(p *Policy) any { return &p.Companion }},
 }
 
 var (

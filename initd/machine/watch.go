@@ -33,7 +33,7 @@ func (m *Machine) swapChanged() {
 	}
 	quiet, limit := m.watch.last.Add(m.policy.Debounce), m.watch.first.Add(patientDebounces*m.policy.Debounce)
 	if m.due(quiet) || m.due(limit) {
-		m.watch = debounce{}
-		m.wanted, m.changed = true, true
+		m.watch, m.changed = debounce{}, true
+		m.request(OnWatch)
 	}
 }

@@ -173,6 +173,10 @@ func (w *world) checkPool() {
 	}
 	w.number = w.pick(p.MaxWorkers + 2)
 	most := max(p.MaxWorkers, w.judge.base)
+	// Nor are those to be recycled so often that one starts whenever they are seen.
+	if size := max(w.machine.pool.size, min(most, w.number+p.MinIdle)); p.MaxLifetime > 0 && p.MaxLifetime < time.Duration(size)*patience {
+		return
+	}
 	// Twice in a row seen, and then 1, 2, 4 …; each worker has to start.
 	const surveys = 50
 	w.until("L4", surveys*(p.Survey+time.Second)+p.settled()+w.wait(), func() bool {

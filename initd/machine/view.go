@@ -1,0 +1,88 @@
+package machine
+
+import "time"
+
+// View is what is so after the last Step, for who wants to know. A Step with
+// Tick brings it up to date.
+type View struct {
+	Begun, Stopping bool
+	Readiness       Readiness
+	Serving         int  // the generation that serves; 0: none
+	EverReady       bool // one has served
+	Attempt         int  // the last number that a generation was given
+	Ticket          int  // the last number that a request for a swap was given
+	NextAttempt     time.Time
+	Failures        int // failed attempts in a row
+	Workers         int // of the pool: wanted now
+	Rest            int // wanted at rest
+	Max             int // that may be wanted; 0: it does not grow by itself
+	Generations     []GenerationView
+}
+
+// GenerationView is a generation that has workers or is a candidate.
+type GenerationView struct {
+	Number  int
+	State   State
+	Began   time.Time    // when its attempt began
+	Ready   time.Time    // when it began to serve; zero: it has not
+	Workers []WorkerView // by slot, and then those that have given it up
+}
+
+// WorkerView is a worker of a generation. Started is when it was forked, or
+// asked for where it is not yet.
+type WorkerView struct {
+	Slot, PID      int
+	State          string
+	Started, Ready time.Time
+	Activity       Activity // as it was judged by the last survey; Silent: none has seen it
+	Holds          bool     // it has its slot: no worker of a candidate has yet, nor a successor, nor one that leaves
+}
+
+// Outline returns a View without the generations: it costs the same however many
+// workers there are. NextAttempt is when a back-off ends that an attempt waits
+// for, and zero when none does.
+func (m *Machine) Outline() View {
+	v := View{
+		Begun: m.begun, Stopping: m.phase != operating, Readiness: m.readiness().Readiness, EverReady: m.everReady,
+		Attempt: m.number, Ticket: m.ticket, Failures: m.failures, Workers: m.pool.size, Rest: m.pool.base, Max: m.policy.MaxWorkers,
+	}
+	if g := m.serving(); g != nil {
+		v.Serving = g.number
+	}
+	if m.wish.ticket != 0 && m.candidate() == nil {
+		v.NextAttempt = m.notBefore
+	}
+	return v
+}
+
+// View returns a copy of the facts.
+func (m *Machine) View() View {
+	v := m.Outline()
+	for _, g := range m.generations {
+		of := GenerationView{Number: g.number, State: g.state, Began: g.attempted, Ready: g.servedAt}
+		for w := range g.live {
+			of.Workers = append(of.Workers, WorkerView{
+				Slot: w.slot, PID: w.pid, State: w.state.String(), Started: w.started, Ready: w.readyAt,
+				Activity: w.activity(), Holds: m.hasSlot(g, w),
+			})
+		}
+		v.Generations = append(v.Generations, of)
+	}
+	return v
+}
+
+// hasSlot reports whether a worker is the one that its slot has.
+func (m *Machine) hasSlot(g *generation, w *worker) bool {
+	return g.places[w.slot].worker == w && (g.state == Serving || m.pool.slots[w.slot].owner == g.number) && m.holds(g, w.slot)
+}
+
+// activity is what the last survey made of a worker.
+func (w *worker) activity() Activity {
+	switch {
+	case w.surveyed.IsZero():
+		return Silent
+	case w.idleSince.IsZero():
+		return Busy
+	}
+	return Idle
+}
