@@ -85,6 +85,14 @@ func (in *instance) release(row int) {
 	}
 }
 
+// row reads one.
+func (in *instance) row(row int) (r scoreboard.Row, ok bool) {
+	if row == noRow {
+		return r, false
+	}
+	return in.board.Read(row)
+}
+
 // score gives a worker its row. Its descriptor is the first that no listener
 // has.
 func (in *instance) score(c *launch.Command, row int) {

@@ -34,3 +34,17 @@ func (e environ) value(name string) string {
 	}
 	return ""
 }
+
+func (e environ) has(name string) bool {
+	return slices.ContainsFunc(e, func(a string) bool { return strings.HasPrefix(a, name+"=") })
+}
+
+// names are sorted.
+func (e environ) names() (names []string) {
+	for _, a := range e {
+		name, _, _ := strings.Cut(a, "=")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

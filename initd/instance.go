@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -14,10 +15,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/control"
 	"server-starter/initd/doctor"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
+	"server-starter/initd/output"
 	"server-starter/initd/pidfile"
 	"server-starter/initd/scoreboard"
 	"server-starter/initd/settings"
@@ -30,41 +33,51 @@ import (
 
 // instance is initd once it is set up.
 type instance struct {
-	settings   *settings.Settings
-	plain      bool    // respawn=never
-	base       environ // of workers, before the envdir and what initd adds
-	dir        string  // of workers
-	envdir     string
-	credential *launch.Credential
-	sockets    *socket.Set
-	board      *scoreboard.Board // nil: none
-	surveyor   surveyor
-	watch      *watch.Watch // nil: nothing is watched
-	changes    chan string  // names of what is watched and has changed
-	warnings   chan warning
-	notify     map[int]*notify.Server // by generation
-	notes      chan note
-	broken     chan error
-	supervisor string // NOTIFY_SOCKET that initd was started with
-	terminal   *terminal
-	start      string           // the directory that initd was started in
-	pidFile    *pidfile.File    // nil: none
-	statusFile *statusfile.File // nil: none
-	logs       *logs
-	parent     *parent // that daemonize left waiting; nil: none
-	lines      *logWriter
-	stderr     *logWriter // the one initd was started with
-	alarms     chan string
-	log        *slog.Logger
+	settings      *settings.Settings
+	plain         bool    // respawn=never
+	base          environ // of workers, before the envdir and what initd adds
+	dir           string  // of workers
+	envdir        string
+	credential    *launch.Credential
+	sockets       *socket.Set
+	controlSet    *socket.Set // the control socket; nil: none
+	httpSet       *socket.Set // of the HTTP endpoint; nil: none
+	server        *control.Server
+	companionPath string
+	lookout       net.Conn // the companion's; nil: none was started
+	scale         scale
+	relay         *output.Relay // nil: what workers write to stderr does not come by initd
+	started       time.Time
+	relistened    int64             // listeners that workers had shut down
+	board         *scoreboard.Board // nil: none
+	surveyor      surveyor
+	watch         *watch.Watch // nil: nothing is watched
+	changes       chan string  // names of what is watched and has changed
+	warnings      chan warning
+	notify        map[int]*notify.Server // by generation
+	notes         chan note
+	broken        chan error
+	supervisor    string // NOTIFY_SOCKET that initd was started with
+	terminal      *terminal
+	start         string           // the directory that initd was started in
+	pidFile       *pidfile.File    // nil: none
+	statusFile    *statusfile.File // nil: none
+	logs          *logs
+	parent        *parent // that daemonize left waiting; nil: none
+	lines         *logWriter
+	stderr        *logWriter // the one initd was started with
+	alarms        chan string
+	log           *slog.Logger
 }
 
-func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *instance, err error) {
+func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance, err error) {
 	in = &instance{
-		settings: s, plain: s.Respawn == settings.Never, parent: parent,
+		settings: s, plain: s.Respawn == settings.Never, parent: parent, started: time.Now(),
 		notify: map[int]*notify.Server{}, notes: make(chan note), surveyor: surveyor{results: make(chan machine.Surveyed), said: map[string]bool{}},
 		changes: make(chan string), warnings: make(chan warning),
 		broken: make(chan error, 1), alarms: make(chan string, 16),
 	}
+	in.server = control.NewServer(in.complete, func(text string) { in.warnings <- warning{"defect", text} })
 	if s.RequireRoot && os.Geteuid() != 0 {
 		return nil, settingError("require-root", fmt.Errorf("initd runs as uid %d and not as root: start it as root, or do without the setting", os.Geteuid()))
 	}
@@ -108,16 +121,18 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 	if parent != nil {
 		parent.once, parent.path = s.MaxFailures == 1, in.logs.path
 	}
-	if in.sockets, err = socket.Open(specs, options); err != nil {
+	if in.sockets, err = socket.Open(specs.workers, options); err != nil {
 		in.removeFiles()
 		return nil, err
 	}
+	err = errors.Join(in.openHTTP(specs.http), in.openControl(specs.control))
 	if !in.plain {
-		if err := errors.Join(in.openBoard(), in.openWatch()); err != nil {
-			in.sockets.Close()
-			in.removeFiles()
-			return nil, err
-		}
+		err = errors.Join(err, in.openBoard(), in.openWatch())
+	}
+	if err != nil {
+		in.closeSockets()
+		in.removeFiles()
+		return nil, err
 	}
 	if in.plain {
 		in.terminal = openTerminal()
@@ -127,7 +142,8 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 	} else if !leave(in.dir) {
 		in.dir = "" // initd's own
 	}
-	reserveThreads(in.plain, in.blocking())
+	in.openRelay()
+	reserveThreads(in.plain && !in.steered(), in.blocking())
 
 	in.stderr = newLogWriter(2)
 	in.lines = in.stderr
@@ -140,7 +156,19 @@ func setUp(s *settings.Settings, specs []socket.Spec, parent *parent) (in *insta
 		level = slog.LevelError // a plain init has little to tell of its own
 	}
 	in.log = newLog(in.lines, s.LogFormat == settings.JSON || s.LogFormat == settings.AutoFormat && !isTerminal(in.logs.own), level)
+	if in.steered() {
+		in.log = withEvents(in.log, in.server)
+	}
 	return in, nil
+}
+
+// closeSockets closes those that initd made, and unlinks their files.
+func (in *instance) closeSockets() {
+	for _, set := range []*socket.Set{in.sockets, in.httpSet, in.controlSet} {
+		if set != nil {
+			set.Close()
+		}
+	}
 }
 
 // leave changes to the root directory, so that no file system is kept from
@@ -165,7 +193,7 @@ func leave(dir string) bool {
 // run is initd from the first worker to the last.
 func (in *instance) run() (status int) {
 	defer in.removeFiles()
-	defer in.sockets.Close()
+	defer in.closeSockets()
 	defer in.closeBoard()
 	for _, note := range in.settings.Notes {
 		in.log.Warn(note, "event", "note")
@@ -177,6 +205,8 @@ func (in *instance) run() (status int) {
 		in.log.Info("listening on "+l.Key, "event", "listen", "network", l.Network, "address", l.Address, "fd", l.Number)
 	}
 	in.watchFiles()
+	in.listenControl()
+	in.sayHTTP()
 	l := newLoop(in.host(), machine.New(in.policy()), in.log)
 	defer func() {
 		if p := recover(); p != nil {
@@ -209,7 +239,11 @@ func (in *instance) end(l *loop, reason string) {
 		in.plead(reason)
 		terminationLog("initd: " + reason + "\n")
 	}
+	in.server.Close(clientGrace)
 	until := time.Now().Add(logGrace)
+	if in.relay != nil {
+		in.relay.Close(time.Second) // as stderr, to which it leads, is given
+	}
 	if in.lines != in.stderr {
 		in.lines.Close(logGrace)
 	}
@@ -254,6 +288,15 @@ func (in *instance) host() host {
 		logger:     in.logger,
 		alarm:      in.alarm,
 		alarms:     in.alarms,
+		calls:      in.server.Calls(),
+		calm:       in.server.Calm(),
+		facts:      in.facts,
+		inForce:    in.inForce,
+		row:        in.row,
+		companion:  in.companion,
+		changed:    in.server.Changed,
+		tail:       in.tail,
+		told:       func(o machine.Outcome) { in.server.Tell(outcomeOf(o)) },
 		transcript: in.settings.LogLevel == settings.Debug,
 	}
 	if !in.plain {

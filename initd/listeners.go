@@ -9,6 +9,7 @@ import (
 // relisten mends what a worker that called shutdown(2) has done to all.
 func (in *instance) relisten() {
 	mended, err := in.sockets.Relisten()
+	in.relistened += int64(len(mended))
 	for _, m := range mended {
 		text := "a worker had shut down the listener " + m.Key + " for everyone; it listens again"
 		if in.settings.ReusePort && m.Slot >= 0 {

@@ -1,29 +1,59 @@
 package initd
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"log/slog"
-	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/control"
+	"server-starter/initd/output"
 )
 
 // newLog returns the log: a line per event, as text or as JSON.
 func newLog(w io.Writer, json bool, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if d, ok := a.Value.Any().(time.Duration); ok {
-			a.Value = slog.StringValue(d.Round(100 * time.Microsecond).String())
-		}
-		return a
-	}}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: plainDuration}
 	if json {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func plainDuration(groups []string, a slog.Attr) slog.Attr {
+	if d, ok := a.Value.Any().(time.Duration); ok {
+		a.Value = slog.StringValue(d.Round(100 * time.Microsecond).String())
+	}
+	return a
+}
+
+// withEvents is a log whose lines from info on are told to who has subscribed to
+// events, too, whatever the level of the log is.
+func withEvents(log *slog.Logger, server *control.Server) *slog.Logger {
+	json := slog.NewJSONHandler(published{server}, &slog.HandlerOptions{ReplaceAttr: plainDuration})
+	return slog.New(slog.NewMultiHandler(log.Handler(), subscribed{json, server}))
+}
+
+// published is where the lines for subscribers go.
+type published struct{ *control.Server }
+
+func (p published) Write(line []byte) (int, error) {
+	p.Publish(bytes.TrimSuffix(line, []byte("\n")))
+	return len(line), nil
+}
+
+// subscribed is a handler that has nothing to do while nobody listens.
+type subscribed struct {
+	slog.Handler
+	server *control.Server
+}
+
+func (s subscribed) Enabled(ctx context.Context, level slog.Level) bool {
+	return s.server.Subscribed() && s.Handler.Enabled(ctx, level)
 }
 
 // isTerminal reports whether a file descriptor is one; isatty(3).
@@ -36,16 +66,16 @@ func isTerminal(fd int) bool {
 // that may block for ever: whoever reads a container's stderr may hang. A line
 // that finds the queue full is dropped and counted, so that the loop goes on.
 type logWriter struct {
-	fd       int
-	terminal bool
-	lines    chan []byte
-	dropped  atomic.Int64
-	closed   atomic.Bool
-	done     chan struct{}
+	to      output.Stream
+	lines   chan []byte
+	dropped atomic.Int64 // and not told of yet
+	lost    atomic.Int64 // that were ever dropped
+	closed  atomic.Bool
+	done    chan struct{}
 }
 
 func newLogWriter(fd int) *logWriter {
-	w := &logWriter{fd: fd, terminal: isTerminal(fd), lines: make(chan []byte, 256), done: make(chan struct{})}
+	w := &logWriter{to: output.NewStream(fd), lines: make(chan []byte, 256), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -59,6 +89,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	case w.lines <- []byte(string(line)):
 	default:
 		w.dropped.Add(1)
+		w.lost.Add(1)
 	}
 	return len(line), nil
 }
@@ -94,34 +125,4 @@ func (u unqueued) Write(line []byte) (int, error) {
 }
 
 // write gives up on a descriptor that is broken: there is nobody left to tell.
-func (w *logWriter) write(line []byte) {
-	if w.terminal {
-		defer holdTTOU()()
-	}
-	for len(line) > 0 {
-		n, err := syscall.Write(w.fd, line)
-		switch {
-		case err == syscall.EINTR:
-		case err == syscall.EAGAIN:
-			// A worker has made the shared description non-blocking.
-			unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLOUT}}, -1)
-		case err != nil:
-			return
-		}
-		line = line[max(n, 0):]
-	}
-}
-
-// holdTTOU has the calling thread write to a terminal that another job has. With
-// `stty tostop` a write from the background brings a TTOU and is tried again when
-// that was caught, for ever, unless the thread blocks it: setpgid(2), termios(3).
-func holdTTOU() (release func()) {
-	runtime.LockOSThread()
-	var ttou, before unix.Sigset_t
-	ttou.Val[0] = 1 << (unix.SIGTTOU - 1)
-	unix.PthreadSigmask(unix.SIG_BLOCK, &ttou, &before)
-	return func() {
-		unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
-		runtime.UnlockOSThread()
-	}
-}
+func (w *logWriter) write(line []byte) { w.to.Write(line) }

@@ -31,10 +31,7 @@ const logGrace = 5 * time.Second
 // openLogs opens what the settings name. Two that name the same have it together.
 func (in *instance) openLogs() (*logs, error) {
 	l := &logs{own: 2, stdout: 1, stderr: 2}
-	uid := os.Geteuid()
-	if in.credential != nil {
-		uid = int(in.credential.UID)
-	}
+	uid := in.workersUID()
 	pipes := map[string]*output.Pipe{}
 	open := func(name string, o settings.Output) (*output.Pipe, error) {
 		if pipe := pipes[o.String()]; pipe != nil {
@@ -121,6 +118,36 @@ func (in *instance) logger(number int) *launch.Command {
 	}
 }
 
+// openRelay has what workers write to stderr come by initd, where somebody wants to
+// see their last lines.
+func (in *instance) openRelay() {
+	if n := in.settings.StderrLines; n > 0 && !in.plain {
+		in.relay = output.NewRelay(int(in.logs.stderr), n, in.workersUID())
+	}
+}
+
+// tail gives a worker a stderr that comes by initd.
+func (in *instance) tail(c *launch.Command) *output.Tail {
+	if in.relay == nil {
+		return nil
+	}
+	tail, err := in.relay.Open()
+	if err != nil {
+		in.log.Warn("the last lines of a worker will not be known: "+err.Error(), "event", "note")
+		return nil
+	}
+	c.Files[2] = uintptr(tail.Write)
+	return tail
+}
+
+// workersUID is the user that workers run as.
+func (in *instance) workersUID() int {
+	if in.credential != nil {
+		return int(in.credential.UID)
+	}
+	return os.Geteuid()
+}
+
 // reopen has the log files opened anew. One that cannot be opened stays as it is.
 func (in *instance) reopen() {
 	for _, file := range in.logs.files {
@@ -148,6 +175,14 @@ func (in *instance) blocking() int {
 	}
 	if in.logs.own != 2 {
 		n++ // stderr's
+	}
+	if in.relay != nil {
+		n++ // one at a time passes on what workers write
+	}
+	if in.steered() {
+		// One at a time looks into /proc for a status. What the others do does not
+		// block, but on a busy machine threads are left in the middle of it.
+		n += 3
 	}
 	return n
 }

@@ -12,9 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/control"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
+	"server-starter/initd/output"
+	"server-starter/initd/scoreboard"
 	"server-starter/reaper"
 )
 
@@ -58,7 +61,16 @@ type host struct {
 	alarm      func(text string, attrs ...any) // a line of the log, and of stderr where that is another place
 	alarms     <-chan string                   // of the goroutines that write files
 	warnings   <-chan warning                  // of other goroutines
-	transcript bool                            // log every step
+	calls      <-chan control.Call             // of clients
+	calm       <-chan struct{}                 // clients ask for nothing any more
+	facts      func(*control.Status)           // adds what is not the loop's
+	inForce    func() []control.Setting
+	row        func(row int) (scoreboard.Row, bool)
+	tail       func(*launch.Command) *output.Tail // has what a worker writes to stderr come by; nil: it does not
+	told       func(machine.Outcome)              // tells clients
+	changed    func()                             // something has happened
+	companion  func() (c *launch.Command, joined func(), err error)
+	transcript bool // log every step
 }
 
 // warning is a line for the log.
@@ -83,9 +95,13 @@ type loop struct {
 	environs map[int]environ // by generation that may still start workers, and the last that was given up
 	over     []int           // generations that start none any more
 	workers  map[int]*process
-	probes   map[int]*process // those not cancelled
-	hooks    map[int]*process // those not cancelled; their slot is the machine.Hook
-	loggers  map[int]*process // their slot is the logger's number
+	probes   map[int]*process     // those not cancelled
+	hooks    map[int]*process     // those not cancelled; their slot is the machine.Hook
+	loggers  map[int]*process     // their slot is the logger's number
+	beside   *process             // the companion; nil: it does not run
+	asking   map[int]control.Call // clients that the machine is to answer, by number
+	client   int                  // the last number that one was given
+	history  *history
 	outcomes chan outcome
 	events   []machine.Event // not yet given to the machine
 	timer    *time.Timer
@@ -102,10 +118,20 @@ type process struct {
 	name             string // its command, for a logger
 	generation, slot int
 	started          time.Time
-	row              int  // of the scoreboard
-	asked            bool // was asked to end, so its end is no surprise
-	launching        bool // its outcome has not come yet
+	row              int          // of the scoreboard
+	asked            bool         // was asked to end, so its end is no surprise
+	message          string       // the last STATUS= that it has said
+	tail             *output.Tail // what it writes to stderr; nil: that does not come by here
+	launching        bool         // its outcome has not come yet
 	failure          error
+}
+
+// lines are the last that it has written to stderr, as far as they are kept.
+func (p *process) lines() []string {
+	if p.tail == nil {
+		return nil
+	}
+	return p.tail.Lines()
 }
 
 // outcome is how the start of a process went.
@@ -124,6 +150,8 @@ func newLoop(h host, m *machine.Machine, log *slog.Logger) *loop {
 		probes:   map[int]*process{},
 		hooks:    map[int]*process{},
 		loggers:  map[int]*process{},
+		asking:   map[int]control.Call{},
+		history:  newHistory(),
 		outcomes: make(chan outcome),
 	}
 }
@@ -153,6 +181,12 @@ func (l *loop) run() machine.Exit {
 			l.log.Warn(w.text, "event", w.event)
 		case s := <-l.surveys:
 			l.then(s)
+		case c := <-l.calls:
+			l.called(c)
+		case <-l.calm:
+			if l.rest != nil {
+				l.rest()
+			}
 		case <-l.timer.C:
 			l.then(machine.Tick{})
 		case text := <-l.alarms:
@@ -171,6 +205,9 @@ func (l *loop) then(event machine.Event) { l.events = append(l.events, event) }
 // turn gives the events to the machine, one after the other, and does what it
 // answers, until nothing is left to be said. Results of actions are events too.
 func (l *loop) turn() {
+	if len(l.events) > 0 {
+		l.changed()
+	}
 	for len(l.events) > 0 && l.exit == nil {
 		event := l.events[0]
 		l.events = l.events[1:]
@@ -230,6 +267,7 @@ func (l *loop) notified(n note) {
 	}
 	if n.HasStatus {
 		p := l.workers[pid]
+		p.message = n.Status
 		l.log.Info("status: "+n.Status, "event", "status", "generation", p.generation, "slot", p.slot, "pid", pid)
 	}
 	if n.Ready {
@@ -346,25 +384,39 @@ func (l *loop) reaped(e reaper.Exit) {
 		l.loggerReaped(e)
 		return
 	}
+	if l.beside != nil && l.beside.pid == e.PID {
+		l.companionReaped(status)
+		return
+	}
 	p := l.workers[e.PID]
 	if p == nil {
+		l.history.counters.Orphans++
 		l.log.Debug("orphan reaped", append([]any{"event", "orphan", "pid", e.PID}, statusAttr(status)...)...)
 		return
 	}
 	l.settle(p)
 	delete(l.workers, e.PID)
+	if row, ok := l.row(p.row); ok {
+		l.history.counters.Requests += int64(row.Requests)
+	}
 	l.release(p.row)
 	l.relisten()
 	attrs := append([]any{"event", "exit", "generation", p.generation, "slot", p.slot, "pid", e.PID,
 		"duration", l.now().Sub(p.started)}, statusAttr(status)...)
+	if !p.asked {
+		l.history.ended(p.generation, end{slot: &p.slot, status: &status, lines: p.lines})
+	}
 	switch {
 	case p.failure != nil:
+		l.history.counters.Died++
 		l.log.Warn("worker not started: "+p.failure.Error(), attrs...)
 		l.then(machine.NotExecuted{PID: e.PID, Status: exitStatus(p.failure), Reason: p.failure.Error()})
 		return
 	case p.asked:
+		l.history.counters.Exited++
 		l.log.Info("worker ended", attrs...)
 	default:
+		l.history.counters.Died++
 		l.log.Warn("worker ended by itself", attrs...)
 	}
 	l.then(machine.Exited{PID: e.PID, Status: status})
@@ -376,6 +428,10 @@ func (l *loop) hookReaped(p *process, status machine.Status) {
 	hook := machine.Hook(p.slot)
 	level, text := slog.LevelInfo, "hook "+hook.String()+" has ended"
 	if !status.Success() {
+		if hook == machine.BeforeSwap {
+			l.history.ended(p.generation, end{lines: p.lines})
+		}
+		l.history.counters.HooksFailed++
 		level = slog.LevelWarn
 	}
 	if p.failure != nil {
@@ -457,6 +513,7 @@ func statusAttr(s machine.Status) []any {
 func (l *loop) do(action machine.Action) {
 	switch a := action.(type) {
 	case machine.Prepare:
+		l.history.begun(l.now(), a)
 		env, timing, err := l.prepare(a.Generation)
 		if err != nil {
 			l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
@@ -467,19 +524,28 @@ func (l *loop) do(action machine.Action) {
 			delete(l.environs, generation)
 		}
 		l.over = nil
+		if before := l.environ(0); before != nil {
+			l.history.differs(a.Generation, difference(before, env))
+		}
 		l.environs[a.Generation] = env
 		l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 	case machine.Start:
 		row := l.claim(a.Generation, a.Slot)
-		p, result, err := l.launch(l.command(a.Slot, row, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
+		c := l.command(a.Slot, row, l.environs[a.Generation])
+		tail := l.tail(c)
+		p, result, err := l.launch(c, l.workers, a.Generation, a.Slot)
+		if tail != nil {
+			tail.CloseWrite() // that is the worker's alone
+		}
 		if err != nil {
 			l.release(row)
 			l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", a.Generation, "slot", a.Slot)
 			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Status: exitStatus(err), Reason: err.Error()})
 			return
 		}
-		p.row = row
+		p.row, p.tail = row, tail
 		l.seat(row, p.pid)
+		l.history.counters.Started++
 		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", p.pid)
 		l.then(machine.Forked{Generation: a.Generation, Slot: a.Slot, PID: p.pid})
 		l.await(p, result)
@@ -494,12 +560,18 @@ func (l *loop) do(action machine.Action) {
 	case machine.CancelProbe:
 		l.cancel(l.probes, func(p *process) bool { return p.generation == a.Generation })
 	case machine.RunHook:
-		p, result, err := l.launch(l.hook(a, l.environ(a.Generation)), l.hooks, a.Generation, int(a.Hook))
+		c := l.hook(a, l.environ(a.Generation))
+		tail := l.tail(c)
+		p, result, err := l.launch(c, l.hooks, a.Generation, int(a.Hook))
+		if tail != nil {
+			tail.CloseWrite()
+		}
 		if err != nil {
 			l.log.Warn("cannot start hook "+a.Hook.String()+": "+err.Error(), "event", "hook", "hook", a.Hook.String())
 			l.then(machine.Hooked{Hook: a.Hook, Status: machine.Status{Code: exitSetup}})
 			return
 		}
+		p.tail = tail
 		l.await(p, result)
 	case machine.CancelHook:
 		l.log.Warn("hook "+a.Hook.String()+" is cancelled", "event", "hook", "hook", a.Hook.String())
@@ -515,12 +587,14 @@ func (l *loop) do(action machine.Action) {
 	case machine.Resize:
 		l.log.Info(fmt.Sprintf("the pool has %d workers: %s", a.Workers, a.Reason), "event", "resize", "workers", a.Workers)
 	case machine.Recycle:
+		l.history.counters.Recycled++
 		l.log.Info("replacing worker: "+a.Reason, "event", "recycle", "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
 		l.log.Info("stopping worker", "event", "stop", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
 		l.asked(a.PID)
 		l.signal(a.PID, syscall.Signal(a.Signal))
 	case machine.Kill:
+		l.history.counters.Killed++
 		l.log.Warn("killing worker: "+a.Reason, "event", "kill", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
 		l.asked(a.PID)
 		if a.Group {
@@ -539,9 +613,18 @@ func (l *loop) do(action machine.Action) {
 		}
 		p.name = c.Argv[len(c.Argv)-1] // of a line for the shell, the line
 		l.await(p, result)
+	case machine.StartCompanion:
+		l.startCompanion()
+	case machine.StopCompanion:
+		if l.beside != nil {
+			l.kill(l.beside.pid, syscall.SIGTERM)
+		}
 	case machine.Reopen:
 		l.reopen()
-	case machine.Outcome: // which nobody waits for yet
+	case machine.Answer:
+		l.reply(a)
+	case machine.Outcome:
+		l.decided(a)
 	case machine.Publish:
 		l.publish(a)
 	case machine.Announce:
@@ -565,6 +648,55 @@ func (l *loop) do(action machine.Action) {
 	default:
 		panic(fmt.Sprintf("initd: unknown action %T", action))
 	}
+}
+
+// decided is for what became of a request for a swap. Of an attempt that fails
+// although its workers live, one that is not ready is what it failed by.
+func (l *loop) decided(o machine.Outcome) {
+	if o.Result == machine.OutcomeFailed || o.Result == machine.OutcomeGivenUp {
+		for _, g := range l.machine.View().Generations {
+			for _, w := range g.Workers {
+				if p := l.workers[w.PID]; p != nil && g.Number == o.Generation && w.Ready.IsZero() {
+					l.history.late(o.Generation, w.Slot, p.lines)
+				}
+			}
+		}
+	}
+	l.history.decided(l.now(), o)
+	l.told(o)
+}
+
+// startCompanion starts the program beside the workers that serves HTTP.
+func (l *loop) startCompanion() {
+	c, joined, err := l.companion()
+	if err == nil {
+		defer joined()
+		var result <-chan error
+		if l.beside, result, err = l.launch(c, map[int]*process{}, 0, 0); err == nil {
+			l.log.Info("companion started: "+c.Argv[0], "event", "companion", "pid", l.beside.pid)
+			l.await(l.beside, result)
+			return
+		}
+	}
+	l.log.Warn("cannot start the companion: "+err.Error(), "event", "companion")
+	l.then(machine.CompanionEnded{})
+}
+
+func (l *loop) companionReaped(status machine.Status) {
+	p := l.beside
+	l.settle(p)
+	l.beside = nil
+	text := "companion ended"
+	if p.failure != nil {
+		text = "companion not started: " + p.failure.Error()
+	}
+	level := slog.LevelWarn
+	if l.ending {
+		level = slog.LevelInfo
+	}
+	l.log.Log(context.Background(), level, text, append([]any{"event", "companion", "pid", p.pid,
+		"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
+	l.then(machine.CompanionEnded{})
 }
 
 // cancel kills the group of a process that nobody waits for any more.

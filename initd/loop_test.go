@@ -13,9 +13,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"server-starter/initd/control"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
+	"server-starter/initd/output"
+	"server-starter/initd/scoreboard"
 	"server-starter/reaper"
 )
 
@@ -39,6 +42,10 @@ type world struct {
 	notes                      chan note
 	surveys                    chan machine.Surveyed
 	changes                    chan string
+	calls                      chan control.Call
+	calm                       chan struct{}
+	outcomes                   []string // what clients were told
+	alone                      error    // what the companion cannot be started for
 	done                       chan machine.Exit
 }
 
@@ -47,7 +54,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		t: t, pid: 100, live: map[int]bool{}, failing: map[int]error{}, held: map[int]chan error{},
 		child: make(chan os.Signal, 1), hangup: make(chan os.Signal, 1),
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
-		notes: make(chan note), surveys: make(chan machine.Surveyed), changes: make(chan string), done: make(chan machine.Exit, 1),
+		notes: make(chan note), surveys: make(chan machine.Surveyed), changes: make(chan string), calls: make(chan control.Call), calm: make(chan struct{}), done: make(chan machine.Exit, 1),
 	}
 	h := host{
 		now:   w.now,
@@ -96,7 +103,17 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		publish: func(p machine.Publish) {
 			w.wrote("publish %d %d %q", p.Attempt, p.GivenUp, p.Workers)
 		},
-		reopen: func() { w.wrote("reopen") },
+		reopen:  func() { w.wrote("reopen") },
+		calls:   w.calls,
+		calm:    w.calm,
+		facts:   func(*control.Status) {},
+		changed: func() {},
+		tail:    func(*launch.Command) *output.Tail { return nil },
+		row:     func(int) (scoreboard.Row, bool) { return scoreboard.Row{}, false },
+		told:    func(o machine.Outcome) { w.outcomes = append(w.outcomes, o.String()) },
+		companion: func() (*launch.Command, func(), error) {
+			return &launch.Command{Argv: []string{"companion"}}, func() { w.wrote("joined") }, w.alone
+		},
 	}
 	w.loop = newLoop(h, machine.New(policy), slog.New(slog.NewTextHandler(&w.log, nil)))
 	return w

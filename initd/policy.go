@@ -47,6 +47,7 @@ func (in *instance) policy() machine.Policy {
 		ExitMap:      s.ExitMap,
 		Publish:      in.pidFile != nil || in.statusFile != nil,
 		Loggers:      len(in.logs.commands),
+		Companion:    in.httpSet != nil,
 	}
 	for h, argv := range hooks(s) {
 		p.Hooks[h] = len(argv) > 0

@@ -73,7 +73,7 @@ func Run(argv []string) (status int) {
 		return answer(stop(s.PidFile))
 	case settings.Check:
 		closeOnExec()
-		return doctor.Examine(s, specs)
+		return doctor.Examine(s, specs.workers)
 	}
 	parent := inherit()
 	if s.Daemonize && parent == nil {
@@ -90,20 +90,22 @@ func Run(argv []string) (status int) {
 	return in.run()
 }
 
+// addresses are where there are to be sockets.
+type addresses struct {
+	workers       []socket.Spec
+	http, control []socket.Spec // one each, or none
+}
+
 // parseSpecs reads the listeners' grammar, which is no affair of the settings,
 // and adds what is wrong with it to what else is. What is well written and yet
 // can never be bound is an error of another kind, with another exit status.
-func parseSpecs(s *settings.Settings, err error) (specs []socket.Spec, status int, _ error) {
+func parseSpecs(s *settings.Settings, err error) (specs addresses, status int, _ error) {
 	var problems settings.Problems
 	if err != nil && !errors.As(err, &problems) {
-		return nil, exitUsage, err
+		return specs, exitUsage, err
 	}
 	var impossible []error
-	for i, text := range slices.Concat(s.Port, s.Path) {
-		name, parse := "port", socket.ParsePort
-		if i >= len(s.Port) {
-			name, parse = "path", socket.ParsePath
-		}
+	parse := func(name, text string, parse func(string) (socket.Spec, error)) (spec socket.Spec) {
 		known := func(p settings.Problem) bool { return p.Setting == name && p.Value == text }
 		spec, err := parse(text)
 		switch {
@@ -113,16 +115,28 @@ func parseSpecs(s *settings.Settings, err error) (specs []socket.Spec, status in
 		case err != nil:
 			problems = append(problems, settings.Problem{Reason: err.Error()})
 		}
-		specs = append(specs, spec)
+		return spec
+	}
+	for _, text := range s.Port {
+		specs.workers = append(specs.workers, parse("port", text, socket.ParsePort))
+	}
+	for _, text := range s.Path {
+		specs.workers = append(specs.workers, parse("path", text, socket.ParsePath))
+	}
+	if s.HTTP != "" {
+		specs.http = []socket.Spec{parse("http", s.HTTP, socket.ParseHTTP)}
+	}
+	if s.ControlSocket != "" && s.ControlSocket != settings.NoControlSocket {
+		specs.control = []socket.Spec{parse("control-socket", s.ControlSocket, socket.ParseControl)}
 	}
 	switch {
 	case len(problems) > 0:
 		for _, err := range impossible {
 			problems = append(problems, settings.Problem{Reason: err.Error()})
 		}
-		return nil, exitUsage, problems
+		return addresses{}, exitUsage, problems
 	case len(impossible) > 0:
-		return nil, exitSetup, errors.Join(impossible...)
+		return addresses{}, exitSetup, errors.Join(impossible...)
 	}
 	return specs, 0, nil
 }

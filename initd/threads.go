@@ -12,11 +12,13 @@ import (
 //
 // There are to be enough for all that may block in the kernel at one time
 // beside the loop: the log, a reader of /proc, the poller, the receiver of
-// signals. A plain init has the first and the last of these. Blocking are the
-// goroutines that read or write files, or look at workers.
-func reserveThreads(plain bool, blocking int) {
+// signals. Who is alone has the first and the last of these: a plain init without
+// clients, whose goroutines are too few to make the runtime want a thread for each
+// processor. Blocking are the goroutines that read or write files, or look at
+// workers.
+func reserveThreads(alone bool, blocking int) {
 	spare := 1 + blocking
-	if !plain {
+	if !alone {
 		spare = 4 + blocking
 		// There is nothing to be done in parallel, and what a processor costs in
 		// memory and wakeups is not to grow with the machine.

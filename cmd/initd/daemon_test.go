@@ -165,9 +165,13 @@ func (r run) start(t *testing.T) *daemon {
 // searchPath is where the programs of the tests are.
 const searchPath = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
-// environment is small and known. The race detector would have each puppet linger for a second.
+// environment is small and known. The race detector would have each puppet linger for a second, and PID 1
+// would make its control socket in the file system that all tests share.
 func (r run) environment() []string {
 	environ := []string{"PATH=" + searchPath, "GORACE=atexit_sleep_ms=0"}
+	if r.mode != subreaper {
+		environ = append(environ, "SERVER_STARTER_CONTROL_SOCKET=none")
+	}
 	if len(r.environ) > 0 && strings.HasPrefix(r.environ[0], "PATH=") {
 		environ = environ[1:]
 	}

@@ -181,6 +181,15 @@
 //	    request; SERVER_STARTER_PID is the worker's.
 //	SERVER_STARTER_HOOK_TIMEOUT, --hook-timeout
 //	    A hook that runs longer is killed, and has failed; 0 is no limit. Default: 30s.
+//	SERVER_STARTER_CONTROL_SOCKET, --control-socket
+//	    Unix socket by which initctl sees and steers initd, or none. If not given it is
+//	    /run/initd.sock, or else /dev/shm/initd.sock, where initd is PID 1 and no plain init.
+//	SERVER_STARTER_HTTP, --http
+//	    Serve health, metrics and a page for people on [host:]port. That does initctl, which has to
+//	    be beside initd or in PATH.
+//	SERVER_STARTER_STDERR_LINES, --stderr-lines
+//	    Keep so many of the last lines that each worker has written to stderr, to be shown where it
+//	    fails. They go through initd then. Default: 0.
 //	SERVER_STARTER_LOG_FORMAT, --log-format
 //	    Form of the log on stderr; auto is text on a terminal and json elsewhere. Default: auto.
 //	SERVER_STARTER_LOG_LEVEL, --log-level

@@ -75,7 +75,7 @@ func TestUnknownVariables(t *testing.T) {
 		{"SERVER_STARTER_SCOREBORD", "did you mean SERVER_STARTER_SCOREBOARD?"},
 		{"SERVER_STARTER_MAXMEMORY", "did you mean SERVER_STARTER_MAX_MEMORY?"},
 		{"SERVER_STARTER_HOOK_BEFORE_SHUTDWN", "did you mean SERVER_STARTER_HOOK_BEFORE_SHUTDOWN?"},
-		{"SERVER_STARTER_HTTP", "has none of that name"}, // not in this version
+		{"SERVER_STARTER_HTPT", "did you mean SERVER_STARTER_HTTP?"},
 		{"SERVER_STARTER_PIDFILE", "did you mean SERVER_STARTER_PID_FILE?"},
 		{"SERVER_STARTER_RESTART", "has none of that name"}, // a flag only
 		{"SERVER_STARTER_", "has none of that name"},
@@ -163,7 +163,8 @@ func TestFlags(t *testing.T) {
 		{[]string{"--workers=0", "--surge=x", "--max-memory=1", "--scoreboard=5", "--disconnect-signal=STOP", "true"},
 			[]string{"--workers", "--surge", "--scoreboard", "--max-memory", "--disconnect-signal"}},
 		{[]string{"--workers=4097", "--max-workers=4097", "true"}, []string{"--workers", "--max-workers"}},
-		{[]string{"--control-socket=x", "--http=80", "true"}, []string{"--control-socket", "--http"}}, // not in this version
+		{[]string{"--stderr-lines=-1", "--stderr-lines=many", "true"}, []string{"--stderr-lines", "--stderr-lines"}},
+		{[]string{"--control-socket=/run/x", "--pid-file=/run/x", "true"}, []string{"--control-socket"}},
 	}
 	environment(t)
 	for _, test := range tests {

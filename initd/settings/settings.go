@@ -93,8 +93,11 @@ type Settings struct {
 	HookOnDisconnect    []string
 	HookTimeout         time.Duration // 0: no limit
 
-	LogFormat LogFormat
-	LogLevel  LogLevel
+	ControlSocket string // as given, maybe relative; NoControlSocket; empty: where initd is PID 1 and can
+	HTTP          string // spec as given, trimmed; empty: none
+	StderrLines   int    // 0: none are kept
+	LogFormat     LogFormat
+	LogLevel      LogLevel
 
 	Request Request  // what is asked instead of serving
 	Command []string // never empty, unless Answer is set or an initd is asked that runs already
@@ -133,8 +136,12 @@ const (
 	Check   Request = "check"   // examine the command
 )
 
-// NoScoreboard is the Scoreboard of those who want none.
-const NoScoreboard = "none"
+// NoScoreboard is the Scoreboard of those who want none, and NoControlSocket the
+// ControlSocket.
+const (
+	NoScoreboard    = "none"
+	NoControlSocket = "none"
+)
 
 // What Watch may name instead of a path. A file of that name is ./envdir.
 const (
@@ -318,6 +325,12 @@ func (s *Settings) table() []Setting {
 		{Name: "hook-timeout", value: (*duration)(&s.HookTimeout), Default: "30s", Example: "2m",
 			Meaning: "A hook that runs longer is killed, and has failed; 0 is no limit."},
 
+		{Name: "control-socket", value: (*pathOrNone)(&s.ControlSocket), Example: "/run/app/initd.sock",
+			Meaning: "Unix socket by which initctl sees and steers initd, or none. If not given it is /run/initd.sock, or else /dev/shm/initd.sock, where initd is PID 1 and no plain init."},
+		{Name: "http", value: (*text)(&s.HTTP), Example: ":9100",
+			Meaning: "Serve health, metrics and a page for people on [host:]port. That does initctl, which has to be beside initd or in PATH."},
+		{Name: "stderr-lines", value: &size{&s.StderrLines, 0}, Default: "0", Example: "20",
+			Meaning: "Keep so many of the last lines that each worker has written to stderr, to be shown where it fails. They go through initd then."},
 		{Name: "log-format", value: &choice{(*string)(&s.LogFormat), []string{string(AutoFormat), string(Text), string(JSON)}}, Default: "auto", Example: "json",
 			Meaning: "Form of the log on stderr; auto is text on a terminal and json elsewhere."},
 		{Name: "log-level", value: &choice{(*string)(&s.LogLevel), []string{string(Debug), string(Info), string(Warn), string(Error)}}, Default: "info", Example: "debug",

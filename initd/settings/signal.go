@@ -23,7 +23,7 @@ const (
 type signal syscall.Signal
 
 func (g *signal) Set(s string) error {
-	n, err := parseSignal(s)
+	n, err := ParseSignal(s)
 	if err == nil {
 		*g = signal(n)
 	}
@@ -54,7 +54,8 @@ func (g *gone) Type() string   { return signalForm }
 
 const signalForm = "a signal (TERM, SIGTERM, 15, RTMIN+1)"
 
-func parseSignal(s string) (syscall.Signal, error) {
+// ParseSignal reads a signal's name, with or without SIG, or its number.
+func ParseSignal(s string) (syscall.Signal, error) {
 	if s == "" {
 		return 0, errEmpty
 	}
@@ -132,7 +133,7 @@ func (m *signalMap) Set(s string) error {
 	if err != nil {
 		return err
 	}
-	from, err := parseSignal(left)
+	from, err := ParseSignal(left)
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (m *signalMap) Set(s string) error {
 	case strings.EqualFold(right, reopen):
 		to = Reopen
 	default:
-		if to, err = parseSignal(right); err != nil {
+		if to, err = ParseSignal(right); err != nil {
 			return err
 		}
 	}

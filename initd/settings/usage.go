@@ -101,19 +101,34 @@ func wrap(b *strings.Builder, words string) {
 	b.WriteString("\n")
 }
 
+// Value is what a setting is, and where that came from.
+type Value struct {
+	Name   string
+	Values []string // its items; none: it is not set
+	Source string   // a variable, a flag, or default
+}
+
+// InForce are the values of all settings, in the order of --help.
+func (s *Settings) InForce() (values []Value) {
+	for _, r := range s.table() {
+		items := []string{} // nil is null in JSON
+		if v, ok := r.value.(interface{ words() []string }); ok {
+			items = append(items, v.words()...)
+		} else if text := r.value.String(); text != "" {
+			items = []string{text}
+		}
+		values = append(values, Value{r.Name, items, s.sources[r.Name].String()})
+	}
+	return values
+}
+
 // show is the text of --show-config: name, value, # source. A value is as many
 // words as it has items, quoted as in Go where one could be misread, or - for
 // none.
 func (s *Settings) show() string {
 	var b strings.Builder
-	for _, r := range s.table() {
-		var items []string
-		if v, ok := r.value.(interface{ words() []string }); ok {
-			items = v.words()
-		} else if text := r.value.String(); text != "" {
-			items = []string{text}
-		}
-		line(&b, r.Name, items, s.sources[r.Name].String())
+	for _, v := range s.InForce() {
+		line(&b, v.Name, v.Values, v.Source)
 	}
 	if len(s.Command) > 0 {
 		line(&b, "command", s.Command, "arguments")

@@ -116,3 +116,12 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// TestInForceIsAList: what is not set has no items, which clients are told as a list of none.
+func TestInForceIsAList(t *testing.T) {
+	for _, v := range load(t, "server").InForce() {
+		if v.Values == nil {
+			t.Errorf("%s has no list of values", v.Name)
+		}
+	}
+}

@@ -234,22 +234,31 @@ func (b *bytes) String() string {
 }
 func (b *bytes) Type() string { return "bytes (512M, 1.5G, 512Mi, 1073741824), at least 1M, or 0" }
 
+// pathOrNone is a path or a word.
+type pathOrNone string
+
+func (p *pathOrNone) Set(s string) error {
+	if strings.EqualFold(s, "none") {
+		s = "none"
+	}
+	*p = pathOrNone(s)
+	return nil
+}
+func (p *pathOrNone) String() string { return string(*p) }
+func (p *pathOrNone) Type() string   { return "a path, or none" }
+
 // scoreboard is a path or a word. What is handed to workers in the variable of
 // its name is a file descriptor, so that is never a path.
 type scoreboard string
 
 func (b *scoreboard) Set(s string) error {
-	switch {
-	case strings.EqualFold(s, NoScoreboard):
-		s = NoScoreboard
-	case decimal(s):
+	if decimal(s) {
 		return fmt.Errorf("a number is what workers are handed; for a file of that name write ./%s", s)
 	}
-	*b = scoreboard(s)
-	return nil
+	return (*pathOrNone)(b).Set(s)
 }
-func (b *scoreboard) String() string { return string(*b) }
-func (b *scoreboard) Type() string   { return "a path, or " + NoScoreboard }
+func (b *scoreboard) String() string { return (*pathOrNone)(b).String() }
+func (b *scoreboard) Type() string   { return (*pathOrNone)(b).Type() }
 
 // mode is of chmod(2), not Go's: 04000 is set-user-ID.
 type mode fs.FileMode
@@ -306,6 +315,10 @@ func number(s string, base int, limit uint64) (int, error) {
 
 // duration takes a bare number for seconds, as start_server does.
 type duration time.Duration
+
+// Duration is a value that reads a duration into d as settings have it: seconds
+// (10, 1.5), or Go's form (500ms, 1m30s).
+func Duration(d *time.Duration) pflag.Value { return (*duration)(d) }
 
 func (d *duration) Set(s string) error {
 	if s == "" {

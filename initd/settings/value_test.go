@@ -124,6 +124,7 @@ func TestValues(t *testing.T) {
 
 		{"scoreboard", func(s *Settings) any { return s.Scoreboard }, map[string]any{"/run/x": "/run/x", "none": NoScoreboard, "None": NoScoreboard, "./none": "./none", "./5": "./5", "5x": "5x"}},
 		{"scoreboard", nil, many("5|007", bad)},
+		{"control-socket", func(s *Settings) any { return s.ControlSocket }, map[string]any{"/run/x": "/run/x", "none": NoControlSocket, "NONE": NoControlSocket, "./none": "./none"}},
 		{"watch", func(s *Settings) any { return s.Watch }, map[string]any{"envdir; command\n/a b": []string{"envdir", "command", "/a b"}}},
 		{"hook-after-init", func(s *Settings) any { return s.HookAfterInit }, map[string]any{`["a", "b c"]`: []string{"a", "b c"}, "a b": []string{"/bin/sh", "-c", "a b"}}},
 

@@ -11,6 +11,7 @@ import (
 
 const (
 	portForm = "[host:][u]port[=fd], such as 8080, 127.0.0.1:8080, [::1]:8080, u53 or 8080=3"
+	httpForm = "[host:]port, such as :9100, 127.0.0.1:9100 or [::1]:9100"
 	pathForm = "path[=fd] or @name[=fd], such as /run/app.sock"
 
 	// maxPath is what is left of sun_path beside its final NUL, in bytes (unix(7)).
@@ -32,6 +33,9 @@ type Spec struct {
 	// start_server hands sockets down in the very variable that is initd's port
 	// setting, and lists paths in it too. Such a socket is adopted, never made.
 	Handed bool
+
+	// Setting is the name of the setting, where it is neither port nor path.
+	Setting string
 }
 
 // ParsePort parses an item of the port setting, [host:][u]port[=fd]. IPv6
@@ -81,7 +85,40 @@ func (s Spec) String() string {
 	return text
 }
 
-func (s Spec) setting() string { return setting(s.Network == "unix" && !s.Handed) }
+// ParseHTTP parses the http setting, [host:]port or :port: a TCP listener that is
+// not for workers. The error is as ParsePort's.
+func ParseHTTP(text string) (Spec, error) {
+	spec, err := parsePort(text)
+	if err == nil && (spec.Network != "tcp" || spec.FD >= 0) {
+		err = errors.New("it is TCP, and no worker's")
+	}
+	spec.Setting = "SERVER_STARTER_HTTP (--http)"
+	if err != nil {
+		return Spec{}, fmt.Errorf("%s %q: %w; expected %s", spec.Setting, text, err, httpForm)
+	}
+	return spec, nil
+}
+
+// ParseControl parses the control-socket setting, a path of at most 107 bytes. The
+// error is as ParsePort's.
+func ParseControl(path string) (Spec, error) {
+	spec := Spec{Network: "unix", Path: path, FD: -1, Setting: "SERVER_STARTER_CONTROL_SOCKET (--control-socket)"}
+	err := checkPath(path)
+	if err == nil && abstract(path) {
+		err = errors.New("an abstract socket has no mode that would keep others out")
+	}
+	if err != nil {
+		return Spec{}, fmt.Errorf("%s %q: %w; expected a path, such as /run/initd.sock, or none", spec.Setting, path, err)
+	}
+	return spec, nil
+}
+
+func (s Spec) setting() string {
+	if s.Setting != "" {
+		return s.Setting
+	}
+	return setting(s.Network == "unix" && !s.Handed)
+}
 
 func setting(path bool) string {
 	if path {

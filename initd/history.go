@@ -1,0 +1,164 @@
+package initd
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"server-starter/initd/control"
+	"server-starter/initd/machine"
+)
+
+// keptSwaps is how many of the last attempts are remembered.
+const keptSwaps = 16
+
+// history is what has become of the attempts, the last of them, and counts of
+// what has happened. It is for people and decides nothing.
+type history struct {
+	swaps    []control.Swap // oldest first
+	counters control.Counters
+	ends     map[int]end // by generation that is being tried: the last end that nobody had asked for
+}
+
+// end is how a worker ended.
+type end struct {
+	slot   *int            // nil: it is no worker, but the hook that has refused
+	status *machine.Status // nil: it has not ended
+	lines  func() []string // the last that it has written to stderr; nil: they are not kept
+}
+
+func newHistory() *history {
+	return &history{ends: map[int]end{}, counters: control.Counters{
+		Swaps: map[string]int64{"ready": 0, "failed": 0, "refused": 0, "stopped": 0},
+	}}
+}
+
+// begun is for an attempt that begins.
+func (h *history) begun(now time.Time, a machine.Prepare) {
+	h.swaps = append(h.swaps[max(0, len(h.swaps)-keptSwaps+1):], control.Swap{
+		Generation: a.Generation, Ticket: a.Ticket, Trigger: a.Trigger.String(), Began: now, Outcome: "pending",
+	})
+}
+
+// differs says in which variables the environment of an attempt is another than
+// that of the generation that serves.
+func (h *history) differs(generation int, v *control.Variables) {
+	if s := h.swap(generation); s != nil {
+		s.Variables = v
+	}
+}
+
+// ended is for a worker that ended by itself.
+func (h *history) ended(generation int, e end) {
+	if s := h.swap(generation); s != nil && s.Ended == nil {
+		h.ends[generation] = e
+	}
+}
+
+// late is for a worker that lives and has taken too long, where none has ended.
+func (h *history) late(generation, slot int, lines func() []string) {
+	if _, ended := h.ends[generation]; !ended {
+		h.ended(generation, end{slot: &slot, lines: lines})
+	}
+}
+
+// decided is for what has become of an attempt.
+func (h *history) decided(now time.Time, o machine.Outcome) {
+	s := h.swap(o.Generation)
+	if s == nil || s.Ended != nil {
+		return
+	}
+	switch o.Result {
+	case machine.OutcomeBegun, machine.OutcomeSuperseded:
+		return
+	case machine.OutcomeGivenUp:
+		s.Outcome = machine.OutcomeFailed.String()
+	default:
+		s.Outcome = o.Result.String()
+	}
+	s.Ended, s.Seconds, s.Reason = &now, now.Sub(s.Began).Seconds(), o.Reason
+	if e, ok := h.ends[o.Generation]; ok && o.Result != machine.OutcomeReady {
+		s.Slot, s.Lines = e.slot, e.lines
+		switch {
+		case e.status == nil:
+		case e.status.Signal != 0:
+			s.Signal = e.status.Signal.String()
+		default:
+			s.ExitStatus = &e.status.Code
+		}
+	}
+	delete(h.ends, o.Generation)
+	h.counters.Swaps[s.Outcome]++
+	if o.Result == machine.OutcomeReady {
+		h.counters.SwapSeconds += s.Seconds
+	}
+}
+
+func (h *history) swap(generation int) *control.Swap {
+	i := slices.IndexFunc(h.swaps, func(s control.Swap) bool { return s.Generation == generation })
+	if i < 0 {
+		return nil
+	}
+	return &h.swaps[i]
+}
+
+// remembers reports whether an attempt of a ticket that was given is remembered,
+// or is yet to come.
+func (h *history) remembers(ticket int) bool {
+	return len(h.swaps) == 0 || h.swaps[0].Ticket <= ticket
+}
+
+// counts are a copy.
+func (h *history) counts() control.Counters {
+	c := h.counters
+	c.Swaps = maps.Clone(c.Swaps)
+	return c
+}
+
+// latest is a copy of the last attempts, the newest first.
+func (h *history) latest(now time.Time) []control.Swap {
+	swaps := slices.Clone(h.swaps)
+	slices.Reverse(swaps)
+	for i := range swaps {
+		if swaps[i].Ended == nil {
+			swaps[i].Seconds = now.Sub(swaps[i].Began).Seconds()
+		}
+	}
+	return swaps
+}
+
+// complaint is why the last attempt has failed; empty if it has not.
+func (h *history) complaint() string {
+	for _, s := range slices.Backward(h.swaps) {
+		if s.Ended != nil && s.Reason != "" {
+			return fmt.Sprintf("generation %d %s: %s", s.Generation, s.Outcome, s.Reason)
+		}
+		if s.Ended != nil {
+			break
+		}
+	}
+	return ""
+}
+
+// difference is which variables are others than before. What differs from
+// generation to generation anyway is left out.
+func difference(before, now environ) *control.Variables {
+	usual := func(name string) bool { return name == "SERVER_STARTER_GENERATION" || name == "NOTIFY_SOCKET" }
+	d := &control.Variables{}
+	for _, name := range now.names() {
+		switch {
+		case usual(name):
+		case !before.has(name):
+			d.Added = append(d.Added, name)
+		case before.value(name) != now.value(name):
+			d.Changed = append(d.Changed, name)
+		}
+	}
+	for _, name := range before.names() {
+		if !now.has(name) && !usual(name) {
+			d.Removed = append(d.Removed, name)
+		}
+	}
+	return d
+}
