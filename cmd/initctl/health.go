@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"server-starter/initd/control"
+	"server-starter/initd/settings"
+)
+
+// A check is what a probe wants to know.
+type check struct {
+	live, ready, startup bool
+	timeout              time.Duration
+}
+
+func (k *check) flags(set *pflag.FlagSet) {
+	k.timeout = 5 * time.Second
+	set.BoolVar(&k.live, "live", false, "whether initd's loop turns")
+	set.BoolVar(&k.ready, "ready", false, "whether a generation serves, and initd is not being stopped (the default)")
+	set.BoolVar(&k.startup, "startup", false, "whether a generation has been ready since initd was started")
+	set.Var(settings.Duration(&k.timeout), "timeout", "longest `duration` to wait for the answer")
+}
+
+func (t *tool) healthCommand() *cobra.Command {
+	var k check
+	c := &cobra.Command{
+		Use:   "health",
+		Short: "Tell whether initd is healthy, for HEALTHCHECK and probes",
+		Long: `health prints one line, and its exit status is 0 if all is well, else 1: also
+where no initd answers. Readiness stays through a swap, whatever comes of it.`,
+		Example: `  HEALTHCHECK CMD ["/initctl", "health"]
+  initctl health --live`,
+		Args: arguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !t.healthy(c.Context(), k) {
+				return failure{statusFailed, errors.New("")} // the line has said it
+			}
+			return nil
+		},
+	}
+	k.flags(c.Flags())
+	c.MarkFlagsMutuallyExclusive("live", "ready", "startup")
+	return c
+}
+
+// probe answers `initctl health` without the tree of commands, which takes longer
+// to build than initd to answer. What is not plain is left to it.
+func (t *tool) probe(args []string) (status int, done bool) {
+	if len(args) == 0 || args[0] != "health" {
+		return 0, false
+	}
+	var k check
+	var socket string
+	set := pflag.NewFlagSet("health", pflag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	k.flags(set)
+	set.StringVar(&socket, "control-socket", "", "")
+	if set.Parse(args[1:]) != nil || set.NArg() > 0 || k.live && k.ready || k.live && k.startup || k.ready && k.startup {
+		return 0, false
+	}
+	t.socket = socket
+	if !t.healthy(context.Background(), k) {
+		return statusFailed, true
+	}
+	return 0, true
+}
+
+// healthy prints what it finds.
+func (t *tool) healthy(ctx context.Context, k check) bool {
+	line, good := "", false
+	if h, err := t.health(ctx, k.timeout); err != nil {
+		line = "not " + k.word() + ": " + err.Error()
+	} else {
+		line, good = k.judge(h)
+	}
+	fmt.Fprintln(t.stdout, line)
+	return good
+}
+
+func (t *tool) health(ctx context.Context, limit time.Duration) (*control.Health, error) {
+	c, err := t.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("initd at %s has not answered within %s", c.path, span(limit)))
+		defer cancel()
+	}
+	a, err := c.Ask(ctx, control.Request{Request: control.AskHealth})
+	return a.Health, c.explain(ctx, err)
+}
+
+// word is what is asked for.
+func (k check) word() string {
+	switch {
+	case k.live:
+		return "live"
+	case k.startup:
+		return "started"
+	}
+	return "ready"
+}
+
+// judge says in one line how it is, and whether that is well.
+func (k check) judge(h *control.Health) (line string, good bool) {
+	good = h.Ready
+	switch {
+	case k.live:
+		good = h.Live
+	case k.startup:
+		good = h.Started
+	}
+	line = k.word() + ": "
+	if !good {
+		line = "not " + line
+	}
+	switch {
+	case h.Generation > 0:
+		line += fmt.Sprintf("generation %d serves", h.Generation)
+		if h.State == "stopping" {
+			line += ", and initd is being stopped"
+		}
+	case h.State == "stopping":
+		line += "initd is being stopped"
+	case h.Started:
+		line += "no generation serves any more"
+	default:
+		line += "no generation has been ready yet"
+	}
+	if h.Reason != "" && h.State != "stopping" { // where it is that initd is being stopped
+		line += "; " + printable(h.Reason)
+	}
+	return line, good
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"server-starter/initd/control"
+	"server-starter/initd/settings"
+)
+
+func (t *tool) restartCommand() *cobra.Command {
+	var p patience
+	var noWait bool
+	c := &cobra.Command{
+		Use:     "restart",
+		Aliases: []string{"swap"},
+		Short:   "Swap: start a new generation, and stop the old one when it is ready",
+		Long: `restart asks initd for a swap, and waits until its outcome is known. initd goes on
+trying after a failed attempt, whether or not restart still waits, and the old
+generation serves on meanwhile.
+
+Exit status:
+  0   the new generation serves
+  1   no outcome within --timeout, or initd does not do it
+  3   the first attempt has failed, or the swap was refused or given up, or initd
+      is being stopped; with --keep-trying not the first
+  4   a newer request has taken the place of this one
+  5   no initd answers, or it has ended meanwhile`,
+		Example: `  initctl restart
+  initctl restart --keep-trying --timeout 5m
+  ticket=$(initctl restart --no-wait) && initctl await "$ticket"`,
+		Args: arguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !noWait {
+				return t.follow(c.Context(), control.Request{Request: control.AskSwap, Wait: true}, p)
+			}
+			a, err := t.ask(c.Context(), control.Request{Request: control.AskSwap})
+			if err == nil {
+				fmt.Fprintln(t.stdout, a.Ticket)
+			}
+			return err
+		},
+	}
+	p.flags(c.Flags())
+	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait: print the number of the request, for await")
+	c.MarkFlagsMutuallyExclusive("no-wait", "keep-trying")
+	c.MarkFlagsMutuallyExclusive("no-wait", "timeout")
+	return c
+}
+
+func (t *tool) awaitCommand() *cobra.Command {
+	var p patience
+	c := &cobra.Command{
+		Use:   "await TICKET",
+		Short: "Wait for the outcome of a swap that was asked for earlier",
+		Long: `await waits as restart does, and has its exit statuses, for a swap that was asked for
+with restart --no-wait, which prints the ticket. initd remembers the last outcomes.`,
+		Example: `  initctl await 7`,
+		Args:    arguments,
+		RunE: func(c *cobra.Command, args []string) error {
+			ticket, err := strconv.Atoi(args[0])
+			if err != nil || ticket < 1 {
+				return wrongUsage("%q is no ticket: expected a number of 1 or more, as restart --no-wait prints it", args[0])
+			}
+			return t.follow(c.Context(), control.Request{Request: control.AskAwait, Ticket: ticket}, p)
+		},
+	}
+	p.flags(c.Flags())
+	return c
+}
+
+// patience is how long somebody waits for a swap.
+type patience struct {
+	keepTrying bool
+	limit      time.Duration // 0: none
+}
+
+func (p *patience) flags(set *pflag.FlagSet) {
+	set.BoolVar(&p.keepTrying, "keep-trying", false, "wait on after an attempt that has failed, as initd tries again")
+	set.Var(settings.Duration(&p.limit), "timeout", "longest `duration` to wait; 0 is no limit")
+}
+
+// follow waits for the outcome of a swap, and tells what happens meanwhile.
+func (t *tool) follow(ctx context.Context, r control.Request, p patience) error {
+	ticket := r.Ticket
+	if p.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.limit)
+		defer cancel()
+	}
+	c, err := t.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	progress := t.progress()
+	defer progress.end()
+	progress.say("asking initd")
+	for a, err := range c.follow(ctx, r) {
+		switch {
+		case err != nil && errors.Is(ctx.Err(), context.Canceled):
+			return failure{statusInterrupted, fmt.Errorf("interrupted; initd goes on%s", later(ticket))}
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("no outcome within %s; initd goes on%s", span(p.limit), later(ticket))
+		case err != nil:
+			return err
+		case a.Outcome == nil:
+			ticket = a.Ticket
+			progress.say("waiting for the swap to begin" + t.pause(ctx))
+			continue
+		}
+		switch o := a.Outcome; o.Outcome {
+		case "begun":
+			progress.say(fmt.Sprintf("generation %d is starting", o.Generation))
+		case "ready":
+			progress.end()
+			fmt.Fprintln(t.stdout, t.success(ctx, o))
+			return nil
+		case "superseded":
+			return failure{statusSuperseded, fmt.Errorf("swap %d was superseded by swap %d, which was asked for later%s", o.Ticket, o.By, later(o.By))}
+		default:
+			text := t.reason(ctx, o)
+			if !o.Final && !p.keepTrying {
+				text += later(o.Ticket)
+			}
+			if o.Final || !p.keepTrying {
+				return failure{statusSwapFailed, errors.New(text)}
+			}
+			progress.note("initctl: " + text)
+			progress.say("waiting for the next attempt")
+		}
+	}
+	return &lostInitd{path: c.path}
+}
+
+// later is how to learn of the outcome of a ticket after all.
+func later(ticket int) string {
+	if ticket == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": initctl await %d", ticket)
+}
+
+// pause says that a back-off has to pass first, if there is one.
+func (t *tool) pause(ctx context.Context) string {
+	a, err := t.ask(ctx, control.Request{Request: control.AskStatus})
+	if err != nil || a.Status == nil || a.Status.NextAttempt == nil {
+		return ""
+	}
+	return fmt.Sprintf(", in %s, as the last attempt has failed", span(a.Status.NextAttempt.Sub(a.Status.Time)))
+}
+
+// success is what there is to tell of a swap that has come to a good end.
+func (t *tool) success(ctx context.Context, o *control.Outcome) string {
+	text := fmt.Sprintf("generation %d serves", o.Generation)
+	if _, swap := t.swap(ctx, o); swap != nil {
+		text += ", ready after " + seconds(swap.Seconds)
+	}
+	return text
+}
+
+// reason says why a swap has failed, was refused or ended, and what happens now.
+func (t *tool) reason(ctx context.Context, o *control.Outcome) string {
+	var b strings.Builder
+	switch {
+	case o.Generation > 0:
+		fmt.Fprintf(&b, "generation %d ", o.Generation)
+	default:
+		fmt.Fprintf(&b, "swap %d ", o.Ticket)
+	}
+	b.WriteString(map[string]string{"failed": "has failed", "refused": "was refused", "stopped": "has come to nothing"}[o.Outcome])
+	if o.Reason != "" {
+		b.WriteString(": " + printable(o.Reason))
+	} else if o.Outcome == "stopped" {
+		b.WriteString(": initd is being stopped")
+	}
+	status, swap := t.swap(ctx, o)
+	if swap != nil {
+		for _, line := range details(*swap) {
+			b.WriteString("\n  " + line)
+		}
+	}
+	var now []string
+	if status != nil && status.Health.Generation > 0 && o.Outcome != "stopped" {
+		now = append(now, fmt.Sprintf("generation %d serves on", status.Health.Generation))
+	}
+	if o.Outcome == "failed" && o.Final {
+		now = append(now, "initd has given up")
+	} else if o.Outcome == "failed" {
+		now = append(now, "initd tries again in "+seconds(o.Next))
+	}
+	if len(now) > 0 {
+		b.WriteString("\n" + strings.Join(now, "; "))
+	}
+	return b.String()
+}
+
+// swap is what initd knows of the attempt that an outcome is about; nil where it
+// cannot be asked any more.
+func (t *tool) swap(ctx context.Context, o *control.Outcome) (*control.Status, *control.Swap) {
+	a, err := t.ask(ctx, control.Request{Request: control.AskStatus})
+	if err != nil || a.Status == nil {
+		return nil, nil
+	}
+	for _, s := range a.Status.Swaps {
+		if s.Generation == o.Generation && o.Generation > 0 {
+			return a.Status, &s
+		}
+	}
+	return a.Status, nil
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"server-starter/cmd/initctl/internal/web"
+	"server-starter/initd/control"
+)
+
+// The variables by which initd says what it has handed down: a socket that
+// listens, and one that is connected to initd.
+const (
+	httpVariable    = "SERVER_STARTER_HTTP_FD"
+	controlVariable = "SERVER_STARTER_CONTROL_FD"
+)
+
+func (t *tool) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "serve",
+		Short:  "Serve health and metrics over HTTP: initd starts it by itself",
+		Hidden: true,
+		Args:   arguments,
+		RunE:   func(c *cobra.Command, _ []string) error { return t.serve(c.Context()) },
+	}
+}
+
+// serve is what initd starts beside the workers where http is set.
+func (t *tool) serve(ctx context.Context) error {
+	listener, err := inherited(t.getenv, httpVariable, net.FileListener)
+	if err != nil {
+		return err
+	}
+	conn, err := inherited(t.getenv, controlVariable, net.FileConn)
+	if err != nil {
+		return err
+	}
+	if err := web.BeModest(); err != nil {
+		fmt.Fprintln(t.stderr, "initctl: "+err.Error())
+	}
+	return web.Serve(ctx, listener, control.NewClient(conn).Ask)
+}
+
+// inherited opens what was handed down under the number in a variable.
+func inherited[T any](getenv func(string) string, variable string, open func(*os.File) (T, error)) (opened T, err error) {
+	fd, err := strconv.Atoi(getenv(variable))
+	if err != nil || fd < 3 {
+		return opened, wrongUsage("%s is %q and no descriptor: serve is started by initd, where its setting http says so", variable, getenv(variable))
+	}
+	file := os.NewFile(uintptr(fd), variable)
+	defer file.Close() // of which the other has a copy
+	if opened, err = open(file); err != nil {
+		return opened, fmt.Errorf("%s=%d: %w", variable, fd, err)
+	}
+	return opened, nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"server-starter/initd/control"
+)
+
+// socketVariable names the socket where no flag does, as it does for initd.
+const socketVariable = "SERVER_STARTER_CONTROL_SOCKET"
+
+// answerLimit is how long initd may take for an answer that it has at hand.
+const answerLimit = 10 * time.Second
+
+// A connection is one to the initd at path.
+type connection struct {
+	*control.Client
+	path string
+}
+
+// connect finds initd. The error is a *noInitd where none is there.
+func (t *tool) connect() (*connection, error) {
+	places, from := t.places, ""
+	if path := strings.TrimSpace(t.socket); path != "" {
+		places, from = []string{path}, "--control-socket"
+	} else if path := strings.TrimSpace(t.getenv(socketVariable)); path != "" {
+		places, from = []string{path}, socketVariable
+	}
+	if from != "" && places[0] == "none" {
+		return nil, &noInitd{from: from, off: true}
+	}
+	none := &noInitd{from: from}
+	for _, path := range places {
+		c, err := control.Dial(path)
+		if err == nil && slices.Contains(control.Places, path) {
+			err = isOurs(c)
+		}
+		if err == nil {
+			return &connection{c, path}, nil
+		}
+		none.tried = append(none.tried, attempt{path, err})
+	}
+	return nil, none
+}
+
+// isOurs refuses another initd than this container's at a place that nobody has
+// named: the containers of a pod have one /dev/shm together.
+func isOurs(c *control.Client) error {
+	pid, _, err := c.Peer()
+	if err == nil && pid != 1 {
+		err = errors.New("another container's initd listens there, or one that is not PID 1: name it to mean it")
+	}
+	if err != nil {
+		c.Close()
+	}
+	return err
+}
+
+// noInitd says where an initd was looked for in vain.
+type noInitd struct {
+	from  string // the flag or variable that named the place; empty: nobody did
+	off   bool   // which says that there is no socket
+	tried []attempt
+}
+
+type attempt struct {
+	path string
+	err  error
+}
+
+func (n *noInitd) Error() string {
+	if n.off {
+		return "no initd can be asked: " + n.from + " is none"
+	}
+	var tried []string
+	for _, a := range n.tried {
+		tried = append(tried, a.path+": "+a.reason())
+	}
+	return "no initd answers: " + strings.Join(tried, "; ")
+}
+
+// hint is what can be done about it.
+func (n *noInitd) hint() string {
+	for _, a := range n.tried {
+		if errors.Is(a.err, fs.ErrPermission) {
+			return "Only root and the user that initd runs as may connect: run initctl as one of them (docker exec --user)."
+		}
+	}
+	switch {
+	case n.off:
+		return "Start initd with " + socketVariable + "=PATH, and give initctl the same."
+	case n.from != "":
+		return "Is this initd's container, and was initd started with this control-socket? " + n.from + " names the place."
+	}
+	return "initd makes a socket there where it is PID 1, and else where its setting control-socket says:\n" +
+		"name that place to initctl by --control-socket or " + socketVariable + "."
+}
+
+// reason is the error of connect(2) in a few words.
+func (a attempt) reason() string {
+	err := a.err
+	switch info, _ := os.Stat(a.path); {
+	case errors.Is(err, syscall.EINVAL):
+		return "longer than a unix socket's path can be, 107 bytes" // unix(7)
+	case errors.Is(err, syscall.ECONNREFUSED) && info != nil && info.Mode().Type() != fs.ModeSocket:
+		return "no socket"
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens, the initd that made it has ended"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return err.Error()
+}
+
+// lostInitd is an initd that was there and is no more.
+type lostInitd struct {
+	path string
+	err  error
+}
+
+func (l *lostInitd) Error() string {
+	return fmt.Sprintf("initd at %s has closed the connection", l.path)
+}
+func (l *lostInitd) Unwrap() error { return l.err }
+
+// follow is the client's, with errors that say what they mean: that ctx is done,
+// or a *lostInitd.
+func (c *connection) follow(ctx context.Context, r control.Request) iter.Seq2[control.Answer, error] {
+	return func(yield func(control.Answer, error) bool) {
+		for a, err := range c.Client.Follow(ctx, r) {
+			if !yield(a, c.explain(ctx, err)) {
+				return
+			}
+		}
+	}
+}
+
+// explain says of an error of the client what it means.
+func (c *connection) explain(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
+		<-ctx.Done() // the connection's deadline is the same, and may be a moment earlier
+		return context.Cause(ctx)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return &lostInitd{c.path, err}
+	}
+	return err
+}
