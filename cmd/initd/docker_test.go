@@ -15,8 +15,9 @@ import (
 )
 
 // TestDocker runs initd in real containers: as PID 1 of images made here, by whatever engine the
-// docker command talks to. No container but its own is ever touched, none has a network of its
-// own beyond the loopback, and all are removed at the end.
+// docker command talks to. No container but its own is ever touched, none has a network beyond the
+// loopback but those of a Compose project and of a swarm, which are made for the test, and all are
+// removed at the end.
 func TestDocker(t *testing.T) {
 	requireEngine(t)
 	made := buildImages(t)
@@ -38,6 +39,9 @@ func TestDocker(t *testing.T) {
 		{"Disconnect", testDisconnect},
 		{"FlippedVolume", testFlippedVolume},
 		{"Dockerfile", testDockerfile},
+		{"TerminationLog", testTerminationLog},
+		{"Operate", testOperate},
+		{"Swarm", testSwarm},
 		{"Debian", testDebian},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made) })
@@ -158,6 +162,7 @@ type entry struct {
 	Hook       string    `json:"hook"`
 	Name       string    `json:"name"`
 	Message    string    `json:"msg"`
+	Address    string    `json:"address"`
 }
 
 // logged returns the event that initd has logged on a line. Something of a worker's may stand before
@@ -371,24 +376,30 @@ type failure struct {
 // for each, until the load is stopped.
 func startLoad(c *container, images images, args ...string) *load {
 	c.Helper()
-	l := &load{T: c.T, answers: newStream(), ended: make(chan struct{})}
-	cmd := exec.Command("docker", append([]string{"run", "--interactive", "--rm", "--name", unique(),
-		"--network", "container:" + c.name, "--volumes-from", c.name, images.load}, args...)...)
+	return generateLoad(c.T, []string{"--network", "container:" + c.name, "--volumes-from", c.name}, images, args...)
+}
+
+// generateLoad is startLoad with the options that let it reach whatever is to be asked.
+func generateLoad(t *testing.T, options []string, images images, args ...string) *load {
+	t.Helper()
+	l := &load{T: t, answers: newStream(), ended: make(chan struct{})}
+	options = append([]string{"run", "--interactive", "--rm", "--name", unique()}, options...)
+	cmd := exec.Command("docker", append(append(options, images.load), args...)...)
 	cmd.Stdout, cmd.Stderr = &l.result, l.answers
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		c.Fatal(err)
+		t.Fatal(err)
 	}
 	l.finish = func() { stdin.Close() }
 	if err := cmd.Start(); err != nil {
-		c.Fatal(err)
+		t.Fatal(err)
 	}
 	go func() {
 		cmd.Wait()
 		close(l.ended)
 		l.answers.close()
 	}()
-	c.Cleanup(func() {
+	t.Cleanup(func() {
 		l.finish()
 		<-l.ended
 	})

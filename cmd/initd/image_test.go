@@ -21,7 +21,7 @@ import (
 type images struct {
 	sources string // a copy of the source tree, which all of it is made from
 	context string // the load generator, and in root what the other images hold
-	scratch string // nothing but initd, hello, the same as app/worker, and faults
+	scratch string // nothing but initd, initctl, hello, the same as app/worker, and faults
 	load    string // the load generator
 }
 
@@ -34,6 +34,7 @@ func buildImages(t *testing.T) images {
 	for path, pkg := range map[string]string{
 		"load":            "./testdata/load",
 		"root/initd":      "./cmd/initd",
+		"root/initctl":    "./cmd/initctl",
 		"root/hello":      "./cmd/hello",
 		"root/app/worker": "./cmd/hello",
 		"root/faults":     "./testdata/docker/faults",
@@ -213,7 +214,7 @@ func builder(t *testing.T, sources string) string {
 
 	warm := unique()
 	docker(t, append([]string{"create", "--name", warm, "--network", "none", "--mount", "type=volume,destination=/warm",
-		"--workdir", "/warm", cold, "go", "build", "-o", "/dev/null"}, append(release, "./cmd/initd")...)...)
+		"--workdir", "/warm", cold, "go", "build", "-o", "/dev/null"}, append(release, "./cmd/initd", "./cmd/initctl")...)...)
 	defer docker(t, "rm", "--volumes", warm)
 	docker(t, "cp", modules(t, sources)+"/.", warm+":/")
 	docker(t, "cp", sources+"/.", warm+":/warm")
@@ -304,7 +305,7 @@ func testDockerfile(t *testing.T, images images) {
 		// Those that the engine makes for each container are of no interest.
 		theirs := []string{".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"}
 		names := slices.DeleteFunc(files(t, product), func(name string) bool { return slices.Contains(theirs, name) })
-		if !slices.Equal(names, []string{"initd"}) {
+		if !slices.Equal(names, []string{"initctl", "initd"}) {
 			t.Errorf("the image holds %q", names)
 		}
 	})
@@ -312,15 +313,17 @@ func testDockerfile(t *testing.T, images images) {
 	// A build elsewhere, of the same sources by the same Go, makes the same bytes.
 	t.Run("reproducible", func(t *testing.T) {
 		again := build(t, images.sources, dockerfile, append(standIn, "--target", "build", "--no-cache")...)
-		local := filepath.Join(t.TempDir(), "initd")
-		compile(t, images.sources, "./cmd/initd", local)
-		want, err := os.ReadFile(local)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, image := range []string{product, again} {
-			if got := extract(t, image, "/initd"); !bytes.Equal(got, want) {
-				t.Errorf("/initd of %s has the checksum %x, a local build has %x", image, sha256.Sum256(got), sha256.Sum256(want))
+		for _, name := range []string{"initd", "initctl"} {
+			local := filepath.Join(t.TempDir(), name)
+			compile(t, images.sources, "./cmd/"+name, local)
+			want, err := os.ReadFile(local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for image, path := range map[string]string{product: "/" + name, again: "/out/" + name} {
+				if got := extract(t, image, path); !bytes.Equal(got, want) {
+					t.Errorf("%s of %s has the checksum %x, a local build has %x", path, image, sha256.Sum256(got), sha256.Sum256(want))
+				}
 			}
 		}
 	})

@@ -35,6 +35,7 @@ func ofGeneration(number int) func(answer string) bool {
 // testDebian runs what Debian has, unmodified, which knows nothing of initd.
 func testDebian(t *testing.T, images images) {
 	debian := build(t, images.context, "FROM "+debian(t)+programs)
+	t.Run("Compose", func(t *testing.T) { testCompose(t, images, debian) })
 	t.Run("Servers", func(t *testing.T) { testServers(t, images, debian) })
 	t.Run("Blocking", func(t *testing.T) { testBlockingServers(t, images, debian) })
 	t.Run("Check", func(t *testing.T) { testCheckServers(t, debian) })

@@ -1,13 +1,15 @@
 // Load sends requests to an HTTP or FastCGI server without pause until it is told to stop, and
 // counts what came of them. It is for servers on the loopback addresses or a unix socket of the
-// network namespace it runs in, and it refuses any other address.
+// network namespace it runs in, or on a network of containers, and it refuses any other address.
 //
-//	load [-clients N] [-keepalive | -fastcgi SCRIPT] [-limit DURATION] [-max N] ADDRESS
+//	load [-clients N] [-keepalive | -fastcgi SCRIPT] [-ttl DURATION] [-limit DURATION] [-max N] ADDRESS
 //
-// ADDRESS is 127.0.0.1:PORT, [::1]:PORT or unix:PATH. Each client makes a new connection for each
-// request, or keeps one where -keepalive is given. A request has failed unless its whole answer
-// came with status 200. None is sent again, save one that finds a kept connection closed before
-// anything was answered: RFC 9112, section 9.3.1, has clients do that.
+// ADDRESS is 127.0.0.1:PORT, [::1]:PORT, unix:PATH or NAME:PORT. A name is looked up for each
+// connection, or after -ttl again, and one of its addresses, which has to be private (RFC 1918), is
+// taken at random; no other is tried. Each client makes a new connection for each request, or keeps one where -keepalive
+// is given. A request has failed unless its whole answer came with status 200. None is sent again,
+// save one that finds a kept connection closed before anything was answered: RFC 9112, section 9.3.1,
+// has clients do that.
 //
 // It stops at TERM or INT, at the end of standard input, after -limit, or after -max requests,
 // whichever comes first, and always lets requests under way finish. Each answer never seen before
@@ -22,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -64,6 +67,7 @@ func main() {
 	clients := flag.Int("clients", 8, "how many clients send at once")
 	keepalive := flag.Bool("keepalive", false, "keep connections for further requests")
 	script := flag.String("fastcgi", "", "speak FastCGI, and ask for this script")
+	ttl := flag.Duration("ttl", 0, "how long to go by what a name meant")
 	limit := flag.Duration("limit", 5*time.Minute, "how long to send")
 	max := flag.Int64("max", 1_000_000, "how many requests to send")
 	flag.Parse()
@@ -71,7 +75,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	dial, err := dialer(flag.Arg(0))
+	dial, err := dialer(flag.Arg(0), *ttl)
 	if err != nil {
 		log.Fatalf("load: %v", err)
 	}
@@ -117,23 +121,62 @@ func main() {
 // dial makes a connection to the server, whatever address it is given.
 type dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialer returns a dial function for address, which has to be on this host.
-func dialer(address string) (dial, error) {
+// dialer returns a dial function for address, which has to be on this host or on a network of containers.
+func dialer(address string, ttl time.Duration) (dial, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 	} else {
-		host, _, err := net.SplitHostPort(address)
+		host, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		if !net.ParseIP(host).IsLoopback() {
+		if ip := net.ParseIP(host); ip == nil {
+			return named(host, port, ttl), nil
+		} else if !ip.IsLoopback() {
 			return nil, fmt.Errorf("%s is no loopback address", address)
 		}
 	}
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}, nil
+}
+
+// named returns a dial function for what a name means at the time, or meant when it was looked up last.
+// It tries one address alone, as trying the next would hide that a client was sent to one that does
+// not serve.
+func named(host, port string, ttl time.Duration) dial {
+	var (
+		mu   sync.Mutex
+		ips  []net.IP
+		last time.Time
+	)
+	lookup := func(ctx context.Context) ([]net.IP, error) {
+		if ttl == 0 {
+			return net.DefaultResolver.LookupIP(ctx, "ip4", host)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(last) < ttl {
+			return ips, nil
+		}
+		var err error
+		if ips, err = net.DefaultResolver.LookupIP(ctx, "ip4", host); err == nil {
+			last = time.Now()
+		}
+		return ips, err
+	}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		ips, err := lookup(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ip := ips[rand.IntN(len(ips))]
+		if !ip.IsPrivate() {
+			return nil, fmt.Errorf("%s is %s, which is no private address", host, ip)
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(ip.String(), port))
+	}
 }
 
 // get sends one request and returns the answer's body. It notes by which port.

@@ -5,6 +5,7 @@
 //	faults storm N    leaves N orphans behind, all of which end together
 //	faults stray      leaves one orphan behind, which lives on
 //	faults serve PACE answers one client after the other, each after PACE
+//	faults greet TEXT answers with TEXT, its generation and its host
 //	faults forsaken   leaves its clients waiting, and says so when it gets USR1; forsaken UID becomes that user first
 //
 // And what they run beside a worker, in images that have no kill and no ps:
@@ -56,6 +57,8 @@ func main() {
 		wait(syscall.SIGTERM)
 	case "serve":
 		err = serve(os.Args[2:])
+	case "greet":
+		err = greet(os.Args[2:])
 	case "forsaken":
 		err = forsaken(os.Args[2:])
 	case "kill":
