@@ -88,12 +88,14 @@ var measures = []struct {
 	{"growth", (*bench).growths},
 	{"prefork", (*bench).preforks},
 	{"scoreboard", (*bench).scores},
+	{"control", (*bench).controls},
 }
 
 // bench is what the measures share.
 type bench struct {
 	dir      string // for what they need to write
 	self     string // this program, for its roles
+	initctl  string // initd's tool
 	short    bool
 	programs []program
 }
@@ -116,7 +118,8 @@ func run(short bool, filter *regexp.Regexp) (err error) {
 	}
 	defer os.RemoveAll(b.dir)
 	initd := filepath.Join(b.dir, "initd")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", initd, "server-starter/cmd/initd")
+	b.initctl = filepath.Join(b.dir, "initctl")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.dir, "server-starter/cmd/initd", "server-starter/cmd/initctl")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(build.Args, " "), err, out)
