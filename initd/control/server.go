@@ -106,13 +106,15 @@ func (s *Server) Publish(event []byte) {
 	s.mu.Lock()
 	events := s.events
 	s.mu.Unlock()
-	switch {
-	case events == nil:
-	case len(event) > maxEvent:
-		events.add(missedEvents(1))
-	default:
-		events.add(slices.Clone(event))
+	if events == nil {
+		return
 	}
+	line := bytes.NewBuffer(make([]byte, 0, min(len(event), maxEvent)))
+	if len(event) > maxEvent || json.Compact(line, event) != nil {
+		events.add(missedEvents(1))
+		return
+	}
+	events.add(line.Bytes())
 }
 
 // missedEvents is the event that stands for some that a subscriber is not told.
@@ -264,9 +266,9 @@ func (s *Server) subscribe() (events *journal[json.RawMessage], leave func()) {
 	}
 }
 
-// used has it noticed when requests cease.
-func (s *Server) used() {
-	s.answered.Add(1)
+// stir has it noticed when no client has had anything, nor come or gone, for a
+// while.
+func (s *Server) stir() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.quiet != nil {
@@ -316,6 +318,7 @@ func (c *connection) serve() {
 			s.warn(fmt.Sprintf("control socket: %v\n%s", p, debug.Stack()))
 			c.write(Answer{Code: Defect, Error: "initd could not answer because of a defect; its log says more"})
 		}
+		s.stir()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.end(c)
@@ -337,7 +340,7 @@ func (c *connection) serve() {
 			for errors.Is(err, bufio.ErrBufferFull) {
 				_, err = lines.ReadSlice('\n')
 			}
-			s.used()
+			s.answered.Add(1)
 			if err != nil {
 				return
 			}
@@ -355,7 +358,7 @@ func (c *connection) serve() {
 		} else {
 			err = c.answer(r)
 		}
-		s.used()
+		s.answered.Add(1)
 		if err != nil {
 			return
 		}
@@ -391,12 +394,7 @@ func (c *connection) answer(r Request) error {
 		if err != nil {
 			return c.write(Answer{ID: r.ID, Code: Defect, Error: err.Error()})
 		}
-		head := fmt.Appendf(nil, `{"version":%d,`, Version)
-		if r.ID != 0 {
-			head = fmt.Appendf(head, `"id":%d,`, r.ID)
-		}
-		head = append(head, `"answer":"status","status":`...)
-		return c.send(head, text, []byte("}\n")) // which many are sent at once, and nobody copies
+		return c.pass(r.ID, AskStatus, text)
 	}
 	a, err := c.server.ask(r, c.root)
 	if err != nil {
@@ -518,7 +516,7 @@ func (c *connection) events(r Request, gone <-chan struct{}) error {
 			}
 		}
 		for _, event := range batch {
-			if err := c.write(Answer{ID: r.ID, Answer: "event", Event: event}); err != nil {
+			if err := c.pass(r.ID, "event", event); err != nil {
 				return err
 			}
 		}
@@ -551,7 +549,18 @@ func (c *connection) write(a Answer) error {
 	return c.send(append(line, '\n'))
 }
 
+// pass sends an answer that is JSON already, in the field of its own name. Many may
+// be sent the same, and nobody copies it.
+func (c *connection) pass(id int64, answer string, text []byte) error {
+	head := fmt.Appendf(nil, `{"version":%d,`, Version)
+	if id != 0 {
+		head = fmt.Appendf(head, `"id":%d,`, id)
+	}
+	return c.send(fmt.Appendf(head, `"answer":%q,%q:`, answer, answer), text, []byte("}\n"))
+}
+
 func (c *connection) send(parts ...[]byte) error {
+	c.server.stir()
 	c.SetWriteDeadline(time.Now().Add(writeLimit))
 	line := net.Buffers(parts)
 	_, err := line.WriteTo(c.Conn)
