@@ -30,12 +30,6 @@ func (b *bench) controls() ([]row, error) {
 		return nil, err
 	}
 	defer k.kill()
-	time.Sleep(2 * time.Second) // it has come to rest
-	before, _, err := memory(k.pid())
-	if err != nil {
-		return nil, err
-	}
-
 	seconds := b.rounds(10)
 	var answered int
 	phases := []struct {
@@ -48,13 +42,18 @@ func (b *bench) controls() ([]row, error) {
 		{func(ctx context.Context) (err error) { answered, err = flood(ctx, path); return err }, new(sample), new(sample)},
 		{func(ctx context.Context) error { return hang(ctx, path) }, new(sample), new(sample)},
 	}
-	for _, p := range phases {
+	var before int // when it has come to rest after the first, which is none of the control socket's
+	for i, p := range phases {
 		if err := during(p.beside, func() error { return k.hand(p.took, p.memory, seconds) }); err != nil {
 			return nil, err
 		}
+		if time.Sleep(2 * time.Second); i == 0 {
+			if before, _, err = memory(k.pid()); err != nil {
+				return nil, err
+			}
+		}
 	}
 	alone, attended, flooded, hung := phases[0], phases[1], phases[2], phases[3]
-	time.Sleep(2 * time.Second)
 	after, _, err := memory(k.pid())
 	if err != nil {
 		return nil, err
