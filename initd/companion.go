@@ -1,7 +1,9 @@
 package initd
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 
 	"server-starter/initd/doctor"
 	"server-starter/initd/launch"
+	"server-starter/initd/machine"
 	"server-starter/initd/socket"
 )
 
@@ -81,4 +84,39 @@ func (in *instance) companion() (c *launch.Command, joined func(), err error) {
 	c.Argv, c.Dir, c.NoNewPrivs = []string{in.companionPath, "serve"}, "/", true
 	c.Files = []uintptr{0, in.logs.stderr, in.logs.stderr, uintptr(in.httpSet.All()[0].FD), uintptr(pair[1])}
 	return c, func() { unix.Close(pair[1]) }, nil
+}
+
+// The loop's side.
+
+// startCompanion starts the program beside the workers that serves HTTP.
+func (l *loop) startCompanion() {
+	c, joined, err := l.companion()
+	if err == nil {
+		defer joined()
+		var result <-chan error
+		if l.beside, result, err = l.launch(c, map[int]*process{}, 0, 0); err == nil {
+			l.log.Info("companion started: "+c.Argv[0], "event", "companion", "pid", l.beside.pid)
+			l.await(l.beside, result)
+			return
+		}
+	}
+	l.log.Warn("cannot start the companion: "+err.Error(), "event", "companion")
+	l.then(machine.CompanionEnded{})
+}
+
+func (l *loop) companionReaped(status machine.Status) {
+	p := l.beside
+	l.settle(p)
+	l.beside = nil
+	text := "companion ended"
+	if p.failure != nil {
+		text = "companion not started: " + p.failure.Error()
+	}
+	level := slog.LevelWarn
+	if l.ending {
+		level = slog.LevelInfo
+	}
+	l.log.Log(context.Background(), level, text, append([]any{"event", "companion", "pid", p.pid,
+		"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
+	l.then(machine.CompanionEnded{})
 }

@@ -666,39 +666,6 @@ func (l *loop) decided(o machine.Outcome) {
 	l.told(o)
 }
 
-// startCompanion starts the program beside the workers that serves HTTP.
-func (l *loop) startCompanion() {
-	c, joined, err := l.companion()
-	if err == nil {
-		defer joined()
-		var result <-chan error
-		if l.beside, result, err = l.launch(c, map[int]*process{}, 0, 0); err == nil {
-			l.log.Info("companion started: "+c.Argv[0], "event", "companion", "pid", l.beside.pid)
-			l.await(l.beside, result)
-			return
-		}
-	}
-	l.log.Warn("cannot start the companion: "+err.Error(), "event", "companion")
-	l.then(machine.CompanionEnded{})
-}
-
-func (l *loop) companionReaped(status machine.Status) {
-	p := l.beside
-	l.settle(p)
-	l.beside = nil
-	text := "companion ended"
-	if p.failure != nil {
-		text = "companion not started: " + p.failure.Error()
-	}
-	level := slog.LevelWarn
-	if l.ending {
-		level = slog.LevelInfo
-	}
-	l.log.Log(context.Background(), level, text, append([]any{"event", "companion", "pid", p.pid,
-		"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
-	l.then(machine.CompanionEnded{})
-}
-
 // cancel kills the group of a process that nobody waits for any more.
 func (l *loop) cancel(among map[int]*process, is func(*process) bool) {
 	for pid, p := range among {
