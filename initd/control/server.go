@@ -489,12 +489,9 @@ func (c *connection) await(r Request, ticket int, gone <-chan struct{}) error {
 		if last {
 			return net.ErrClosed
 		}
-		select {
-		case <-more:
-		case <-gone:
-			return io.ErrUnexpectedEOF
-		case <-c.server.over:
-			last = true // unless something has come before
+		var err error
+		if last, err = c.pause(more, gone); err != nil {
+			return err
 		}
 	}
 }
@@ -526,13 +523,23 @@ func (c *connection) events(r Request, gone <-chan struct{}) error {
 		if last {
 			return net.ErrClosed
 		}
-		select {
-		case <-more:
-		case <-gone:
-			return io.ErrUnexpectedEOF
-		case <-c.server.over:
-			last = true // unless something has come before
+		var err error
+		if last, err = c.pause(more, gone); err != nil {
+			return err
 		}
+	}
+}
+
+// pause waits until a journal has more for a client that is there. Last says that
+// nothing more is to come than what has come by then.
+func (c *connection) pause(more, gone <-chan struct{}) (last bool, err error) {
+	select {
+	case <-more:
+		return false, nil
+	case <-gone:
+		return false, io.ErrUnexpectedEOF
+	case <-c.server.over:
+		return true, nil
 	}
 }
 
