@@ -88,11 +88,14 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		p.Expected, p.Example = "a file or | command besides", "--log-file=/var/log/app.log"
 		found = append(found, p)
 	}
-	files := []struct{ name, path string }{
+	type named struct{ name, path string }
+	alone := []named{
 		{"pid-file", s.PidFile}, {"status-file", s.StatusFile}, {"scoreboard", s.Scoreboard}, {"control-socket", s.ControlSocket},
+	}
+	logs := []named{ // which may have one file together
 		{"log-file", s.LogFile.File}, {"access-log", s.AccessLog.File}, {"error-log", s.ErrorLog.File},
 	}
-	for _, log := range files[4:] {
+	for _, log := range logs {
 		if s.Daemonize && (log.path == "/dev/stdout" || log.path == "/dev/stderr" || log.path == "/dev/tty") {
 			p := s.Problem(log.name, log.path, errors.New("is let go with daemonize"))
 			p.Expected, p.Example = "a file of its own or | command", row(log.name).Flag()+"=/var/log/app.log"
@@ -100,10 +103,10 @@ func (s *Settings) impossible(problems Problems) (found Problems) {
 		}
 	}
 	used := make(map[string]string)
-	for _, file := range files {
+	for _, file := range slices.Concat(alone, logs) {
 		switch first := used[file.path]; {
-		case file.path == "" || file.path == "none" && (file.name == "scoreboard" || file.name == "control-socket"):
-		case first == "pid-file" || first == "status-file" || first == "scoreboard" || first == "control-socket": // logs may have one file together
+		case file.path == "" || file.path == noPath && (file.name == "scoreboard" || file.name == "control-socket"):
+		case slices.ContainsFunc(alone, func(f named) bool { return f.name == first }):
 			p := s.Problem(file.name, file.path, errors.New("is the "+first+", too"))
 			p.Expected, p.Example = "a file of its own", row(file.name).Flag()+"=/run/app."+strings.TrimSuffix(file.name, "-file")
 			found = append(found, p)

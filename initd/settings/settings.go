@@ -139,8 +139,10 @@ const (
 // NoScoreboard is the Scoreboard of those who want none, and NoControlSocket the
 // ControlSocket.
 const (
-	NoScoreboard    = "none"
-	NoControlSocket = "none"
+	NoScoreboard    = noPath
+	NoControlSocket = noPath
+
+	noPath = "none"
 )
 
 // What Watch may name instead of a path. A file of that name is ./envdir.

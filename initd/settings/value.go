@@ -238,14 +238,14 @@ func (b *bytes) Type() string { return "bytes (512M, 1.5G, 512Mi, 1073741824), a
 type pathOrNone string
 
 func (p *pathOrNone) Set(s string) error {
-	if strings.EqualFold(s, "none") {
-		s = "none"
+	if strings.EqualFold(s, noPath) {
+		s = noPath
 	}
 	*p = pathOrNone(s)
 	return nil
 }
 func (p *pathOrNone) String() string { return string(*p) }
-func (p *pathOrNone) Type() string   { return "a path, or none" }
+func (p *pathOrNone) Type() string   { return "a path, or " + noPath }
 
 // scoreboard is a path or a word. What is handed to workers in the variable of
 // its name is a file descriptor, so that is never a path.
