@@ -99,9 +99,9 @@ type scale struct {
 	resident map[int]int64
 }
 
-// complete adds to a status what /proc tells, and what workers have said. It is called by one goroutine at a
-// time, beside the loop. A pid that is another process's by now costs a wrong
-// figure and no more.
+// complete adds to a status what /proc tells, and what workers have said. It is
+// called by one goroutine at a time, beside the loop. A pid that is another
+// process's by now costs a wrong figure and no more.
 func (in *instance) complete(s *control.Status) {
 	m := &in.scale
 	if s.Time.Sub(m.measured) >= time.Second {
@@ -250,10 +250,6 @@ func (l *loop) tellEnvironment(c control.Call) {
 
 // outcomeOf is what clients are told of an outcome.
 func outcomeOf(o machine.Outcome) control.Outcome {
-	told := control.Outcome{Ticket: o.Ticket, Outcome: o.Result.String(), Final: o.Result.Final(),
+	return control.Outcome{Ticket: o.Ticket, Outcome: word(o.Result), Final: o.Result.Final(),
 		Generation: o.Generation, Reason: o.Reason, By: o.By, Next: o.Next.Seconds()}
-	if o.Result == machine.OutcomeGivenUp {
-		told.Outcome = machine.OutcomeFailed.String()
-	}
-	return told
 }

@@ -69,14 +69,10 @@ func (h *history) decided(now time.Time, o machine.Outcome) {
 	if s == nil || s.Ended != nil {
 		return
 	}
-	switch o.Result {
-	case machine.OutcomeBegun, machine.OutcomeSuperseded:
+	if o.Result == machine.OutcomeBegun || o.Result == machine.OutcomeSuperseded {
 		return
-	case machine.OutcomeGivenUp:
-		s.Outcome = machine.OutcomeFailed.String()
-	default:
-		s.Outcome = o.Result.String()
 	}
+	s.Outcome = word(o.Result)
 	s.Ended, s.Seconds, s.Reason = &now, now.Sub(s.Began).Seconds(), o.Reason
 	if e, ok := h.ends[o.Generation]; ok && o.Result != machine.OutcomeReady {
 		s.Slot, s.Lines = e.slot, e.lines
@@ -93,6 +89,15 @@ func (h *history) decided(now time.Time, o machine.Outcome) {
 	if o.Result == machine.OutcomeReady {
 		h.counters.SwapSeconds += s.Seconds
 	}
+}
+
+// word is what people and clients are told of a result: one that is given up has
+// failed, as those have that are tried again.
+func word(r machine.Result) string {
+	if r == machine.OutcomeGivenUp {
+		r = machine.OutcomeFailed
+	}
+	return r.String()
 }
 
 func (h *history) swap(generation int) *control.Swap {

@@ -1,7 +1,6 @@
 package initd
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -42,7 +41,7 @@ func withEvents(log *slog.Logger, server *control.Server) *slog.Logger {
 type published struct{ *control.Server }
 
 func (p published) Write(line []byte) (int, error) {
-	p.Publish(bytes.TrimSuffix(line, []byte("\n")))
+	p.Publish(line)
 	return len(line), nil
 }
 

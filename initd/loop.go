@@ -531,19 +531,14 @@ func (l *loop) do(action machine.Action) {
 		l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 	case machine.Start:
 		row := l.claim(a.Generation, a.Slot)
-		c := l.command(a.Slot, row, l.environs[a.Generation])
-		tail := l.tail(c)
-		p, result, err := l.launch(c, l.workers, a.Generation, a.Slot)
-		if tail != nil {
-			tail.CloseWrite() // that is the worker's alone
-		}
+		p, result, err := l.launchHeard(l.command(a.Slot, row, l.environs[a.Generation]), l.workers, a.Generation, a.Slot)
 		if err != nil {
 			l.release(row)
 			l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", a.Generation, "slot", a.Slot)
 			l.then(machine.ForkFailed{Generation: a.Generation, Slot: a.Slot, Status: exitStatus(err), Reason: err.Error()})
 			return
 		}
-		p.row, p.tail = row, tail
+		p.row = row
 		l.seat(row, p.pid)
 		l.history.counters.Started++
 		l.log.Info("worker started", "event", "start", "generation", a.Generation, "slot", a.Slot, "pid", p.pid)
@@ -560,18 +555,12 @@ func (l *loop) do(action machine.Action) {
 	case machine.CancelProbe:
 		l.cancel(l.probes, func(p *process) bool { return p.generation == a.Generation })
 	case machine.RunHook:
-		c := l.hook(a, l.environ(a.Generation))
-		tail := l.tail(c)
-		p, result, err := l.launch(c, l.hooks, a.Generation, int(a.Hook))
-		if tail != nil {
-			tail.CloseWrite()
-		}
+		p, result, err := l.launchHeard(l.hook(a, l.environ(a.Generation)), l.hooks, a.Generation, int(a.Hook))
 		if err != nil {
 			l.log.Warn("cannot start hook "+a.Hook.String()+": "+err.Error(), "event", "hook", "hook", a.Hook.String())
 			l.then(machine.Hooked{Hook: a.Hook, Status: machine.Status{Code: exitSetup}})
 			return
 		}
-		p.tail = tail
 		l.await(p, result)
 	case machine.CancelHook:
 		l.log.Warn("hook "+a.Hook.String()+" is cancelled", "event", "hook", "hook", a.Hook.String())
@@ -699,6 +688,20 @@ func (l *loop) launch(c *launch.Command, to map[int]*process, generation, slot i
 	p := &process{pid: pid, generation: generation, slot: slot, started: l.now(), launching: true}
 	to[pid] = p
 	return p, result, nil
+}
+
+// launchHeard starts a process of which the last lines that it writes to stderr
+// are to be known.
+func (l *loop) launchHeard(c *launch.Command, to map[int]*process, generation, slot int) (*process, <-chan error, error) {
+	tail := l.tail(c)
+	p, result, err := l.launch(c, to, generation, slot)
+	if tail != nil {
+		tail.CloseWrite() // that is the process's alone
+	}
+	if err == nil {
+		p.tail = tail
+	}
+	return p, result, err
 }
 
 // await sees that the outcome of a start comes to the loop, where it is not

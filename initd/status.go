@@ -5,6 +5,7 @@ import (
 
 	"server-starter/initd/control"
 	"server-starter/initd/machine"
+	"server-starter/initd/scoreboard"
 )
 
 // status is all that the loop knows. What takes its time to find out is added
@@ -21,48 +22,43 @@ func (l *loop) status() *control.Status {
 		s.NextAttempt = &v.NextAttempt
 	}
 	for _, g := range v.Generations {
-		s.Generations = append(s.Generations, l.describe(g, &s.Pool))
-	}
-	for _, w := range l.workers {
-		if row, ok := l.row(w.row); ok {
-			s.Counters.Requests += int64(row.Requests)
-		}
+		l.describe(g, s)
 	}
 	l.facts(s)
 	return s
 }
 
-func (l *loop) describe(g machine.GenerationView, pool *control.Pool) control.Generation {
+// describe adds a generation to a status, and what its workers are to the sums.
+func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 	d := control.Generation{Number: g.Number, State: g.State.String(), Began: g.Began, Ready: since(g.Ready), Workers: []control.Worker{}}
 	for _, w := range g.Workers {
 		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: w.Started, Ready: since(w.Ready)}
 		does := w.Activity
 		if p := l.workers[w.PID]; p != nil {
 			worker.Message = p.message
-			if row, ok := l.row(p.row); ok && row.State != 0 {
+			if row, ok := l.row(p.row); ok {
 				requests := int64(row.Requests)
-				worker.Requests, does = &requests, activity(row.State)
+				s.Counters.Requests += requests
+				if row.State != scoreboard.Absent {
+					worker.Requests, does = &requests, activity(row.State)
+				}
 			}
 		}
-		ready := w.Holds && w.State == "ready"
-		if ready {
-			pool.Ready++
+		if does != machine.Silent {
+			worker.Activity = does.String()
 		}
-		switch does {
-		case machine.Busy:
-			worker.Activity = does.String()
-			if ready {
-				pool.Busy++
-			}
-		case machine.Idle:
-			worker.Activity = does.String()
-			if ready {
-				pool.Idle++
+		if w.Holds && w.State == "ready" {
+			s.Pool.Ready++
+			switch does {
+			case machine.Busy:
+				s.Pool.Busy++
+			case machine.Idle:
+				s.Pool.Idle++
 			}
 		}
 		d.Workers = append(d.Workers, worker)
 	}
-	return d
+	s.Generations = append(s.Generations, d)
 }
 
 // since is a time, nil where there is none.
