@@ -71,7 +71,7 @@ func TestRequests(t *testing.T) {
 		}
 		w.did("WINCH 101")
 		w.asks(control.Request{Request: control.AskStop}, false)
-		w.did("report STOPPING=1", "TERM 101")
+		w.did("TERM 101", "report STOPPING=1")
 		w.told(`outcome ticket=2 result=stopped reason="initd is stopping"`)
 		if a := w.asks(control.Request{Request: control.AskSwap}, false); a.Code != control.NotPossible {
 			t.Errorf("a swap after the stop was answered %+v", a)
@@ -145,7 +145,7 @@ func TestCompanion(t *testing.T) {
 			t.Errorf("the companion was counted: %+v", s.Counters)
 		}
 		w.signal(w.stop, syscall.SIGTERM)
-		w.did("report STOPPING=1", "TERM 102")
+		w.did("TERM 102", "report STOPPING=1")
 		w.ends(0, 102)
 		w.did("orphans TERM", "orphans TERM") // what 102 has left behind
 		w.ends(0, 103)

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"server-starter/initd/machine"
 	"server-starter/initd/pidfile"
 	"server-starter/initd/statusfile"
 )
@@ -49,12 +48,12 @@ func (in *instance) removeFiles() {
 }
 
 // publish says in the files what there is.
-func (in *instance) publish(p machine.Publish) {
+func (in *instance) publish(attempt, givenUp int, workers string) {
 	if in.statusFile != nil {
-		in.statusFile.Write(p.Workers)
+		in.statusFile.Write(workers)
 	}
 	if in.pidFile != nil {
-		in.pidFile.Publish(p.Attempt, p.GivenUp)
+		in.pidFile.Publish(attempt, givenUp)
 	}
 }
 

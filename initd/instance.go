@@ -264,9 +264,7 @@ func (in *instance) host() host {
 		relisten:   in.relisten,
 		hint:       in.hint,
 		explain:    in.explain,
-		report:     in.report,
 		announced:  in.parent.told,
-		publish:    in.publish,
 		reopen:     in.reopen,
 		signals:    signalChannels{signals.Child, signals.Hangup, signals.Stop, signals.Other},
 		notes:      in.notes,
@@ -300,7 +298,10 @@ func (in *instance) host() host {
 		transcript: in.settings.LogLevel == settings.Debug,
 	}
 	if !in.plain {
-		h.rest = newMemory().giveBack
+		h.rest, h.report = newMemory().giveBack, in.report
+	}
+	if in.pidFile != nil || in.statusFile != nil {
+		h.publish = in.publish
 	}
 	if in.terminal != nil {
 		h.start = func(c *launch.Command) (pid int, outcome <-chan error, err error) {

@@ -2,8 +2,6 @@ package initd
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 )
 
 // relisten mends what a worker that called shutdown(2) has done to all.
@@ -38,15 +36,9 @@ func (in *instance) hint() string {
 	return ""
 }
 
-// steer sends new connections to the sockets of these slots alone, "0,1,3".
-func (in *instance) steer(slots string) {
-	var numbers []int
-	for text := range strings.SplitSeq(slots, ",") {
-		if n, err := strconv.Atoi(text); err == nil {
-			numbers = append(numbers, n)
-		}
-	}
-	if err := in.sockets.Steer(numbers); err != nil {
+// steer sends new connections to the sockets of these slots alone.
+func (in *instance) steer(slots []int) {
+	if err := in.sockets.Steer(slots); err != nil {
 		in.log.Warn(err.Error(), "event", "steer")
 	}
 }

@@ -31,15 +31,15 @@ type host struct {
 	orphans    func(signal syscall.Signal, spared map[int]*process) // sends it to every child that is left
 	others     func(spared map[int]*process) bool                   // whether there is any child but those
 	prepare    func(generation int) (environ, machine.Timing, error)
-	relisten   func()            // mends listeners that a worker has shut down
-	suspend    func(pid int)     // the command of a plain init was suspended
-	resume     func(pid int)     // a plain init was continued
-	hint       func() string     // what the listeners tell about a failed attempt
-	explain    func(error) error // adds to why a program was not started which setting asked for it
-	rest       func()            // gives back memory
-	report     func(state string)
+	relisten   func()             // mends listeners that a worker has shut down
+	suspend    func(pid int)      // the command of a plain init was suspended
+	resume     func(pid int)      // a plain init was continued
+	hint       func() string      // what the listeners tell about a failed attempt
+	explain    func(error) error  // adds to why a program was not started which setting asked for it
+	rest       func()             // gives back memory
+	report     func(state string) // to initd's own supervisor; nil: a plain init has nothing to say
 	announced  func(machine.Announce)
-	publish    func(machine.Publish)
+	publish    func(attempt, givenUp int, workers string) // in the files; nil: there are none
 	reopen     func()
 	signals    signalChannels
 	notes      <-chan note
@@ -49,7 +49,7 @@ type host struct {
 	changes    <-chan string                        // names of what is watched and has changed
 	survey     func(workers map[int]int)            // looks at workers, given by pid and with their rows
 	surveys    <-chan machine.Surveyed              // what survey has seen
-	steer      func(slots string)                   // sends new connections to these slots alone
+	steer      func(slots []int)                    // sends new connections to these slots alone
 	claim      func(generation, slot int) (row int) // of the scoreboard; noRow where there is none
 	seat       func(row, pid int)                   // gives a row to a worker
 	release    func(row int)                        // takes it back
@@ -102,6 +102,7 @@ type loop struct {
 	asking   map[int]control.Call // clients that the machine is to answer, by number
 	client   int                  // the last number that one was given
 	history  *history
+	shown    shown
 	outcomes chan outcome
 	events   []machine.Event // not yet given to the machine
 	timer    *time.Timer
@@ -216,6 +217,7 @@ func (l *loop) turn() {
 			l.transcribe(action)
 			l.do(action)
 		}
+		l.publishChanges()
 	}
 	if deadline := l.machine.Deadline(); deadline.IsZero() {
 		l.timer.Stop()
@@ -513,6 +515,7 @@ func statusAttr(s machine.Status) []any {
 func (l *loop) do(action machine.Action) {
 	switch a := action.(type) {
 	case machine.Prepare:
+		l.publishFiles()
 		l.history.begun(l.now(), a)
 		env, timing, err := l.prepare(a.Generation)
 		if err != nil {
@@ -614,13 +617,9 @@ func (l *loop) do(action machine.Action) {
 		l.reply(a)
 	case machine.Outcome:
 		l.decided(a)
-	case machine.Publish:
-		l.publish(a)
 	case machine.Announce:
 		l.announce(a)
 		l.announced(a)
-	case machine.Report:
-		l.report(supervisorState(a))
 	case machine.EndOrphans:
 		l.ending = true
 		l.orphans(syscall.SIGTERM, l.loggers)
@@ -630,8 +629,6 @@ func (l *loop) do(action machine.Action) {
 		}
 	case machine.KillOrphans:
 		l.sweep(time.Second)
-	case machine.Rest:
-		l.rest()
 	case machine.Exit:
 		l.exit = &a
 	default:
@@ -776,12 +773,12 @@ func (l *loop) populated(generation int) bool {
 
 // supervisorState is what sd_notify(3) has for a state. There is no word for a
 // service that was ready and is so no longer but its status.
-func supervisorState(r machine.Report) string {
-	switch r.Readiness {
+func supervisorState(v machine.View) string {
+	switch v.Readiness {
 	case machine.IsReady:
-		return fmt.Sprintf("READY=1\nSTATUS=generation %d is serving", r.Generation)
+		return fmt.Sprintf("READY=1\nSTATUS=generation %d is serving", v.Serving)
 	case machine.Reloading:
-		return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=a new generation is starting next to %d", monotonic().Microseconds(), r.Generation)
+		return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=a new generation is starting next to %d", monotonic().Microseconds(), v.Serving)
 	case machine.Stopping:
 		return "STOPPING=1\nSTATUS=stopping"
 	}

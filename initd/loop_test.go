@@ -79,7 +79,6 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		rest:       func() {},
 		trusts:     func(uid int) bool { return uid == 1000 },
 		forget:     func(int) {},
-		report:     func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) },
 		signals:    signalChannels{w.child, w.hangup, w.stop, w.other},
 		notes:      w.notes,
 		claim:      func(generation, slot int) int { return noRow },
@@ -89,7 +88,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		survey:     func(rows map[int]int) { w.wrote("survey %v", rows) },
 		surveys:    w.surveys,
 		changes:    w.changes,
-		steer:      func(slots string) { w.wrote("steer %s", slots) },
+		steer:      func(slots []int) { w.wrote("steer %v", slots) },
 		hook: func(a machine.RunHook, env environ) *launch.Command {
 			return &launch.Command{Argv: []string{"hook-" + a.Hook.String()}}
 		},
@@ -100,20 +99,20 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		},
 		alarm:     func(text string, attrs ...any) { w.wrote("alarm %s", text) },
 		announced: func(machine.Announce) {},
-		publish: func(p machine.Publish) {
-			w.wrote("publish %d %d %q", p.Attempt, p.GivenUp, p.Workers)
-		},
-		reopen:  func() { w.wrote("reopen") },
-		calls:   w.calls,
-		calm:    w.calm,
-		facts:   func(*control.Status) {},
-		changed: func() {},
-		tail:    func(*launch.Command) *output.Tail { return nil },
-		row:     func(int) (scoreboard.Row, bool) { return scoreboard.Row{}, false },
-		told:    func(o machine.Outcome) { w.outcomes = append(w.outcomes, o.String()) },
+		reopen:    func() { w.wrote("reopen") },
+		calls:     w.calls,
+		calm:      w.calm,
+		facts:     func(*control.Status) {},
+		changed:   func() {},
+		tail:      func(*launch.Command) *output.Tail { return nil },
+		row:       func(int) (scoreboard.Row, bool) { return scoreboard.Row{}, false },
+		told:      func(o machine.Outcome) { w.outcomes = append(w.outcomes, o.String()) },
 		companion: func() (*launch.Command, func(), error) {
 			return &launch.Command{Argv: []string{"companion"}}, func() { w.wrote("joined") }, w.alone
 		},
+	}
+	if policy.Respawn != machine.Never {
+		h.report = func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) }
 	}
 	w.loop = newLoop(h, machine.New(policy), slog.New(slog.NewTextHandler(&w.log, nil)))
 	return w
@@ -246,7 +245,7 @@ func TestSwap(t *testing.T) {
 		w.did("TERM 101", "report READY=1")
 		w.ends(0, 101)
 		w.signal(w.stop, syscall.SIGTERM)
-		w.did("report STOPPING=1", "TERM 102")
+		w.did("TERM 102", "report STOPPING=1")
 		w.ends(0, 102)
 		w.did("orphans TERM")
 		if e := w.exited(); e.Status != 0 {
@@ -275,7 +274,7 @@ func TestLoggers(t *testing.T) {
 		w.passes(2 * time.Second)
 		w.did("start logger0 105")
 		w.signal(w.stop, syscall.SIGTERM)
-		w.did("report STOPPING=1", "TERM 103")
+		w.did("TERM 103", "report STOPPING=1")
 		w.live[99] = true // an orphan
 		w.ends(0, 103)
 		w.did("orphans TERM", "orphans TERM") // what 103 has left behind
@@ -301,9 +300,9 @@ func TestLoggers(t *testing.T) {
 func TestPublishAndReopen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan()
-		p.Publish = true
 		p.SignalMap = map[machine.Signal]machine.Signal{machine.Signal(syscall.SIGUSR1): machine.REOPEN}
 		w := newWorld(t, p)
+		w.loop.publish = func(attempt, givenUp int, workers string) { w.wrote("publish %d %d %q", attempt, givenUp, workers) }
 		w.run()
 		w.did(`publish 1 0 ""`, "start worker 101")
 		w.passes(time.Second)

@@ -45,7 +45,6 @@ func (in *instance) policy() machine.Policy {
 		MaxFailures:  s.MaxFailures,
 		SignalMap:    map[machine.Signal]machine.Signal{},
 		ExitMap:      s.ExitMap,
-		Publish:      in.pidFile != nil || in.statusFile != nil,
 		Loggers:      len(in.logs.commands),
 		Companion:    in.httpSet != nil,
 	}

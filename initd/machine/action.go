@@ -10,7 +10,9 @@ import (
 type Action interface{ fmt.Stringer }
 
 // Prepare: read the environment for a generation, which is an attempt for a
-// ticket. Prepared or Refused.
+// ticket. Prepared or Refused. Where the numbers of attempts are published, this
+// one has to be published before anything is read: whoever waits for an attempt
+// that is later than a change of theirs must not take this one for it.
 type Prepare struct {
 	Generation, Ticket int
 	Trigger            Trigger // that the ticket was given for
@@ -54,22 +56,6 @@ type Announce struct {
 	Next       time.Duration
 }
 
-// Report: tell initd's own supervisor its state.
-type Report struct {
-	Readiness  Readiness
-	Generation int // the serving one, 0 when none is
-}
-
-// Publish: tell who wants to know of the workers. Workers has a line
-// "generation:pid" for each that there is of generations which are ready or
-// have been, or of such a batch, ordered by number and slot, and last in each
-// those that have given up their slot. Attempt is the last number given, and
-// GivenUp the last of those that came to nothing and are not tried again.
-type Publish struct {
-	Attempt, GivenUp int
-	Workers          string
-}
-
 // StartLogger: start the logger of this number, from 0. LoggerEnded, once.
 type StartLogger struct{ Logger int }
 
@@ -88,10 +74,6 @@ type EndOrphans struct{}
 // KillOrphans: kill every child that is left.
 type KillOrphans struct{}
 
-// Rest: nothing is under way any more, one generation serves, alone and whole.
-// What was needed to come here may be given back.
-type Rest struct{}
-
 // Exit: end initd with a status. It comes once, last.
 type Exit struct {
 	Status int
@@ -108,14 +90,10 @@ func (a Probe) String() string        { return fmt.Sprintf("probe generation=%d"
 func (a CancelProbe) String() string  { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
 func (a EndOrphans) String() string   { return "end-orphans" }
 func (a KillOrphans) String() string  { return "kill-orphans" }
-func (a Rest) String() string         { return "rest" }
 func (a Reopen) String() string       { return "reopen" }
 func (StartCompanion) String() string { return "start-companion" }
 func (StopCompanion) String() string  { return "stop-companion" }
 func (a StartLogger) String() string  { return fmt.Sprintf("start-logger logger=%d", a.Logger) }
-func (a Publish) String() string {
-	return fmt.Sprintf("publish attempt=%d given_up=%d workers=%q", a.Attempt, a.GivenUp, a.Workers)
-}
 func (a Stop) String() string {
 	return fmt.Sprintf("stop %s signal=%v", worker3(a.Generation, a.Slot, a.PID), a.Signal)
 }
@@ -139,9 +117,6 @@ func (a Announce) String() string {
 	}
 	return s
 }
-func (a Report) String() string {
-	return fmt.Sprintf("report %v generation=%d", a.Readiness, a.Generation)
-}
 func (a Exit) String() string {
 	s := fmt.Sprintf("exit exit_status=%d", a.Status)
 	if a.Reason != "" {
@@ -150,7 +125,7 @@ func (a Exit) String() string {
 	return s
 }
 
-// Readiness is what initd says of itself; sd_notify(3).
+// Readiness is the state that initd's own supervisor is told; sd_notify(3).
 type Readiness int
 
 const (
@@ -178,9 +153,9 @@ type Recycle struct {
 	Reason                string
 }
 
-// Steer: new connections are to go to the sockets of these slots alone,
-// "0,1,3".
-type Steer struct{ Slots string }
+// Steer: new connections are to go to the sockets of these slots alone, which
+// are in ascending order.
+type Steer struct{ Slots []int }
 
 func (a Resize) String() string {
 	return fmt.Sprintf("resize workers=%d reason=%q", a.Workers, a.Reason)
@@ -188,4 +163,4 @@ func (a Resize) String() string {
 func (a Recycle) String() string {
 	return fmt.Sprintf("recycle %s reason=%q", worker3(a.Generation, a.Slot, a.PID), a.Reason)
 }
-func (a Steer) String() string { return fmt.Sprintf("steer slots=%q", a.Slots) }
+func (a Steer) String() string { return fmt.Sprintf("steer slots=%q", list(a.Slots)) }

@@ -51,12 +51,13 @@ import (
 //	     which none is under way and the back-off is over.
 //	I17  A signal that is not initd's own goes once to each worker that runs the
 //	     program, in order and as signal-map says; a plain init's early ones too.
-//	I18  What is reported is what is, and is reported once.
-//	I19  Rest is said once each time that calm comes: when nothing is under way and
-//	     one generation serves, alone and whole, in as many slots as are wanted.
-//	I20  What is published is what is: the live workers of generations that are or
-//	     were ready, or of such a batch, the last number, the last that was given
-//	     up; once per change.
+//	I18  The readiness in a view is what is so: initd stops; or a generation serves,
+//	     and the view says which, alone or beside a candidate; or none does.
+//	I19  A view says idle exactly while nothing is under way and one generation
+//	     serves, alone and whole, in as many slots as are wanted.
+//	I20  What can be published is what is so: the live workers of generations that
+//	     are or were ready, or of such a batch, by generation and slot; the last
+//	     number; the last that was given up.
 //	I21  There is one of each logger, from first to last; it is started again
 //	     in the very step in which its back-off is over, or initd exits.
 //	I22  There are never more slots than max-workers, workers counted that have
@@ -140,9 +141,7 @@ type judge struct {
 	killAt     time.Time
 	status     int // of the exit
 	early      []Signal
-	reported   Report
 	calm       bool // nothing is under way
-	published  Publish
 	gaveUp     int
 	loggers    []kept
 	lastCall   bool      // one was started although its back-off is not over
@@ -166,7 +165,6 @@ type judge struct {
 	readied   int  // slots with a ready worker, before
 	missing   int  // of these, those that have lost it by its end
 	attempted bool // an attempt has failed or was refused
-	rested    bool // the machine has said so
 	reopens   int  // that are due
 }
 
@@ -261,7 +259,7 @@ func (j *judge) observe(now time.Time, event Event, actions []Action, deadline t
 		return nil
 	}
 	j.now, j.event = now, event
-	j.forwards, j.announces, j.hung, j.ended, j.attempted, j.rested = nil, nil, nil, false, false, false
+	j.forwards, j.announces, j.hung, j.ended, j.attempted = nil, nil, nil, false, false
 	j.serves, j.readied, j.missing = 0, j.readySlots(), 0
 	if g := j.serving(); g != nil {
 		j.serves = g.number
@@ -716,11 +714,6 @@ func (j *judge) judge(action Action) {
 		j.judgeCancel(a)
 	case Announce:
 		j.judgeAnnounce(a)
-	case Report:
-		if a == j.reported || j.policy.Respawn == Never {
-			broken("I18", "%v says nothing new", a)
-		}
-		j.reported = a
 	case RunHook:
 		j.judgeRunHook(a)
 	case CancelHook:
@@ -733,17 +726,6 @@ func (j *judge) judge(action Action) {
 		j.judgeRecycle(a)
 	case Steer:
 		j.judgeSteer(a)
-	case Rest:
-		if j.rested {
-			broken("I19", "rest comes twice")
-		}
-		j.rested = true
-		j.mark("rest")
-	case Publish:
-		if a == j.published || !j.policy.Publish {
-			broken("I20", "%v says nothing new", a)
-		}
-		j.published = a
 	case Outcome:
 		j.judgeOutcome(a)
 	case Answer:
@@ -1242,7 +1224,7 @@ func (j *judge) judgeExit(a Exit) {
 		broken("I37", "%v and the companion runs", a)
 	}
 	j.mark(map[bool]string{true: "orphans left alone", false: "orphans ended"}[left])
-	j.phase, j.cohorts = exited, nil
+	j.phase, j.cohorts, j.calm = exited, nil, false
 }
 
 // named is the worker an action names.
@@ -1296,8 +1278,6 @@ func (j *judge) conclude(deadline time.Time) {
 	if j.attempted && j.serves != 0 && j.phase == operating && (serving == nil || serving.number != j.serves) {
 		broken("I5", "the generation that served does not serve any more")
 	}
-	j.concludeReport(candidate, serving)
-	j.concludePublish()
 	switch j.phase {
 	case operating:
 		if candidate == nil && serving == nil && !j.wanted() && j.number > 0 {
@@ -1330,59 +1310,17 @@ func (j *judge) conclude(deadline time.Time) {
 	} else if j.since.IsZero() {
 		j.since = j.now
 	}
-	j.concludeRest(serving)
+	j.concludeCalm(serving)
 	j.concludeDeadline(deadline, candidate, serving)
 }
 
-func (j *judge) concludeReport(candidate, serving *cohort) {
-	if j.policy.Respawn == Never {
-		return
-	}
-	if want := j.readiness(candidate, serving); j.reported != want {
-		broken("I18", "what is reported is %v and not %v", j.reported, want)
-	}
-}
-
-func (j *judge) readiness(candidate, serving *cohort) Report {
-	want := Report{}
-	if serving != nil {
-		want = Report{IsReady, serving.number}
-		if candidate != nil {
-			want.Readiness = Reloading
-		}
-	}
-	if j.phase != operating {
-		want = Report{Readiness: Stopping}
-	}
-	return want
-}
-
-func (j *judge) concludePublish() {
-	if !j.policy.Publish {
-		return
-	}
-	want := Publish{Attempt: j.number, GivenUp: j.gaveUp}
-	for _, g := range j.cohorts {
-		for u := range g.live {
-			if g.state == Failed || g.state < Trial && g.seat(u.slot).called {
-				continue // it is not ready, nor has it been
-			}
-			if u.pid > 0 {
-				want.Workers += fmt.Sprintln(fmt.Sprint(g.number) + ":" + fmt.Sprint(u.pid))
-			}
-		}
-	}
-	if j.published != want {
-		broken("I20", "what is published is %v and not %v", j.published, want)
-	}
-}
-
-func (j *judge) concludeRest(serving *cohort) {
+// concludeCalm takes note of whether nothing is under way.
+func (j *judge) concludeCalm(serving *cohort) {
 	calm := j.phase == operating && j.policy.Respawn != Never && !j.wanted() &&
 		len(j.cohorts) == 1 && serving != nil && j.whole(serving) && len(serving.leaving) == 0 && !serving.succeeds() &&
 		j.openSlots() == j.size && j.stays() == j.size
-	if j.rested != (calm && !j.calm) {
-		broken("I19", "calm: %v, before: %v, rest was said: %v", calm, j.calm, j.rested)
+	if calm && !j.calm {
+		j.mark("calm")
 	}
 	j.calm = calm
 }

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -252,7 +253,8 @@ func (j *judge) judgeCompanion(action Action) {
 // The view.
 
 // observeView judges what a machine says of itself after a step.
-func (j *judge) observeView(v View) error {
+func (j *judge) observeView(m *Machine) error {
+	v := m.View()
 	candidate, serving := j.candidate(), j.serving()
 	number := 0
 	if serving != nil {
@@ -263,26 +265,34 @@ func (j *judge) observeView(v View) error {
 		next = j.notBefore
 	}
 	for _, fact := range [...]struct {
-		name      string
-		got, want any
+		rule, name string
+		got, want  any
 	}{
-		{"begun", v.Begun, j.begun},
-		{"stopping", v.Stopping, j.phase != operating},
-		{"readiness", v.Readiness, j.readiness(candidate, serving).Readiness},
-		{"serving", v.Serving, number},
-		{"ever ready", v.EverReady, j.everReady},
-		{"attempt", v.Attempt, j.number},
-		{"ticket", v.Ticket, j.lastTicket},
-		{"next attempt", v.NextAttempt, next},
-		{"failures", v.Failures, j.failures},
-		{"workers", v.Workers, j.size},
-		{"rest", v.Rest, j.base},
-		{"max", v.Max, j.policy.MaxWorkers},
-		{"generations", len(v.Generations), len(j.cohorts)},
+		{"I18", "readiness", v.Readiness, j.readiness(candidate, serving)},
+		{"I18", "serving", v.Serving, number},
+		{"I19", "idle", v.Idle, j.calm},
+		{"I20", "attempt", v.Attempt, j.number},
+		{"I20", "given up", v.GivenUp, j.gaveUp},
+		{"I38", "begun", v.Begun, j.begun},
+		{"I38", "stopping", v.Stopping, j.phase != operating},
+		{"I38", "ever ready", v.EverReady, j.everReady},
+		{"I38", "ticket", v.Ticket, j.lastTicket},
+		{"I38", "next attempt", v.NextAttempt, next},
+		{"I38", "failures", v.Failures, j.failures},
+		{"I38", "workers", v.Workers, j.size},
+		{"I38", "rest", v.Rest, j.base},
+		{"I38", "max", v.Max, j.policy.MaxWorkers},
+		{"I38", "generations", len(v.Generations), len(j.cohorts)},
 	} {
 		if fact.got != fact.want {
-			return violation{"I38", fmt.Sprintf("%s is %v and not %v", fact.name, fact.got, fact.want)}
+			return violation{fact.rule, fmt.Sprintf("%s is %v and not %v", fact.name, fact.got, fact.want)}
 		}
+	}
+	if err := j.observePublished(m); err != nil {
+		return err
+	}
+	if outline := m.Outline(); len(outline.Generations) > 0 || !sameOutline(outline, v) {
+		return violation{"I38", fmt.Sprintf("the outline is %v and not %v", outline, v)}
 	}
 	for i, g := range j.cohorts {
 		got := v.Generations[i]
@@ -298,6 +308,52 @@ func (j *judge) observeView(v View) error {
 		}
 	}
 	return nil
+}
+
+func (j *judge) readiness(candidate, serving *cohort) Readiness {
+	switch {
+	case j.phase != operating:
+		return Stopping
+	case serving == nil:
+		return NotReady
+	case candidate != nil:
+		return Reloading
+	}
+	return IsReady
+}
+
+// observePublished judges which workers a machine says are to be published.
+func (j *judge) observePublished(m *Machine) error {
+	type line struct{ generation, pid int }
+	var want, got []line
+	for _, g := range j.cohorts {
+		for u := range g.live {
+			if g.state == Failed || g.state < Trial && g.seat(u.slot).called {
+				continue // it is not ready, nor has it been
+			}
+			if u.pid > 0 {
+				want = append(want, line{g.number, u.pid})
+			}
+		}
+	}
+	for generation, pid := range m.Published {
+		got = append(got, line{generation, pid})
+	}
+	if !slices.Equal(got, want) {
+		return violation{"I20", fmt.Sprintf("what is to be published is %v and not %v", got, want)}
+	}
+	if len(want) > 1 {
+		for range m.Published {
+			break // who has enough may stop
+		}
+	}
+	return nil
+}
+
+// sameOutline reports whether two views are the same but for the generations.
+func sameOutline(v, other View) bool {
+	v.Generations, other.Generations = nil, nil
+	return reflect.DeepEqual(v, other)
 }
 
 // sees reports whether a view is right about a worker. Whether one has become

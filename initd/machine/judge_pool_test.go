@@ -9,8 +9,8 @@ import (
 type stand struct {
 	slots      []berth
 	base, size int
-	resizes    []int  // that are due
-	steered    string // as was said last
+	resizes    []int // that are due
+	steered    []int // as was said last
 }
 
 // berth is a slot as it is seen from outside.
@@ -541,7 +541,7 @@ func (j *judge) endsLife(deadline, earliest time.Time) bool {
 // Where connections go.
 
 func (j *judge) judgeSteer(a Steer) {
-	if j.fit(); a.Slots == j.steered || !j.policy.Steer || j.phase != operating {
+	if j.fit(); slices.Equal(a.Slots, j.steered) || !j.policy.Steer || j.phase != operating {
 		broken("I30", "%v says nothing new", a)
 	}
 	j.mark("steered")
@@ -585,8 +585,8 @@ func (j *judge) concludePool() {
 	if len(accept) == 0 {
 		accept = open
 	}
-	if want := list(accept); want != j.steered {
-		broken("I30", "connections are steered to %q and not to %q", j.steered, want)
+	if !slices.Equal(accept, j.steered) {
+		broken("I30", "connections are steered to %v and not to %v", j.steered, accept)
 	}
 }
 

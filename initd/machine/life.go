@@ -29,7 +29,6 @@ func (m *Machine) attempt() {
 	m.generations = append(m.generations, g)
 	m.cancelSuccessor()
 	m.pool.keepSlots()
-	m.publish() // before anything is read that whoever waits for a later one may have changed
 	m.do(Prepare{Generation: g.number, Ticket: m.trying.ticket, Trigger: m.trying.trigger})
 	m.tell(&m.trying, Outcome{Result: OutcomeBegun, Generation: g.number})
 }
@@ -679,76 +678,4 @@ func (m *Machine) removeDone(g *generation) {
 
 func (m *Machine) remove(g *generation) {
 	m.generations = slices.DeleteFunc(slices.Clone(m.generations), func(x *generation) bool { return x == g })
-}
-
-// report tells initd's supervisor when its readiness has changed. A plain init
-// has none of its own.
-func (m *Machine) report() {
-	if m.policy.Respawn == Never || m.phase == exited {
-		return
-	}
-	if r := m.readiness(); r != m.reported {
-		m.reported = r
-		m.do(r)
-	}
-}
-
-func (m *Machine) readiness() Report {
-	g := m.serving()
-	switch {
-	case m.phase != operating:
-		return Report{Readiness: Stopping}
-	case g == nil:
-		return Report{Readiness: NotReady}
-	case m.candidate() != nil:
-		return Report{Readiness: Reloading, Generation: g.number}
-	}
-	return Report{Readiness: IsReady, Generation: g.number}
-}
-
-// publish tells of the workers when there is something new to tell.
-func (m *Machine) publish() {
-	if !m.policy.Publish || m.phase == exited {
-		return
-	}
-	lines := m.spare[:0]
-	for _, g := range m.generations {
-		for w := range g.live {
-			if w.pid != 0 && m.isPublic(g, w) {
-				lines = append(lines, line{g.number, w.pid})
-			}
-		}
-	}
-	p := Publish{Attempt: m.number, GivenUp: m.gaveUp, Workers: m.published.Workers}
-	if !slices.Equal(lines, m.lines) {
-		m.lines, m.spare = lines, m.lines
-		p.Workers = ""
-		for _, l := range lines {
-			p.Workers += fmt.Sprintf("%d:%d\n", l.generation, l.pid)
-		}
-	}
-	if p != m.published {
-		m.published = p
-		m.do(p)
-	}
-}
-
-// line is one of what is published.
-type line struct{ generation, pid int }
-
-// isPublic reports whether a worker's generation is ready or has been, or at
-// least its batch.
-func (m *Machine) isPublic(g *generation, w *worker) bool {
-	return Trial <= g.state && g.state < Failed || g.isCandidate() && !g.place(w.slot).called
-}
-
-// rest tells when the last thing that was under way is done. A plain init has
-// nothing under way but its command.
-func (m *Machine) rest() {
-	resting := m.phase == operating && m.policy.Respawn != Never &&
-		m.wish.ticket == 0 && len(m.generations) == 1 && m.serving() != nil && m.isWhole(m.serving())
-	if resting && !m.resting {
-		m.do(Rest{})
-	}
-	m.resting = resting
 }

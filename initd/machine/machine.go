@@ -43,12 +43,6 @@ type Machine struct {
 	killAt     time.Time // terminating, orphaned: end of the grace; zero: no end
 	exit       Exit
 
-	reported  Report
-	published Publish
-	lines     []line // of what is published
-	spare     []line // to collect the next in
-	resting   bool
-
 	now      time.Time
 	deadline time.Time
 	actions  []Action
@@ -179,9 +173,6 @@ func (m *Machine) decide() {
 		}
 	}
 	m.steer()
-	m.report()
-	m.publish()
-	m.rest()
 }
 
 // The events.

@@ -40,7 +40,6 @@ type Policy struct {
 
 	LeaveOrphans bool // exit without ending the orphans that remain
 
-	Publish   bool // say which workers there are whenever that changes
 	Loggers   int  // commands that take output, kept running until the exit
 	Companion bool // a process is kept beside the workers, until they have ended
 

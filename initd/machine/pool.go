@@ -346,7 +346,7 @@ func (m *Machine) steer() {
 		}
 	}
 	if news {
-		m.do(Steer{Slots: list(slots)})
+		m.do(Steer{Slots: slots})
 	}
 }
 

@@ -30,8 +30,13 @@ var update = flag.Bool("update", false, "write the transcripts anew")
 //
 // the policy, in the words of the settings where it is not the default; then
 // each event with the time since the start, the actions that follow from it,
-// and the deadline where it has changed. With -update what follows is written
-// anew. Instead of events and actions there may be lines of initd's own log at
+// and the deadline where it has changed. After a line "views", which may follow
+// the policy, there is also what the views are then, where that has changed:
+//
+//	= readiness=ready serving=1 attempt=1 given_up=0 idle=true published="1:101"
+//
+// It is derived by the test, and none of the machine's actions. With -update what
+// follows is written anew. Instead of events and actions there may be lines of initd's own log at
 // level debug, text or JSON, as they are; -update makes a transcript of them.
 func TestTranscript(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/machine/*.txt")
@@ -98,9 +103,9 @@ func TestTranscriptOfLog(t *testing.T) {
 				fmt.Fprintf(&log, "%s\n", strings.Join(s.head, "\n"))
 				for i, c := range s.scenes {
 					write(c.at, slog.LevelDebug, c.event.String(), "step")
-					for j, f := range c.follows {
-						if strings.HasPrefix(f, "deadline ") {
-							want.scenes[i].follows = slices.Delete(want.scenes[i].follows, j, j+1)
+					want.scenes[i].follows = slices.DeleteFunc(want.scenes[i].follows, isDerived)
+					for _, f := range c.follows {
+						if isDerived(f) {
 							continue
 						}
 						write(c.at, slog.LevelDebug, f, "step")
@@ -175,6 +180,7 @@ func TestTranscriptErrors(t *testing.T) {
 type transcript struct {
 	policy Policy
 	head   []string // the lines up to the policy
+	views  bool     // whether the views are told where they change
 	scenes []scene
 	tail   []string
 }
@@ -236,6 +242,10 @@ func parseTranscript(text string) (*transcript, error) {
 			}
 			s.head, head, policy = append(head, line), nil, true
 			continue
+		case policy && line == "views" && last == nil:
+			s.views = true
+			head = append(head, line)
+			continue
 		case line[0] == ' ' || line[0] == '\t':
 			if last == nil {
 				return nil, fmt.Errorf("line %d: an action before the first event", n)
@@ -270,6 +280,7 @@ func (s *transcript) play() (*transcript, error) {
 	m, j := New(s.policy), newJudge(s.policy)
 	var (
 		deadline time.Time
+		view     = viewLine(m)
 		verdict  error
 	)
 	for _, c := range s.scenes {
@@ -277,7 +288,7 @@ func (s *transcript) play() (*transcript, error) {
 		actions := m.Step(now, c.event)
 		if err := j.observe(now, c.event, actions, m.Deadline()); err != nil && verdict == nil {
 			verdict = fmt.Errorf("line %d: %w", c.line, err)
-		} else if err := j.observeView(m.View()); err != nil && verdict == nil {
+		} else if err := j.observeView(m); err != nil && verdict == nil {
 			verdict = fmt.Errorf("line %d: %w", c.line, err)
 		}
 		c.follows = nil
@@ -288,6 +299,10 @@ func (s *transcript) play() (*transcript, error) {
 			c.follows = append(c.follows, "deadline "+offset(m.Deadline()))
 		}
 		deadline = m.Deadline()
+		if now := viewLine(m); s.views && now != view {
+			view = now
+			c.follows = append(c.follows, view)
+		}
 		played.scenes = append(played.scenes, c)
 	}
 	return played, verdict
@@ -312,6 +327,22 @@ func (s *transcript) String() string {
 		}
 	}
 	return strings.Join(append(lines, s.tail...), "\n") + "\n"
+}
+
+// viewLine is what is to be seen of a machine from outside.
+func viewLine(m *Machine) string {
+	var workers []string
+	for generation, pid := range m.Published {
+		workers = append(workers, fmt.Sprintf("%d:%d", generation, pid))
+	}
+	v := m.Outline()
+	return fmt.Sprintf("= readiness=%v serving=%d attempt=%d given_up=%d idle=%v published=%q",
+		v.Readiness, v.Serving, v.Attempt, v.GivenUp, v.Idle, strings.Join(workers, " "))
+}
+
+// isDerived reports whether a line of what follows is no action.
+func isDerived(line string) bool {
+	return strings.HasPrefix(line, "deadline ") || strings.HasPrefix(line, "= ")
 }
 
 // offset is how a deadline is told.
@@ -605,7 +636,6 @@ var policyFields = []struct {
 	{"max-failures", func(p *Policy) any { return &p.MaxFailures }},
 	{"signal-map", func(p *Policy) any { return &p.SignalMap }},
 	{"exit-map", func(p *Policy) any { return &p.ExitMap }},
-	{"publish", func(p *Policy) any { return &p.Publish }},
 	{"loggers", func(p *Policy) any { return &p.Loggers }},
 	{"companion", func(p *Policy) any { return &p.Companion }},
 }

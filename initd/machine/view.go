@@ -10,12 +10,14 @@ type View struct {
 	Serving         int  // the generation that serves; 0: none
 	EverReady       bool // one has served
 	Attempt         int  // the last number that a generation was given
+	GivenUp         int  // the last number that was refused or given up, and is not tried again; 0: none
 	Ticket          int  // the last number that a request for a swap was given
 	NextAttempt     time.Time
-	Failures        int // failed attempts in a row
-	Workers         int // of the pool: wanted now
-	Rest            int // wanted at rest
-	Max             int // that may be wanted; 0: it does not grow by itself
+	Failures        int  // failed attempts in a row
+	Workers         int  // of the pool: wanted now
+	Rest            int  // wanted at rest
+	Max             int  // that may be wanted; 0: it does not grow by itself
+	Idle            bool // nothing is under way: one generation serves, alone and whole. Never so of a plain init
 	Generations     []GenerationView
 }
 
@@ -38,13 +40,15 @@ type WorkerView struct {
 	Holds          bool     // it has its slot: no worker of a candidate has yet, nor a successor, nor one that leaves
 }
 
-// Outline returns a View without the generations: it costs the same however many
-// workers there are. NextAttempt is when a back-off ends that an attempt waits
-// for, and zero when none does.
+// Outline returns a View without the generations. It allocates nothing, and
+// costs the same however many workers there are, but for Idle, which takes a look
+// at each slot. NextAttempt is when a back-off ends that an attempt waits for, and
+// zero when none does.
 func (m *Machine) Outline() View {
 	v := View{
-		Begun: m.begun, Stopping: m.phase != operating, Readiness: m.readiness().Readiness, EverReady: m.everReady,
-		Attempt: m.number, Ticket: m.ticket, Failures: m.failures, Workers: m.pool.size, Rest: m.pool.base, Max: m.policy.MaxWorkers,
+		Begun: m.begun, Stopping: m.phase != operating, Readiness: m.readiness(), EverReady: m.everReady,
+		Attempt: m.number, GivenUp: m.gaveUp, Ticket: m.ticket, Failures: m.failures,
+		Workers: m.pool.size, Rest: m.pool.base, Max: m.policy.MaxWorkers, Idle: m.idle(),
 	}
 	if g := m.serving(); g != nil {
 		v.Serving = g.number
@@ -53,6 +57,46 @@ func (m *Machine) Outline() View {
 		v.NextAttempt = m.notBefore
 	}
 	return v
+}
+
+func (m *Machine) readiness() Readiness {
+	switch {
+	case m.phase != operating:
+		return Stopping
+	case m.serving() == nil:
+		return NotReady
+	case m.candidate() != nil:
+		return Reloading
+	}
+	return IsReady
+}
+
+// idle reports whether the last thing that was under way is done. A plain init
+// has nothing under way but its command.
+func (m *Machine) idle() bool {
+	return m.phase == operating && m.policy.Respawn != Never &&
+		m.wish.ticket == 0 && len(m.generations) == 1 && m.serving() != nil && m.isWhole(m.serving())
+}
+
+// Published yields the live workers that are to be known outside, for instance
+// by the status file: those of generations which are ready or have been, or of
+// such a batch. They come by the number of their generation, then by slot, and
+// last in each generation those that have given up their slot. It allocates
+// nothing and costs as much as there are workers.
+func (m *Machine) Published(yield func(generation, pid int) bool) {
+	for _, g := range m.generations {
+		for w := range g.live {
+			if w.pid != 0 && m.isPublic(g, w) && !yield(g.number, w.pid) {
+				return
+			}
+		}
+	}
+}
+
+// isPublic reports whether a worker's generation is ready or has been, or at
+// least its batch.
+func (m *Machine) isPublic(g *generation, w *worker) bool {
+	return Trial <= g.state && g.state < Failed || g.isCandidate() && !g.place(w.slot).called
 }
 
 // View returns a copy of the facts.
