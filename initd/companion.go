@@ -101,7 +101,7 @@ func (l *loop) startCompanion() {
 		}
 	}
 	l.log.Warn("cannot start the companion: "+err.Error(), "event", "companion")
-	l.then(machine.CompanionEnded{})
+	l.then(machine.HTTPEnded{})
 }
 
 func (l *loop) companionReaped(status machine.Status) {
@@ -118,5 +118,5 @@ func (l *loop) companionReaped(status machine.Status) {
 	}
 	l.log.Log(context.Background(), level, text, append([]any{"event", "companion", "pid", p.pid,
 		"duration", l.now().Sub(p.started)}, statusAttr(status)...)...)
-	l.then(machine.CompanionEnded{})
+	l.then(machine.HTTPEnded{})
 }

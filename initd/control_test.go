@@ -129,7 +129,7 @@ func TestRefusedRequests(t *testing.T) {
 func TestCompanion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan()
-		p.Companion = true
+		p.HTTP = true
 		w := newWorld(t, p)
 		w.run()
 		w.did("start companion 101", "joined", "start worker 102")

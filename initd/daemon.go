@@ -133,7 +133,7 @@ func inherit() *parent {
 }
 
 // told passes on how the first attempt went.
-func (p *parent) told(a machine.Announce) {
+func (p *parent) told(a machine.Transition) {
 	switch {
 	case p == nil, p.released():
 	case a.State == machine.Serving:

@@ -38,7 +38,7 @@ type host struct {
 	explain    func(error) error  // adds to why a program was not started which setting asked for it
 	rest       func()             // gives back memory
 	report     func(state string) // to initd's own supervisor; nil: a plain init has nothing to say
-	announced  func(machine.Announce)
+	announced  func(machine.Transition)
 	publish    func(attempt, givenUp int, workers string) // in the files; nil: there are none
 	reopen     func()
 	signals    signalChannels
@@ -458,7 +458,7 @@ func (l *loop) loggerReaped(e reaper.Exit) {
 	}
 	l.alarm("a log command "+reason, append([]any{"event", "logger", "pid", e.PID,
 		"duration", l.now().Sub(p.started)}, statusAttr(statusOf(e))...)...)
-	l.then(machine.LoggerEnded{Logger: p.slot})
+	l.then(machine.LogCommandEnded{Number: p.slot})
 }
 
 // outlive waits until the loggers have ended, for which they have the end of
@@ -595,19 +595,19 @@ func (l *loop) do(action machine.Action) {
 		l.signal(a.PID, syscall.SIGKILL)
 	case machine.Forward:
 		l.signal(a.PID, syscall.Signal(a.Signal))
-	case machine.StartLogger:
-		c := l.logger(a.Logger)
-		p, result, err := l.launch(c, l.loggers, 0, a.Logger)
+	case machine.StartLogCommand:
+		c := l.logger(a.Number)
+		p, result, err := l.launch(c, l.loggers, 0, a.Number)
 		if err != nil {
 			l.alarm("cannot start a log command: "+err.Error(), "event", "logger")
-			l.then(machine.LoggerEnded(a))
+			l.then(machine.LogCommandEnded(a))
 			return
 		}
 		p.name = c.Argv[len(c.Argv)-1] // of a line for the shell, the line
 		l.await(p, result)
-	case machine.StartCompanion:
+	case machine.StartHTTP:
 		l.startCompanion()
-	case machine.StopCompanion:
+	case machine.StopHTTP:
 		if l.beside != nil {
 			l.kill(l.beside.pid, syscall.SIGTERM)
 		}
@@ -617,7 +617,7 @@ func (l *loop) do(action machine.Action) {
 		l.reply(a)
 	case machine.Outcome:
 		l.decided(a)
-	case machine.Announce:
+	case machine.Transition:
 		l.announce(a)
 		l.announced(a)
 	case machine.EndOrphans:
@@ -729,7 +729,7 @@ func (l *loop) signal(pid int, s syscall.Signal) {
 	}
 }
 
-func (l *loop) announce(a machine.Announce) {
+func (l *loop) announce(a machine.Transition) {
 	attrs := []any{"event", a.State.String(), "generation", a.Generation}
 	text := fmt.Sprintf("generation %d is %v", a.Generation, a.State)
 	if a.State == machine.Starting && l.populated(a.Generation) {

@@ -98,7 +98,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 			return &launch.Command{Argv: []string{fmt.Sprintf("logger%d", n)}}
 		},
 		alarm:     func(text string, attrs ...any) { w.wrote("alarm %s", text) },
-		announced: func(machine.Announce) {},
+		announced: func(machine.Transition) {},
 		reopen:    func() { w.wrote("reopen") },
 		calls:     w.calls,
 		calm:      w.calm,
@@ -259,7 +259,7 @@ func TestSwap(t *testing.T) {
 func TestLoggers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan()
-		p.Loggers = 2
+		p.LogCommands = 2
 		w := newWorld(t, p)
 		w.run()
 		w.did("start logger0 101", "start logger1 102", "start worker 103")

@@ -45,8 +45,8 @@ func (in *instance) policy() machine.Policy {
 		MaxFailures:  s.MaxFailures,
 		SignalMap:    map[machine.Signal]machine.Signal{},
 		ExitMap:      s.ExitMap,
-		Loggers:      len(in.logs.commands),
-		Companion:    in.httpSet != nil,
+		LogCommands:  len(in.logs.commands),
+		HTTP:         in.httpSet != nil,
 	}
 	for h, argv := range hooks(s) {
 		p.Hooks[h] = len(argv) > 0

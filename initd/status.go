@@ -14,7 +14,7 @@ func (l *loop) status() *control.Status {
 	now, v := l.now(), l.machine.View()
 	s := &control.Status{
 		Time: now, Health: l.health(v), Attempt: v.Attempt, Failures: v.Failures,
-		Pool:        control.Pool{Workers: v.Workers, Rest: v.Rest, Max: v.Max},
+		Pool:        control.Pool{Workers: v.Workers, Rest: v.Base, Max: v.Max},
 		Generations: []control.Generation{}, Listeners: []control.Listener{},
 		Swaps: l.history.latest(now), Counters: l.history.counts(),
 	}

@@ -2,8 +2,8 @@ package machine
 
 import "time"
 
-// View is what is so after the last Step, for who wants to know. A Step with
-// Tick brings it up to date.
+// View is the state of the machine after the last Step, for whoever logs or
+// publishes it. A Step with Tick brings it up to date.
 type View struct {
 	Begun, Stopping bool
 	Readiness       Readiness
@@ -14,10 +14,10 @@ type View struct {
 	Ticket          int  // the last number that a request for a swap was given
 	NextAttempt     time.Time
 	Failures        int  // failed attempts in a row
-	Workers         int  // of the pool: wanted now
-	Rest            int  // wanted at rest
+	Workers         int  // wanted in the pool now
+	Base            int  // wanted when there is little to do
 	Max             int  // that may be wanted; 0: it does not grow by itself
-	Idle            bool // nothing is under way: one generation serves, alone and whole. Never so of a plain init
+	Idle            bool // nothing is under way: one generation serves, alone, and all its workers are ready. A plain init never is
 	Generations     []GenerationView
 }
 
@@ -27,17 +27,17 @@ type GenerationView struct {
 	State   State
 	Began   time.Time    // when its attempt began
 	Ready   time.Time    // when it began to serve; zero: it has not
-	Workers []WorkerView // by slot, and then those that have given it up
+	Workers []WorkerView // by slot, and then those that have lost their slot
 }
 
-// WorkerView is a worker of a generation. Started is when it was forked, or
-// asked for where it is not yet.
+// WorkerView is a worker of a generation. Started is when it was forked, or when its
+// start was decided if it has not been forked yet.
 type WorkerView struct {
 	Slot, PID      int
 	State          string
 	Started, Ready time.Time
 	Activity       Activity // as it was judged by the last survey; Silent: none has seen it
-	Holds          bool     // it has its slot: no worker of a candidate has yet, nor a successor, nor one that leaves
+	Holds          bool     // it has its slot: it is not of a candidate, no replacement, and has not lost it
 }
 
 // Outline returns a View without the generations. It allocates nothing, and
@@ -48,17 +48,18 @@ func (m *Machine) Outline() View {
 	v := View{
 		Begun: m.begun, Stopping: m.phase != operating, Readiness: m.readiness(), EverReady: m.everReady,
 		Attempt: m.number, GivenUp: m.gaveUp, Ticket: m.ticket, Failures: m.failures,
-		Workers: m.pool.size, Rest: m.pool.base, Max: m.policy.MaxWorkers, Idle: m.idle(),
+		Workers: m.pool.size, Base: m.pool.base, Max: m.policy.MaxWorkers, Idle: m.idle(),
 	}
 	if g := m.serving(); g != nil {
 		v.Serving = g.number
 	}
-	if m.wish.ticket != 0 && m.candidate() == nil {
+	if m.waiting.ticket != 0 && m.candidate() == nil {
 		v.NextAttempt = m.notBefore
 	}
 	return v
 }
 
+// readiness is the state for initd's own supervisor.
 func (m *Machine) readiness() Readiness {
 	switch {
 	case m.phase != operating:
@@ -71,17 +72,17 @@ func (m *Machine) readiness() Readiness {
 	return IsReady
 }
 
-// idle reports whether the last thing that was under way is done. A plain init
-// has nothing under way but its command.
+// idle reports whether nothing is under way. A plain init is never idle in this
+// sense: all that it does is to run its command.
 func (m *Machine) idle() bool {
 	return m.phase == operating && m.policy.Respawn != Never &&
-		m.wish.ticket == 0 && len(m.generations) == 1 && m.serving() != nil && m.isWhole(m.serving())
+		m.waiting.ticket == 0 && len(m.generations) == 1 && m.serving() != nil && m.isComplete(m.serving())
 }
 
 // Published yields the live workers that are to be known outside, for instance
 // by the status file: those of generations which are ready or have been, or of
 // such a batch. They come by the number of their generation, then by slot, and
-// last in each generation those that have given up their slot. It allocates
+// last in each generation those that have lost their slot. It allocates
 // nothing and costs as much as there are workers.
 func (m *Machine) Published(yield func(generation, pid int) bool) {
 	for _, g := range m.generations {
@@ -96,10 +97,10 @@ func (m *Machine) Published(yield func(generation, pid int) bool) {
 // isPublic reports whether a worker's generation is ready or has been, or at
 // least its batch.
 func (m *Machine) isPublic(g *generation, w *worker) bool {
-	return Trial <= g.state && g.state < Failed || g.isCandidate() && !g.place(w.slot).called
+	return Trial <= g.state && g.state < Failed || g.isCandidate() && !g.place(w.slot).inBatch
 }
 
-// View returns a copy of the facts.
+// View returns a copy of the state.
 func (m *Machine) View() View {
 	v := m.Outline()
 	for _, g := range m.generations {
@@ -115,7 +116,7 @@ func (m *Machine) View() View {
 	return v
 }
 
-// hasSlot reports whether a worker is the one that its slot has.
+// hasSlot reports whether a worker is the one that serves in its slot.
 func (m *Machine) hasSlot(g *generation, w *worker) bool {
 	return g.places[w.slot].worker == w && (g.state == Serving || m.pool.slots[w.slot].owner == g.number) && m.holds(g, w.slot)
 }
