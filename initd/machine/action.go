@@ -127,7 +127,7 @@ func (a Exit) String() string {
 	return s
 }
 
-// Readiness is the state that initd's own supervisor is told; sd_notify(3).
+// Readiness is the state of initd for its own supervisor; sd_notify(3).
 type Readiness int
 
 const (

@@ -5,20 +5,20 @@ import "fmt"
 // The commands of clients that control initd. Client is a number that the loop has
 // chosen. One Answer follows in the same step, until the exit.
 
-// SwapAsked says that a swap was asked for.
+// SwapAsked: a swap was asked for.
 type SwapAsked struct{ Client int }
 
-// StopAsked says that initd was asked to stop, as by the signal: TERM, INT or
+// StopAsked: initd was asked to stop, as by the signal: TERM, INT or
 // QUIT.
 type StopAsked struct {
 	Client int
 	Signal Signal
 }
 
-// ScaleAsked says which base size the pool was asked to have.
+// ScaleAsked: the pool was asked to have this base size.
 type ScaleAsked struct{ Client, Workers int }
 
-// SignalAsked says that workers were asked to be sent a signal: those of a
+// SignalAsked: a signal was asked to be sent to workers: those of a
 // generation, or all where it is 0, and of these that in a slot, or all where
 // it is -1.
 type SignalAsked struct {

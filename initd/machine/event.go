@@ -10,32 +10,32 @@ type Event interface {
 	apply(*Machine)
 }
 
-// Begin says that initd is set up. It comes once, first.
+// Begin: initd is set up. It comes once, first.
 type Begin struct{}
 
-// Tick says that the deadline may have passed.
+// Tick: the deadline may have passed.
 type Tick struct{}
 
-// Signaled says that initd was sent a signal.
+// Signaled: initd was sent a signal.
 type Signaled struct{ Signal Signal }
 
-// Prepared says that the environment of a generation has been read, and what
-// it says about timing.
+// Prepared: the environment of a generation has been read, and what
+// is in it about timing.
 type Prepared struct {
 	Generation int
 	Timing     Timing
 }
 
-// Refused says that a generation cannot be prepared.
+// Refused: a generation cannot be prepared.
 type Refused struct {
 	Generation int
 	Reason     string
 }
 
-// Forked says that a worker has become a process.
+// Forked: a worker has become a process.
 type Forked struct{ Generation, Slot, PID int }
 
-// ForkFailed says that no process could be made for a worker. Status is as that of
+// ForkFailed: no process could be made for a worker. Status is as that of
 // NotExecuted: 126 where no retry will help.
 type ForkFailed struct {
 	Generation, Slot int
@@ -43,10 +43,10 @@ type ForkFailed struct {
 	Reason           string
 }
 
-// Executed says that a process runs the program.
+// Executed: a process runs the program.
 type Executed struct{ PID int }
 
-// NotExecuted says that a process has ended and been reaped, and has never run the
+// NotExecuted: a process has ended and been reaped, and has never run the
 // program. Status is initd's own exit status for that: 125, 126 or 127.
 type NotExecuted struct {
 	PID    int
@@ -54,36 +54,36 @@ type NotExecuted struct {
 	Reason string
 }
 
-// Notified says that a worker has sent READY=1; sd_notify(3).
+// Notified: a worker has sent READY=1; sd_notify(3).
 type Notified struct{ PID int }
 
-// Pinged says that a worker has sent WATCHDOG=1.
+// Pinged: a worker has sent WATCHDOG=1.
 type Pinged struct{ PID int }
 
-// Hung says that a worker has sent WATCHDOG=trigger.
+// Hung: a worker has sent WATCHDOG=trigger.
 type Hung struct{ PID int }
 
-// Probed says how a probe of a generation ended.
+// Probed: a probe of a generation has ended.
 type Probed struct {
 	Generation int
 	Status     Status
 }
 
-// Exited says that a process has ended and been reaped.
+// Exited: a process has ended and been reaped.
 type Exited struct {
 	PID    int
 	Status Status
 }
 
-// LogCommandEnded says that a log command has ended and been reaped, or could not
+// LogCommandEnded: a log command has ended and been reaped, or could not
 // be started.
 type LogCommandEnded struct{ Number int }
 
-// HTTPEnded says that the HTTP process has ended and been reaped, or could not be
+// HTTPEnded: the HTTP process has ended and been reaped, or could not be
 // started.
 type HTTPEnded struct{}
 
-// Childless says that initd has no child left but log commands.
+// Childless: initd has no child left but log commands.
 type Childless struct{}
 
 func (Begin) String() string      { return "begin" }

@@ -33,7 +33,7 @@ type RunHook struct {
 // CancelHook: kill a hook that runs. No Hooked may follow for it.
 type CancelHook struct{ Hook Hook }
 
-// Hooked says how a hook ended.
+// Hooked: a hook has ended.
 type Hooked struct {
 	Hook   Hook
 	Status Status

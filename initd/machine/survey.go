@@ -49,7 +49,7 @@ type Survey struct{}
 
 func (Survey) String() string { return "survey" }
 
-// Surveyed says what was seen. Queue is how many connections wait to be
+// Surveyed: the workers were looked at. Queue is how many connections wait to be
 // accepted, and Queues how many of them in the sockets of each slot, where
 // slots have their own.
 type Surveyed struct {

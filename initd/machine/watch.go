@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Changed says that a file that is watched has other content.
+// Changed: a file that is watched has other content.
 type Changed struct{ Name string }
 
 func (e Changed) String() string { return fmt.Sprintf("changed name=%q", e.Name) }
