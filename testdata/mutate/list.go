@@ -21,6 +21,8 @@ var mutations = []mutation{
 		"after(m.now, m.policy.DrainTimeout)", "after(m.now, m.policy.DrainTimeout/2)"},
 	{"stop-timeout ignored", "shutdown.go",
 		"terminating, after(m.now, m.policy.StopTimeout)", "terminating, m.now"},
+	{"forced stop blamed on stop-timeout", "shutdown.go",
+		"if m.forcedBy != 0 {", "if false {"},
 	{"start after a stop", "machine.go",
 		"g.state != Preparing || m.phase != operating {", "g.state != Preparing {"},
 	{"request after initd has given up", "ticket.go",
