@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 const (
@@ -156,12 +158,12 @@ func isVariable(name string) bool {
 func openRegular(d *os.File, name string) (*os.File, error) {
 	at := int(d.Fd())
 	var stat unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(at, name, &stat, 0) })
+	err := eintr.Retry(func() error { return unix.Fstatat(at, name, &stat, 0) })
 	if err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, err
 	}
 	var fd int
-	err = retry(func() (err error) {
+	err = eintr.Retry(func() (err error) {
 		fd, err = unix.Openat(at, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -181,18 +183,8 @@ func openRegular(d *os.File, name string) (*os.File, error) {
 // symbolic link that leads nowhere is still there.
 func removed(d *os.File, name string) bool {
 	var stat unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	err := eintr.Retry(func() error { return unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
 	return err == unix.ENOENT
-}
-
-// retry calls f again while a signal interrupts it, as the runtime's own do on
-// a slow file system: signal(7).
-func retry(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
 }
 
 // firstLine returns the first line of f without its newline, nil if f is

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 const maxDatagram = 4096 // bytes; systemd reads no more either
@@ -116,12 +118,11 @@ func (s *Server) Receive() (Message, error) {
 func (s *Server) read() (data []byte, sender unix.Ucred, err error) {
 	var n, controln, flags int
 	closed := s.conn.Read(func(fd uintptr) bool {
-		for {
+		err = eintr.Retry(func() (err error) {
 			n, controln, flags, _, err = unix.Recvmsg(int(fd), s.data, s.control, 0)
-			if err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
-		}
+			return err
+		})
+		return err != unix.EAGAIN
 	})
 	switch {
 	case closed != nil: // the poller has no other reason, and its error no exported name

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // Sockets appends to inodes those of the sockets that a process has open, one
@@ -85,7 +87,11 @@ func (r *Reader) entries(path string, visit func(dir int, name *byte) error) err
 		r.list = make([]byte, 8192)
 	}
 	for {
-		n, err := retry(func() (int, error) { return unix.Getdents(dir, r.list) })
+		var n int
+		err := eintr.Retry(func() (err error) {
+			n, err = unix.Getdents(dir, r.list)
+			return err
+		})
 		if err != nil {
 			return &fs.PathError{Op: "getdents", Path: path, Err: err}
 		}

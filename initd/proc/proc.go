@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // A Reader reads /proc. It keeps its buffers from one call to the next; the zero
@@ -71,7 +73,11 @@ func (r *Reader) read(path string) ([]byte, error) {
 		r.text = make([]byte, 1024)
 	}
 	for length := 0; ; {
-		n, err := retry(func() (int, error) { return unix.Read(fd, r.text[length:]) })
+		var n int
+		err := eintr.Retry(func() (err error) {
+			n, err = unix.Read(fd, r.text[length:])
+			return err
+		})
 		if err != nil {
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 		}
@@ -98,18 +104,13 @@ func told(pid int, err error) error {
 }
 
 func open(path string, flags int) (int, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0) })
+	fd := -1
+	err := eintr.Retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
+		return err
+	})
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return fd, nil
-}
-
-// retry repeats what a signal has interrupted, as those of the Go runtime do.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		if n, err := call(); err != unix.EINTR {
-			return n, err
-		}
-	}
 }

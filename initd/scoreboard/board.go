@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/eintr"
 	"server-starter/initd/scoreboard/layout"
 )
 
@@ -130,12 +131,7 @@ func newFile(path string, size int) (fd int, err error) {
 	if err := unix.Fchmod(fd, 0o644); err != nil { // whatever the umask
 		return fail("chmod", err)
 	}
-	for {
-		err = unix.Fallocate(fd, 0, 0, int64(size))
-		if err != unix.EINTR {
-			break
-		}
-	}
+	err = eintr.Retry(func() error { return unix.Fallocate(fd, 0, 0, int64(size)) })
 	if err == unix.EOPNOTSUPP || err == unix.ENOSYS { // NFS before 4.2 for one
 		var n int
 		if n, err = unix.Pwrite(fd, make([]byte, size), 0); err == nil && n < size {

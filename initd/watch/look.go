@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 const (
@@ -178,7 +180,7 @@ func (l *look) resolve(at string, stat unix.Stat_t, path string) (string, unix.S
 
 // stat is lstat(2); the mode is 0 if there is nothing.
 func (l *look) stat(path string) (stat unix.Stat_t, err error) {
-	err = retry(func() error { return unix.Lstat(path, &stat) })
+	err = eintr.Retry(func() error { return unix.Lstat(path, &stat) })
 	if l.gone(err) {
 		return unix.Stat_t{}, nil
 	}
@@ -455,7 +457,7 @@ func (l *look) time(t unix.Timespec) {
 // since: fifo(7).
 func (l *look) read(path string) (sum uint64, n int64, err error) {
 	var fd int
-	err = retry(func() (err error) {
+	err = eintr.Retry(func() (err error) {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -479,7 +481,7 @@ func (l *look) read(path string) (sum uint64, n int64, err error) {
 	h.SetSeed(seed)
 	for n <= l.bytes {
 		var some int
-		err := retry(func() (err error) {
+		err := eintr.Retry(func() (err error) {
 			some, err = unix.Read(fd, l.buffer)
 			return err
 		})
@@ -496,14 +498,4 @@ func (l *look) read(path string) (sum uint64, n int64, err error) {
 		n += int64(some)
 	}
 	return h.Sum64(), n, nil
-}
-
-// retry calls f again while a signal interrupts it, as the runtime's own do on
-// a slow file system: signal(7).
-func retry(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // notifier is the kernel that tells what happens. Nil is one that does not.
@@ -166,7 +168,7 @@ func (n *notifier) covers(points map[inode]*point) bool {
 // tells as of Linux 4.19.
 func local(path string) bool {
 	var stat unix.Statfs_t
-	if retry(func() error { return unix.Statfs(path, &stat) }) != nil {
+	if eintr.Retry(func() error { return unix.Statfs(path, &stat) }) != nil {
 		return false
 	}
 	switch uint32(stat.Type) {
