@@ -21,30 +21,19 @@ type process struct {
 
 // family is a process and all that descend from it, as /proc tells.
 func family(root int) (all []process) {
-	type child struct {
-		process
-		parent int
-	}
-	var known []child
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			if p, parent := stat(pid); p.birth != 0 {
-				known = append(known, child{p, parent})
-			}
+	known, children := map[int]process{}, map[int][]int{}
+	pids, _ := new(proc.Reader).Processes()
+	for _, pid := range pids {
+		if p, parent := stat(pid); p.birth != 0 {
+			known[pid] = p
+			children[parent] = append(children[parent], pid)
 		}
 	}
-	for _, c := range known {
-		if c.pid == root {
-			all = append(all, c.process)
-		}
+	if _, lives := known[root]; !lives {
+		return nil
 	}
-	for i := 0; i < len(all); i++ {
-		for _, c := range known {
-			if c.parent == all[i].pid {
-				all = append(all, c.process)
-			}
-		}
+	for _, pid := range proc.Descendants(root, func(pid int, pids []int) []int { return append(pids, children[pid]...) }) {
+		all = append(all, known[pid])
 	}
 	return all
 }

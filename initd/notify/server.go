@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/eintr"
+	"server-starter/initd/proc"
 )
 
 const maxDatagram = 4096 // bytes; systemd reads no more either
@@ -107,10 +108,21 @@ func (s *Server) Receive() (Message, error) {
 		if m.PID <= 0 || m.Assignments == (Assignments{}) {
 			continue
 		}
-		m.Lineage = lineage(m.PID, os.Getpid(), stat)
-		_, m.Group = stat(m.PID)
+		var r proc.Reader
+		m.Lineage = ancestors(m.PID, &r)
+		stat, _ := r.Stat(m.PID) // zero for a process that is gone
+		m.Group = stat.Group
 		return m, nil
 	}
+}
+
+// ancestors are pid and those above it, up to this process. A zombie still has a
+// parent; a process that is gone has none.
+func ancestors(pid int, r *proc.Reader) []int {
+	return proc.Ancestors(pid, os.Getpid(), func(pid int) int {
+		stat, _ := r.Stat(pid)
+		return stat.Parent
+	})
 }
 
 // read waits for one datagram. Of a longer one than maxDatagram it returns the

@@ -128,23 +128,16 @@ func (s *survey) cpu(pid int) (int64, error) {
 
 // family is a worker and, where they count, its descendants.
 func (s *survey) family(pid int) []int {
-	members := []int{pid}
 	if !s.Descendants {
-		return members
+		return []int{pid}
 	}
-	for i := 0; i < len(members); i++ {
-		all, err := s.proc.Children(members[i], members)
+	return proc.Descendants(pid, func(pid int, pids []int) []int {
+		pids, err := s.proc.Children(pid, pids)
 		if err != nil && !proc.Gone(err) {
 			s.complain(err)
 		}
-		members = members[: i+1 : i+1] // those that were known stay, of what is new each once
-		for _, child := range all[i+1:] {
-			if !slices.Contains(members, child) {
-				members = append(members, child)
-			}
-		}
-	}
-	return members
+		return pids
+	})
 }
 
 // complain keeps the first error of each kind.
