@@ -17,12 +17,15 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // File is a pid file that this process holds.
 type File struct {
 	path string
 	file *os.File
+	id   ownfile.ID
 }
 
 // Lock makes the file this process's own, new or left behind by one that has
@@ -35,47 +38,51 @@ func Lock(path string) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		info, err := lock(file)
+		id, err := lock(file)
 		if err != nil {
 			file.Close()
 			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 		}
 		// Who held it may have removed it between the opening and the lock.
-		if current, err := os.Stat(path); err == nil && os.SameFile(current, info) {
-			return write(path, file)
+		if id.Behind(path) {
+			return write(&File{path, file, id})
 		}
 		file.Close()
 	}
 }
 
-func lock(file *os.File) (os.FileInfo, error) {
+func lock(file *os.File) (id ownfile.ID, err error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return id, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return id, errors.New("it is no regular file")
 	}
-	err = control(file, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	err = control(file, func(fd int) (err error) {
+		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			id, err = ownfile.Held(fd)
+		}
+		return err
+	})
 	if err == unix.EWOULDBLOCK {
 		if pid, err := read(file); err == nil {
-			return nil, fmt.Errorf("process %d holds it: another instance runs", pid)
+			return id, fmt.Errorf("process %d holds it: another instance runs", pid)
 		}
-		return nil, errors.New("another process holds it: another instance runs")
+		return id, errors.New("another process holds it: another instance runs")
 	}
-	return info, err
+	return id, err
 }
 
-func write(path string, file *os.File) (*File, error) {
+func write(f *File) (*File, error) {
 	text := strconv.Itoa(os.Getpid()) + "\n"
-	_, err := file.WriteAt([]byte(text), 0)
+	_, err := f.file.WriteAt([]byte(text), 0)
 	if err == nil {
-		err = file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
+		err = f.file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
 	}
-	f := &File{path, file}
 	if err != nil {
 		f.Remove() // what is left of it is nobody's pid
-		file.Close()
+		f.file.Close()
 		return nil, err
 	}
 	f.Publish(0, 0)
@@ -103,11 +110,7 @@ func (f *File) record(kind int16, start, length int64) {
 // Remove removes the file, if it is still this one. The locks stay until the
 // process ends, for only then has it gone.
 func (f *File) Remove() error {
-	ours, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	if current, err := os.Stat(f.path); err != nil || !os.SameFile(ours, current) {
+	if !f.id.Behind(f.path) { // which may be a link: Lock follows one
 		return nil
 	}
 	return os.Remove(f.path)

@@ -3,13 +3,14 @@ package scoreboard
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/eintr"
+	"server-starter/initd/ownfile"
 	"server-starter/initd/scoreboard/layout"
 )
 
@@ -72,21 +73,28 @@ func (b *Board) create() (err error) {
 		}
 		return err
 	}
-	if err := replaceable(b.path); err != nil {
+	recognise := func(r io.Reader) bool {
+		magic := make([]byte, len(layout.Magic))
+		io.ReadFull(r, magic)
+		return string(magic) == layout.Magic
+	}
+	if err := ownfile.Check(b.path, "scoreboard", recognise); err != nil {
 		return err
 	}
-	// Who finds it under its name finds it whole.
-	temporary := b.path + "." + strconv.Itoa(os.Getpid())
-	if b.fd, err = newFile(temporary, b.sizes.Total()); err != nil {
+	file, err := ownfile.Create(b.path, 0o644)
+	if err != nil {
 		return err
 	}
-	if err = b.begin(); err == nil {
-		if err = os.Rename(temporary, b.path); err == nil {
-			return nil
+	b.fd = file.FD
+	if err = fill(file, b.sizes.Total()); err == nil {
+		if err = b.begin(); err == nil {
+			if err = file.Rename(); err == nil {
+				return nil
+			}
+			b.unmap()
 		}
-		b.unmap()
 	}
-	os.Remove(temporary)
+	file.Remove()
 	unix.Close(b.fd)
 	return err
 }
@@ -113,54 +121,20 @@ func newMemory(size int) (fd int, err error) {
 	return fd, nil
 }
 
-// newFile makes a file of this size, with all its space.
-func newFile(path string, size int) (fd int, err error) {
-	// What another process of the same number has left there: that is 1 in every container.
-	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
-		os.Remove(path)
+// fill gives a file its mode, whatever the umask, and its size, with all its space.
+func fill(file *ownfile.Temporary, size int) error {
+	if err := unix.Fchmod(file.FD, 0o644); err != nil {
+		return &os.PathError{Op: "chmod", Path: file.Name(), Err: err}
 	}
-	fd, err = unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return 0, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	fail := func(op string, err error) (int, error) {
-		unix.Close(fd)
-		os.Remove(path)
-		return 0, &os.PathError{Op: op, Path: path, Err: err}
-	}
-	if err := unix.Fchmod(fd, 0o644); err != nil { // whatever the umask
-		return fail("chmod", err)
-	}
-	err = eintr.Retry(func() error { return unix.Fallocate(fd, 0, 0, int64(size)) })
+	err := eintr.Retry(func() error { return unix.Fallocate(file.FD, 0, 0, int64(size)) })
 	if err == unix.EOPNOTSUPP || err == unix.ENOSYS { // NFS before 4.2 for one
 		var n int
-		if n, err = unix.Pwrite(fd, make([]byte, size), 0); err == nil && n < size {
+		if n, err = unix.Pwrite(file.FD, make([]byte, size), 0); err == nil && n < size {
 			err = unix.ENOSPC
 		}
 	}
 	if err != nil {
-		return fail("allocate", err)
-	}
-	return fd, nil
-}
-
-// replaceable says why what is at a path must not be replaced.
-func replaceable(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil // nothing is there, or making it will tell
-	}
-	magic := make([]byte, len(layout.Magic))
-	if info.Mode().IsRegular() {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		file.ReadAt(magic, 0)
-	}
-	if string(magic) != layout.Magic {
-		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no scoreboard; move it away or name another")}
+		return &os.PathError{Op: "allocate", Path: file.Name(), Err: err}
 	}
 	return nil
 }
@@ -317,13 +291,9 @@ func (b *Board) Close() error {
 func (b *Board) unmap() { unix.Munmap(b.memory) }
 
 func (b *Board) remove() error {
-	var ours, current unix.Stat_t
-	if err := unix.Fstat(b.fd, &ours); err != nil {
-		return os.NewSyscallError("fstat", err)
+	ours, err := ownfile.Held(b.fd)
+	if err != nil {
+		return err
 	}
-	err := unix.Lstat(b.path, &current)
-	if err != nil || current.Dev != ours.Dev || current.Ino != ours.Ino {
-		return nil
-	}
-	return os.Remove(b.path)
+	return ours.Remove(b.path)
 }

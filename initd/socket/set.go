@@ -284,7 +284,7 @@ func (s *Set) Close() error {
 	var errs []error
 	for _, l := range s.listeners {
 		if err := l.node.remove(); err != nil {
-			errs = append(errs, fmt.Errorf("unlink %s: %w", l.node.path, err))
+			errs = append(errs, err)
 		}
 		if !l.adopted && l.FD >= 0 {
 			unix.Close(l.FD)

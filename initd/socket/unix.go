@@ -10,15 +10,22 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // A node is the file of a unix socket that was made here. The path is absolute,
-// since initd changes its working directory; device and inode tell whether the
-// path still is that file. The zero node is no file.
+// since initd changes its working directory. The zero node is no file.
 type node struct {
-	path     string
-	dev, ino uint64
+	path string
+	id   ownfile.ID
 }
+
+// there reports whether the path still is the file that was made.
+func (n node) there() bool { return n.id.At(n.path) }
+
+// remove unlinks the file if it is still there.
+func (n node) remove() error { return n.id.Remove(n.path) }
 
 // bindUnix makes a unix stream socket and binds it, with the mode and owner of
 // o. It does not listen: until then connect(2) is refused, so that nobody gets
@@ -65,7 +72,11 @@ func own(path string, o Options) (node, error) {
 	if err != nil {
 		return node{}, err
 	}
-	made := node{path: absolute, dev: uint64(st.Dev), ino: st.Ino}
+	id, err := ownfile.Held(fd) // by the socket, for as long as that is open
+	if err != nil {
+		return node{}, err
+	}
+	made := node{absolute, id}
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
 			return made, fmt.Errorf("chown: %w", err)
@@ -78,20 +89,6 @@ func own(path string, o Options) (node, error) {
 }
 
 var errReplaced = errors.New("another process has put its own file in this place meanwhile")
-
-// there reports whether the path still is the file that was made.
-func (n node) there() bool {
-	var st unix.Stat_t
-	return n.path != "" && unix.Lstat(n.path, &st) == nil && uint64(st.Dev) == n.dev && st.Ino == n.ino
-}
-
-// remove unlinks the file if it is still there.
-func (n node) remove() error {
-	if !n.there() {
-		return nil
-	}
-	return unix.Unlink(n.path)
-}
 
 // vacate makes room for a socket at path: it removes a socket on which nobody
 // listens, and nothing else.

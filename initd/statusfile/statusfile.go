@@ -3,15 +3,15 @@
 package statusfile
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"server-starter/initd/ownfile"
 )
 
 // A write that has failed is tried again after retry, then twice that, up to
@@ -28,7 +28,7 @@ type File struct {
 	tell   func(error) // a write has failed, the first time in a row; nil: one has succeeded again
 	next   chan string // the text to be written; the latest alone counts
 	done   chan struct{}
-	ours   os.FileInfo // what was written last; nil: nothing yet
+	ours   ownfile.ID // what was written last; zero: nothing yet
 	failed bool
 }
 
@@ -36,27 +36,16 @@ type File struct {
 // the first Write, for its numbers mean nothing any more; but what is no status
 // file is left alone, and an error. Tell is called by another goroutine.
 func Open(path string, tell func(error)) (*File, error) {
-	if err := check(path); err != nil {
+	recognise := func(r io.Reader) bool {
+		text, err := io.ReadAll(r)
+		return err == nil && isStatus(string(text))
+	}
+	if err := ownfile.Check(path, "status file", recognise); err != nil {
 		return nil, err
 	}
 	f := &File{path: path, tell: tell, next: make(chan string, 1), done: make(chan struct{})}
 	go f.run()
 	return f, nil
-}
-
-func check(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil // what keeps it from being written will be told then
-	}
-	var text []byte
-	if info.Mode().IsRegular() {
-		text, _ = os.ReadFile(path)
-	}
-	if !info.Mode().IsRegular() || !isStatus(string(text)) {
-		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no status file; move it away or name another")}
-	}
-	return nil
 }
 
 func isStatus(text string) bool {
@@ -92,7 +81,7 @@ func (f *File) Remove(limit time.Duration) {
 
 func (f *File) run() {
 	defer close(f.done)
-	defer f.remove()
+	defer func() { f.ours.Remove(f.path) }()
 	wait := retry
 	text, ok := <-f.next
 	for ok {
@@ -118,46 +107,38 @@ func (f *File) run() {
 // long as there is nothing to tell there is no file, so that scripts can wait
 // for it.
 func (f *File) write(text string) (err error) {
-	if text == "" && f.ours == nil {
+	if text == "" && f.ours == (ownfile.ID{}) {
 		if err = os.Remove(f.path); os.IsNotExist(err) {
 			err = nil
 		}
 		return err
 	}
-	temporary := f.path + "." + strconv.Itoa(os.Getpid())
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+	temporary, err := ownfile.Create(f.path, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(temporary)
-		}
-	}()
-	if _, err = file.WriteString(text); err != nil {
-		file.Close()
-		return err
-	}
-	info, err := file.Stat()
-	if closing := file.Close(); err == nil {
-		err = closing // some file systems report a full disk only here
+	written, err := fill(temporary, text)
+	if err == nil {
+		err = temporary.Rename()
 	}
 	if err != nil {
+		temporary.Remove()
 		return err
 	}
-	if err = os.Rename(temporary, f.path); err != nil {
-		return err
-	}
-	f.ours = info
+	f.ours = written
 	return nil
 }
 
-func (f *File) remove() {
-	current, err := os.Lstat(f.path)
-	// The number of a file that was removed is soon another one's.
-	if err == nil && f.ours != nil && os.SameFile(current, f.ours) && current.ModTime().Equal(f.ours.ModTime()) {
-		os.Remove(f.path)
+// fill writes the text and closes the file.
+func fill(temporary *ownfile.Temporary, text string) (id ownfile.ID, err error) {
+	file := os.NewFile(uintptr(temporary.FD), temporary.Name())
+	if _, err = file.WriteString(text); err == nil {
+		id, err = ownfile.Closed(temporary.FD)
 	}
+	if closing := file.Close(); err == nil {
+		err = closing // some file systems report a full disk only here
+	}
+	return id, err
 }
 
 // Generations reads the numbers of the generations that a status file tells of,
