@@ -4,23 +4,43 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"server-starter/initd/control"
 	"server-starter/initd/doctor"
 	"server-starter/initd/machine"
-	"server-starter/initd/proc"
 	"server-starter/initd/settings"
 	"server-starter/initd/socket"
 )
 
 // clientGrace is what clients get to take what they are told last.
 const clientGrace = time.Second
+
+// openServer makes what answers clients.
+func (in *instance) openServer() {
+	in.server = control.NewServer(control.Sink{
+		Call: func(c control.Call, over <-chan struct{}) {
+			select {
+			case in.calls <- c:
+			case <-over:
+			}
+		},
+		Idle: func(over <-chan struct{}) {
+			select {
+			case in.calm <- struct{}{}:
+			case <-over:
+			}
+		},
+		Defect: func(err error, over <-chan struct{}) {
+			select {
+			case in.warnings <- warning{"defect", err.Error()}:
+			case <-over:
+			}
+		},
+	}, new(control.Memory).Complete)
+}
 
 // openControl makes the control socket: the one that was asked for, or else, for
 // PID 1, the first that can be made where initctl looks.
@@ -54,16 +74,9 @@ func (in *instance) listenControl() {
 		return
 	}
 	l := in.controlSet.All()[0]
-	fd, err := unix.FcntlInt(uintptr(l.FD), unix.F_DUPFD_CLOEXEC, 3)
+	listener, err := control.Listen(l.FD)
 	if err != nil {
-		in.log.Error(os.NewSyscallError("dup", err).Error(), "event", "control")
-		return
-	}
-	file := os.NewFile(uintptr(fd), l.Address)
-	listener, err := net.FileListener(file)
-	file.Close()
-	if err != nil {
-		in.log.Error("control socket: "+err.Error(), "event", "control")
+		in.log.Error(err.Error(), "event", "control")
 		return
 	}
 	in.log.Info("control socket at "+l.Address, "event", "control", "address", l.Address)
@@ -89,40 +102,6 @@ func (in *instance) facts(s *control.Status) {
 			d.Queue, d.Backlog = waiting[i].Length, waiting[i].Backlog
 		}
 		s.Listeners = append(s.Listeners, d)
-	}
-}
-
-// scale measures the memory of processes, of all together once a second at most.
-type scale struct {
-	proc     proc.Reader
-	measured time.Time
-	resident map[int]int64
-}
-
-// complete adds to a status what /proc tells, and what workers have said. It is
-// called by one goroutine at a time, beside the loop. A pid that is another
-// process's by now costs a wrong figure and no more.
-func (in *instance) complete(s *control.Status) {
-	m := &in.scale
-	if s.Time.Sub(m.measured) >= time.Second {
-		m.measured, m.resident = s.Time, map[int]int64{}
-	}
-	resident := func(pid int) int64 {
-		if _, known := m.resident[pid]; !known {
-			m.resident[pid], _ = m.proc.Resident(pid)
-		}
-		return m.resident[pid]
-	}
-	s.Memory = resident(os.Getpid())
-	for _, g := range s.Generations {
-		for i := range g.Workers {
-			g.Workers[i].Memory = resident(g.Workers[i].PID)
-		}
-	}
-	for i := range s.Swaps {
-		if lines := s.Swaps[i].Lines; lines != nil {
-			s.Swaps[i].Stderr = lines()
-		}
 	}
 }
 

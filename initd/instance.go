@@ -43,9 +43,10 @@ type instance struct {
 	controlSet    *socket.Set // the control socket; nil: none
 	httpSet       *socket.Set // of the HTTP endpoint; nil: none
 	server        *control.Server
+	calls         chan control.Call
+	calm          chan struct{}
 	companionPath string
-	lookout       net.Conn // the companion's; nil: none was started
-	scale         scale
+	lookout       net.Conn      // the companion's; nil: none was started
 	relay         *output.Relay // nil: what workers write to stderr does not come by initd
 	started       time.Time
 	relistened    int64             // listeners that workers had shut down
@@ -74,10 +75,10 @@ func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance,
 	in = &instance{
 		settings: s, plain: s.Respawn == settings.Never, parent: parent, started: time.Now(),
 		notify: map[int]*notify.Server{}, notes: make(chan note), surveyor: surveyor{results: make(chan machine.Surveyed), said: map[string]bool{}},
-		changes: make(chan string), warnings: make(chan warning),
+		changes: make(chan string), warnings: make(chan warning), calls: make(chan control.Call), calm: make(chan struct{}),
 		broken: make(chan error, 1), alarms: make(chan string, 16),
 	}
-	in.server = control.NewServer(in.complete, func(text string) { in.warnings <- warning{"defect", text} })
+	in.openServer()
 	if s.RequireRoot && os.Geteuid() != 0 {
 		return nil, settingError("require-root", fmt.Errorf("initd runs as uid %d and not as root: start it as root, or do without the setting", os.Geteuid()))
 	}
@@ -288,15 +289,15 @@ func (in *instance) host() host {
 		logger:     in.logger,
 		alarm:      in.alarm,
 		alarms:     in.alarms,
-		calls:      in.server.Calls(),
-		calm:       in.server.Calm(),
+		calls:      in.calls,
+		calm:       in.calm,
 		facts:      in.facts,
 		inForce:    in.inForce,
 		row:        in.row,
 		companion:  in.companion,
 		changed:    in.server.Changed,
 		tail:       in.tail,
-		told:       func(o machine.Outcome) { in.server.Tell(outcomeOf(o)) },
+		told:       func(o machine.Outcome) { in.server.PublishOutcome(outcomeOf(o)) },
 		transcript: in.settings.LogLevel == settings.Debug,
 	}
 	if !in.plain {

@@ -9,7 +9,7 @@ import (
 )
 
 // status is all that the loop knows. What takes its time to find out is added
-// beside it, by instance.complete.
+// beside it, by control.Memory.
 func (l *loop) status() *control.Status {
 	now, v := l.now(), l.machine.View()
 	s := &control.Status{

@@ -107,7 +107,7 @@ func TestLongLine(t *testing.T) {
 			defer close(written)
 			p.conn.Write([]byte(strings.Repeat("x", n) + "\n"))
 		}()
-		if a := p.hear(); a.Code != BadRequest || !strings.Contains(a.Error, "1024 bytes") {
+		if a := p.receive(); a.Code != BadRequest || !strings.Contains(a.Error, "1024 bytes") {
 			t.Errorf("a line of %d bytes is answered %+v", n, a)
 		}
 		<-written
@@ -116,12 +116,12 @@ func TestLongLine(t *testing.T) {
 		}
 	}
 
-	p.say(strings.Repeat("x", MaxRequest+1)) // of a line that does not end
+	p.send(strings.Repeat("x", MaxRequest+1)) // of a line that does not end
 	p.conn.CloseWrite()
-	if a := p.hear(); a.Code != BadRequest {
+	if a := p.receive(); a.Code != BadRequest {
 		t.Errorf("a line without end is answered %+v", a)
 	}
-	p.hearEnd()
+	p.receiveEnd()
 }
 
 func TestGarbage(t *testing.T) {
@@ -141,7 +141,7 @@ func TestPipeline(t *testing.T) {
 	in.answer = func(c Call) {
 		answer(c)
 		if c.Wait {
-			in.Tell(Outcome{Ticket: 3, Outcome: "ready", Final: true})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "ready", Final: true})
 		}
 	}
 	p := in.connect()
@@ -154,7 +154,7 @@ func TestPipeline(t *testing.T) {
 	written.Go(func() { p.conn.Write([]byte(packet.String())) })
 	for i := range rounds {
 		for _, want := range []string{AskHealth, AskSwap, "outcome", "error"} {
-			if a := p.hear(); a.ID != int64(i+1) || a.Answer != want {
+			if a := p.receive(); a.ID != int64(i+1) || a.Answer != want {
 				t.Fatalf("round %d: %+v instead of %s", i+1, a, want)
 			}
 		}
@@ -170,55 +170,55 @@ func TestHalfClosed(t *testing.T) {
 	in.answer = func(c Call) {
 		answer(c)
 		if c.Wait {
-			in.Tell(Outcome{Ticket: 3, Outcome: "begun", Generation: 2})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "begun", Generation: 2})
 			go func() {
 				<-ready
-				in.Tell(Outcome{Ticket: 3, Outcome: "ready", Final: true, Generation: 2})
+				in.PublishOutcome(Outcome{Ticket: 3, Outcome: "ready", Final: true, Generation: 2})
 			}()
 		}
 	}
 	last := func(requests string) *peer {
 		p := in.connect()
-		p.say(requests)
+		p.send(requests)
 		p.conn.CloseWrite()
 		return p
 	}
 	for _, request := range []string{`{"request":"status"}`, `{"request":"status"}` + "\n"} {
 		p := last(request)
-		if a := p.hear(); a.Status == nil {
+		if a := p.receive(); a.Status == nil {
 			t.Errorf("%q: %+v", request, a)
 		}
-		p.hearEnd()
+		p.receiveEnd()
 	}
 	p := last(`{"request":"sta`)
-	if a := p.hear(); a.Code != BadRequest {
+	if a := p.receive(); a.Code != BadRequest {
 		t.Errorf("cut off: %+v", a)
 	}
-	p.hearEnd()
+	p.receiveEnd()
 
 	p = last(`{"request":"swap","wait":true}` + "\n" + `{"request":"health"}`)
-	if a := p.hear(); a.Ticket != 3 {
+	if a := p.receive(); a.Ticket != 3 {
 		t.Errorf("swap: %+v", a)
 	}
-	if a := p.hear(); a.Outcome == nil || a.Outcome.Final {
+	if a := p.receive(); a.Outcome == nil || a.Outcome.Final {
 		t.Errorf("begun: %+v", a)
 	}
 	ready <- true
-	if a := p.hear(); a.Outcome == nil || !a.Outcome.Final {
+	if a := p.receive(); a.Outcome == nil || !a.Outcome.Final {
 		t.Errorf("ready: %+v", a)
 	}
-	if a := p.hear(); a.Health == nil {
+	if a := p.receive(); a.Health == nil {
 		t.Errorf("health: %+v", a)
 	}
-	p.hearEnd()
+	p.receiveEnd()
 
 	p = last(`{"request":"subscribe"}`)
-	if a := p.hear(); a.Answer != AskSubscribe {
+	if a := p.receive(); a.Answer != AskSubscribe {
 		t.Errorf("subscribe: %+v", a)
 	}
 	for i := range 3 {
 		in.Publish(fmt.Appendf(nil, `{"event":"start","pid":%d}`+"\n", i))
-		if a := p.hear(); string(a.Event) != fmt.Sprintf(`{"event":"start","pid":%d}`, i) {
+		if a := p.receive(); string(a.Event) != fmt.Sprintf(`{"event":"start","pid":%d}`, i) {
 			t.Errorf("event %d: %+v", i, a)
 		}
 	}
@@ -323,9 +323,9 @@ func TestPanic(t *testing.T) {
 		if a := p.ask(`{"request":"status"}`); a.Code != Defect {
 			t.Errorf("after a panic: %+v", a)
 		}
-		p.hearEnd()
-		if text := <-in.warnings; !strings.Contains(text, "no such file") || !strings.Contains(text, "server_test.go") {
-			t.Errorf("warned of %q", text)
+		p.receiveEnd()
+		if err := <-in.defects; !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "server_test.go") {
+			t.Errorf("the defect is %v", err)
 		}
 		p = in.connect()
 	}
@@ -372,21 +372,25 @@ func TestComplete(t *testing.T) {
 	clients.Wait()
 }
 
-// Calm comes a second after the last request, once, and not without any.
-func TestCalm(t *testing.T) {
+// Idle comes once, a while after the last request, and not without any.
+func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
+		sink := sink(t)
+		sink.Call = func(c Call, _ <-chan struct{}) { answer(c) }
+		taken := make(chan bool)
+		sink.Idle = func(over <-chan struct{}) {
+			select {
+			case taken <- true:
+			case <-over:
+			}
+		}
+		s := NewServer(sink, func(*Status) {})
 		conn, client := net.Pipe()
 		go s.Serve(conn)
-		go func() {
-			for c := range s.Calls() {
-				answer(c)
-			}
-		}()
 		answers := json.NewDecoder(client)
-		calm := func() bool {
+		idle := func() bool {
 			select {
-			case <-s.Calm():
+			case <-taken:
 				return true
 			default:
 				return false
@@ -401,28 +405,42 @@ func TestCalm(t *testing.T) {
 		}
 		for round := range int64(2) {
 			time.Sleep(time.Hour)
-			if calm() {
-				t.Error("calm without a request")
+			if idle() {
+				t.Error("idle without a request")
 			}
 			for range 10 {
 				ask()
-				time.Sleep(calmAfter - time.Nanosecond)
-				if calm() {
-					t.Error("calm between requests")
+				time.Sleep(idleAfter - time.Nanosecond)
+				if idle() {
+					t.Error("idle between requests")
 				}
 			}
 			time.Sleep(time.Nanosecond)
 			synctest.Wait()
-			if !calm() {
-				t.Error("no calm after the last request")
+			if !idle() {
+				t.Error("not idle after the last request")
 			}
 			if got := s.Answered(); got != (round+1)*10 {
 				t.Errorf("%d answered in round %d", got, round)
 			}
 		}
-		client.Close()
-		close(s.calls)
+		// A loop that takes its time gets one for many, and nobody waits for one
+		// that has ended.
+		for range 3 {
+			ask()
+			time.Sleep(idleAfter)
+		}
 		synctest.Wait()
+		if !idle() {
+			t.Error("not idle after three requests")
+		}
+		if synctest.Wait(); idle() {
+			t.Error("idle once more")
+		}
+		ask()
+		time.Sleep(idleAfter)
+		client.Close()
+		s.Close(time.Second)
 	})
 }
 
@@ -431,7 +449,7 @@ func TestCalm(t *testing.T) {
 func TestLimits(t *testing.T) {
 	for _, said := range []string{"", `{"request":"st`} {
 		synctest.Test(t, func(t *testing.T) {
-			s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
+			s := NewServer(sink(t), func(*Status) {})
 			conn, client := net.Pipe()
 			began := time.Now()
 			go (&connection{Conn: conn, server: s}).serve()
@@ -447,7 +465,7 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
+		s := NewServer(sink(t), func(*Status) {})
 		conn, client := net.Pipe()
 		began := time.Now()
 		ended := make(chan struct{})
