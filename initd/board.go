@@ -1,9 +1,7 @@
 package initd
 
 import (
-	"cmp"
 	"fmt"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -11,9 +9,6 @@ import (
 	"server-starter/initd/scoreboard"
 	"server-starter/initd/settings"
 )
-
-// noRow is the row of a worker that has none on the scoreboard.
-const noRow = -1
 
 // boardRows is how many rows there are for each worker that a pool may have:
 // those of old generations keep theirs until they have ended. A row is no
@@ -48,9 +43,6 @@ func (in *instance) openBoard() (err error) {
 }
 
 func (in *instance) closeBoard() {
-	if in.board == nil {
-		return
-	}
 	if err := in.board.Close(); err != nil {
 		in.log.Warn(err.Error(), "event", "scoreboard")
 	}
@@ -58,47 +50,19 @@ func (in *instance) closeBoard() {
 
 // claim takes a row for a worker that is to be started.
 func (in *instance) claim(generation, slot int) (row int) {
-	if in.board == nil {
-		return noRow
-	}
-	row, ok := in.board.Claim(generation, slot)
-	if !ok {
-		reason := error(fmt.Errorf("all %d rows belong to workers that live", in.board.Rows()))
-		in.log.Warn("a worker goes without a row on the scoreboard: "+cmp.Or(in.board.Err(), reason).Error(),
+	row, err := in.board.Claim(generation, slot)
+	if err != nil {
+		in.log.Warn("a worker goes without a row on the scoreboard: "+err.Error(),
 			"event", "scoreboard", "generation", generation, "slot", slot)
-		return noRow
 	}
 	return row
-}
-
-// seat tells whose a row is.
-func (in *instance) seat(row, pid int) {
-	if row != noRow {
-		in.board.Assign(row, pid)
-	}
-}
-
-// release takes back the row of a worker that is no more.
-func (in *instance) release(row int) {
-	if row != noRow {
-		in.board.Release(row)
-	}
-}
-
-// row reads one.
-func (in *instance) row(row int) (r scoreboard.Row, ok bool) {
-	if row == noRow {
-		return r, false
-	}
-	return in.board.Read(row)
 }
 
 // score gives a worker its row. Its descriptor is the first that no listener
 // has.
 func (in *instance) score(c *launch.Command, row int) {
-	if row == noRow {
-		return
+	if fd, environ, ok := in.board.Hand(row, len(c.Files)); ok {
+		c.Environ = append(c.Environ, environ...)
+		c.Files = append(c.Files, uintptr(fd))
 	}
-	c.Environ = append(c.Environ, "SERVER_STARTER_SCOREBOARD="+strconv.Itoa(len(c.Files)), "SERVER_STARTER_SCOREBOARD_ROW="+strconv.Itoa(row))
-	c.Files = append(c.Files, uintptr(in.board.FD()))
 }

@@ -50,7 +50,7 @@ type host struct {
 	survey     func(workers map[int]int)            // looks at workers, given by pid and with their rows
 	surveys    <-chan machine.Surveyed              // what survey has seen
 	steer      func(slots string)                   // sends new connections to these slots alone
-	claim      func(generation, slot int) (row int) // of the scoreboard; noRow where there is none
+	claim      func(generation, slot int) (row int) // of the scoreboard; scoreboard.NoRow where there is none
 	seat       func(row, pid int)                   // gives a row to a worker
 	release    func(row int)                        // takes it back
 	background func() bool                          // initd has a terminal, and others are in its foreground

@@ -82,7 +82,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		report:     func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) },
 		signals:    signalChannels{w.child, w.hangup, w.stop, w.other},
 		notes:      w.notes,
-		claim:      func(generation, slot int) int { return noRow },
+		claim:      func(generation, slot int) int { return scoreboard.NoRow },
 		seat:       func(row, pid int) {},
 		release:    func(row int) {},
 		background: func() bool { return false },

@@ -67,10 +67,8 @@ func (in *instance) survey(workers map[int]int) {
 	var facts survey.Facts
 	for _, pid := range pids {
 		sample := machine.Sample{PID: pid, Clients: -1}
-		if workers[pid] != noRow {
-			if row, ok := in.board.Read(workers[pid]); ok {
-				sample.Activity, sample.Requests = activity(row.State), int64(row.Requests)
-			}
+		if row, ok := in.board.Read(workers[pid]); ok {
+			sample.Activity, sample.Requests = activity(row.State), int64(row.Requests)
 		}
 		if sample.Activity == machine.Silent && s.MaxWorkers > s.Workers {
 			// Where nobody can connect, having no connection says nothing.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,12 @@ import (
 // MaxRows is how many rows a board can have.
 const MaxRows = 1 << 16
 
+// NoRow is the row of a worker that has none.
+const NoRow = -1
+
 // Board is a scoreboard that this process has made. It is for one goroutine.
+//
+// A nil *Board is none: no worker gets a row, and nothing can be read.
 type Board struct {
 	path   string // empty: in memory alone
 	fd     int
@@ -179,53 +185,87 @@ func (b *Board) guard(f func()) (ok bool) {
 	return b.err == nil
 }
 
-// Err is why the board is of no more use, if so: someone has made its file shorter.
-// From then on no row is claimed and none can be read.
-func (b *Board) Err() error { return b.err }
+// Err returns why the board cannot be used any more: someone has made its file
+// shorter. From then on no row is claimed and none can be read.
+func (b *Board) Err() error {
+	if b == nil {
+		return nil
+	}
+	return b.err
+}
 
-// FD is the file that workers inherit. It is close-on-exec, and the Board's own.
-func (b *Board) FD() int { return b.fd }
+// FD is the descriptor of the board's file, -1 if there is no board. It is
+// close-on-exec and stays the Board's; for workers see Hand.
+func (b *Board) FD() int {
+	if b == nil {
+		return -1
+	}
+	return b.fd
+}
 
 // Rows is how many rows there are.
-func (b *Board) Rows() int { return b.sizes.Rows }
+func (b *Board) Rows() int {
+	if b == nil {
+		return 0
+	}
+	return b.sizes.Rows
+}
 
-// Claim takes a free row for a worker that is about to be forked. Ok is false if there
-// is none: the worker has to do without.
-func (b *Board) Claim(generation, slot int) (row int, ok bool) {
-	row, ok = b.free()
-	if !ok {
-		return 0, false
+// Claim takes a free row for a worker that is about to be forked. If there is a
+// board and the worker gets no row, it returns NoRow and why: the error is Err, or
+// that all rows are taken. The worker can do without.
+func (b *Board) Claim(generation, slot int) (row int, err error) {
+	if b == nil {
+		return NoRow, nil
+	}
+	if row, err = b.free(); err != nil {
+		return NoRow, err
 	}
 	c := &b.claims[row]
 	*c = claim{generation: generation, slot: slot, started: layout.Now(), turn: c.turn + 1}
-	ok = b.guard(func() {
+	if !b.guard(func() {
 		m := b.sizes.At(b.memory, row)
 		wipe(m) // a process that the last worker has left behind may have written since
 		m.Store(layout.Generation, uint64(generation))
 		m.Store(layout.Slot, uint64(slot))
 		m.Store(layout.Started, milliseconds(c.started))
 		m.Store(layout.Turn, c.turn)
-	})
-	return row, ok
+	}) {
+		return NoRow, b.err
+	}
+	return row, nil
 }
 
 // free finds a free row, the one that has been free for longest or nearly so: what a
 // dead worker has left behind may still write to its own.
-func (b *Board) free() (row int, ok bool) {
+func (b *Board) free() (row int, err error) {
 	if b.err != nil {
-		return 0, false
+		return NoRow, b.err
 	}
 	for range b.claims {
 		row = b.next
 		b.next = (b.next + 1) % len(b.claims)
 		if !b.claims[row].taken() {
-			return row, true
+			return row, nil
 		}
 	}
-	return 0, false
+	return NoRow, fmt.Errorf("all %d rows belong to workers that live", len(b.claims))
 }
 
-// Assign says which worker has a claimed row.
+// Hand returns what a worker needs to find its row: the descriptor that it has to
+// inherit, under number, and the environment, as K=V, that names the two. Ok is false
+// for a row that nobody has claimed.
+func (b *Board) Hand(row, number int) (fd int, environ []string, ok bool) {
+	if !b.claimed(row) {
+		return -1, nil, false
+	}
+	return b.fd, []string{
+		"SERVER_STARTER_SCOREBOARD=" + strconv.Itoa(number),
+		"SERVER_STARTER_SCOREBOARD_ROW=" + strconv.Itoa(row),
+	}, true
+}
+
+// Assign records which worker has a claimed row.
 func (b *Board) Assign(row, pid int) {
 	if !b.claimed(row) {
 		return
@@ -256,13 +296,13 @@ func wipe(row layout.Memory) {
 }
 
 func (b *Board) claimed(row int) bool {
-	return row >= 0 && row < len(b.claims) && b.claims[row].taken()
+	return b != nil && row >= 0 && row < len(b.claims) && b.claims[row].taken()
 }
 
-// Read tells what is known of a row's worker: who it is from initd's own memory, and what
-// it says of itself as far as that can be true. Each word of it is whole, whenever
-// its writer may have died. Ok is false for a row that nobody has claimed, and when the
-// board is lost.
+// Read returns what is known of a row's worker: who it is from initd's own memory, and
+// what it has written about itself as far as that can be true. Each word is whole,
+// whenever its writer died. Ok is false for a row that nobody has claimed, and when
+// the board is lost.
 func (b *Board) Read(row int) (r Row, ok bool) {
 	if !b.claimed(row) {
 		return Row{}, false
@@ -275,9 +315,12 @@ func (b *Board) Read(row int) (r Row, ok bool) {
 	return r, true
 }
 
-// Close gives the board up, and removes its file if that is still the one at its path.
+// Close unmaps the board, and removes its file if that is still the one at its path.
 // Workers keep what they have mapped.
 func (b *Board) Close() error {
+	if b == nil {
+		return nil
+	}
 	var err error
 	if b.path != "" {
 		err = b.remove()

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,9 +60,9 @@ func TestLife(t *testing.T) {
 		reader := open(t, b)
 		rows := map[int]bool{}
 		for slot := range 3 {
-			row, ok := b.Claim(5, slot)
-			if !ok || rows[row] {
-				t.Fatalf("claim %d: row %d, %v", slot, row, ok)
+			row, err := b.Claim(5, slot)
+			if err != nil || rows[row] {
+				t.Fatalf("claim %d: row %d, %v", slot, row, err)
 			}
 			rows[row] = true
 			if r, ok := b.Read(row); !ok || r.PID != 0 || r.Generation != 5 || r.Slot != slot || r.State != Absent {
@@ -69,8 +70,8 @@ func TestLife(t *testing.T) {
 			}
 			b.Assign(row, 1000+slot)
 		}
-		if row, ok := b.Claim(5, 3); ok {
-			t.Errorf("a fourth of three rows: %d", row)
+		if row, err := b.Claim(5, 3); row != NoRow || err == nil || err.Error() != "all 3 rows belong to workers that live" {
+			t.Errorf("a fourth of three rows: %d, %v", row, err)
 		}
 		write(b, 1, layout.Pack(layout.Now(), 3), 41, 0)
 		want := Row{PID: 1001, Generation: 5, Slot: 1, State: Busy, InFlight: 2, Requests: 41}
@@ -108,9 +109,9 @@ func TestLife(t *testing.T) {
 			t.Errorf("released it has %x", m)
 		}
 		write(b, 1, layout.Pack(0, 9), 9, 9) // by something that the dead worker has left behind
-		row, ok := b.Claim(6, 1)
-		if r, _ := b.Read(row); !ok || row != 1 || r.State != Absent || r.Requests != 0 || r.Busy != 0 || r.Generation != 6 {
-			t.Errorf("claimed anew: row %d, %v, %+v", row, ok, r)
+		row, err := b.Claim(6, 1)
+		if r, _ := b.Read(row); err != nil || row != 1 || r.State != Absent || r.Requests != 0 || r.Busy != 0 || r.Generation != 6 {
+			t.Errorf("claimed anew: row %d, %v, %+v", row, err, r)
 		}
 		for _, row := range []int{-1, 3, math.MaxInt} {
 			b.Release(row)
@@ -127,14 +128,55 @@ func TestLife(t *testing.T) {
 
 func zero(m []byte) bool { return len(bytes.Trim(m, "\x00")) == 0 }
 
+// What a worker is handed is the board's own file, by which it finds its row.
+func TestHand(t *testing.T) {
+	both(t, func(t *testing.T, path string) {
+		b := create(t, path, 2)
+		b.Claim(1, 0)
+		row, _ := b.Claim(1, 1)
+		fd, environ, ok := b.Hand(row, 17)
+		if want := []string{"SERVER_STARTER_SCOREBOARD=17", "SERVER_STARTER_SCOREBOARD_ROW=1"}; !ok || fd != b.FD() || !slices.Equal(environ, want) {
+			t.Errorf("descriptor %d of %d, %q, %v; want %q", fd, b.FD(), environ, ok, want)
+		}
+		b.Release(row)
+		for _, row := range []int{row, NoRow, 2} {
+			if fd, environ, ok := b.Hand(row, 17); ok {
+				t.Errorf("row %d: %d, %q", row, fd, environ)
+			}
+		}
+	})
+}
+
+// Without a board no worker has a row, and that is no error.
+func TestNoBoard(t *testing.T) {
+	var b *Board
+	row, err := b.Claim(1, 0)
+	if row != NoRow || err != nil {
+		t.Errorf("row %d, %v", row, err)
+	}
+	for _, row := range []int{NoRow, 0, 1} {
+		b.Assign(row, 7)
+		b.Release(row)
+		if r, ok := b.Read(row); ok || r != (Row{}) {
+			t.Errorf("row %d: %+v", row, r)
+		}
+		if fd, environ, ok := b.Hand(row, 3); ok {
+			t.Errorf("row %d: %d, %q", row, fd, environ)
+		}
+	}
+	if b.Err() != nil || b.FD() != -1 || b.Rows() != 0 || b.Close() != nil {
+		t.Errorf("%v, descriptor %d, %d rows", b.Err(), b.FD(), b.Rows())
+	}
+}
+
 // A row that is free for longer is taken first.
 func TestTurns(t *testing.T) {
 	b := create(t, "", 4)
 	last := -1
 	for range 10 {
-		row, ok := b.Claim(1, 0)
-		if !ok || row == last {
-			t.Errorf("row %d, %v after row %d", row, ok, last)
+		row, err := b.Claim(1, 0)
+		if err != nil || row == last {
+			t.Errorf("row %d, %v after row %d", row, err, last)
 		}
 		last = row
 		b.Release(row)
@@ -180,7 +222,13 @@ func TestSealed(t *testing.T) {
 // A file that someone makes shorter is lost, and nothing else is.
 func TestCutOff(t *testing.T) {
 	for name, use := range map[string]func(*Board) bool{
-		"claim":   func(b *Board) bool { _, ok := b.Claim(1, 0); return ok },
+		"claim": func(b *Board) bool {
+			row, err := b.Claim(1, 0)
+			if err != b.Err() {
+				t.Errorf("claim: row %d, %v, and the board's error is %v", row, err, b.Err())
+			}
+			return row != NoRow
+		},
 		"read":    func(b *Board) bool { _, ok := b.Read(0); return ok },
 		"assign":  func(b *Board) bool { b.Assign(0, 1); return false },
 		"release": func(b *Board) bool { b.Release(0); return false },
@@ -248,7 +296,7 @@ func TestFile(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	if _, ok := second.Claim(1, 0); ok {
+	if _, err := second.Claim(1, 0); err == nil {
 		t.Error("a row of a closed board")
 	}
 }
@@ -325,8 +373,8 @@ func TestCorruptWorker(t *testing.T) {
 	}
 	clear(b.memory)
 	b.Release(0)
-	if row, ok := b.Claim(4, 0); !ok || row != 1 {
-		t.Errorf("row %d, %v", row, ok)
+	if row, err := b.Claim(4, 0); err != nil || row != 1 {
+		t.Errorf("row %d, %v", row, err)
 	}
 	if m := b.sizes.At(b.memory, 1); m.Load(layout.Turn) != 1 || m.Load(layout.Generation) != 4 {
 		t.Errorf("%x", m)

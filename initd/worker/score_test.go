@@ -45,9 +45,9 @@ func newBoard(t testing.TB, path string) *scored {
 	}
 	t.Cleanup(func() { b.Close() })
 	b.Claim(1, 0) // so that the row is not the first
-	row, ok := b.Claim(7, 2)
-	if !ok {
-		t.Fatal("no row")
+	row, err := b.Claim(7, 2)
+	if err != nil {
+		t.Fatal(err)
 	}
 	b.Assign(row, os.Getpid())
 	return &scored{t, b, row}
