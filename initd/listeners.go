@@ -12,7 +12,7 @@ func (in *instance) relisten() {
 	in.relistened += int64(len(mended))
 	for _, m := range mended {
 		text := "a worker had shut down the listener " + m.Key + " for everyone; it listens again"
-		if in.settings.ReusePort && m.Slot >= 0 {
+		if m.Slot >= 0 {
 			text = fmt.Sprintf("a worker had shut down the listener %s of slot %d; it listens again", m.Key, m.Slot)
 		}
 		if m.Replaced {

@@ -264,7 +264,7 @@ func TestAdoptListenFDs(t *testing.T) {
 	}
 }
 
-// One initd hands its listeners down to another, in both tongues at once.
+// One initd hands its listeners down to another, in both protocols at once.
 func TestAdoptNested(t *testing.T) {
 	set := open(t, "port 127.0.0.1:0", "path "+filepath.Join(t.TempDir(), "s"))
 	environ := append(set.Environ([]string{Systemd}), "LISTEN_PID=self")

@@ -224,7 +224,7 @@ func TestSteer(t *testing.T) {
 		set := openSlots(t, 7, item)
 		l := set.All()[0]
 		for _, slots := range [][]int{{0}, {6}, {3}, {0, 1, 2}, {1, 3, 5}, {0, 2, 4, 6}, {0, 1, 5, 6}, {5, 6}, {0, 1, 2, 3, 4, 5, 6}, nil} {
-			if err := set.Steer(slots); err != nil || !set.Steers() {
+			if err := set.Steer(slots); err != nil || set.unsteered != nil {
 				t.Fatalf("%s: Steer(%v): %v", item, slots, err)
 			}
 			want := slots
@@ -375,11 +375,11 @@ func TestSteerBeforeRelisten(t *testing.T) {
 	if mended, err := set.Relisten(); len(mended) != 4 || err != nil {
 		t.Fatalf("Relisten() = %v, %v; want all 4", mended, err)
 	}
-	if got := arrivals(t, l, 20); !slices.Equal(got, []int{2}) || set.Steer(nil) != nil || !set.Steers() {
+	if got := arrivals(t, l, 20); !slices.Equal(got, []int{2}) || set.Steer(nil) != nil || set.unsteered != nil {
 		t.Errorf("calls came to %v, want 2; %v", got, set.Notes())
 	}
-	l.group.leave([]int{0, 1, 2, 3})
-	if err := set.Steer([]int{2}); err != nil || !set.Steers() {
+	l.group.remove([]int{0, 1, 2, 3})
+	if err := set.Steer([]int{2}); err != nil || set.unsteered != nil {
 		t.Errorf("with no socket in the group: %v", err)
 	}
 }
@@ -419,8 +419,8 @@ func TestRelistenOrder(t *testing.T) {
 			}
 			set.Steer(steered)
 			for _, slot := range arrivals(t, l, 40) {
-				if !slices.Contains(steered, slot) && !slices.Contains(l.group.adrift, slot) {
-					t.Fatalf("seed %d: steered to %v, a call came to %d (places %v, adrift %v)", seed, steered, slot, l.group.places, l.group.adrift)
+				if !slices.Contains(steered, slot) && !slices.Contains(l.group.lost, slot) {
+					t.Fatalf("seed %d: steered to %v, a call came to %d (places %v, lost %v)", seed, steered, slot, l.group.places, l.group.lost)
 				}
 			}
 		}
@@ -434,8 +434,8 @@ func TestRelistenOrder(t *testing.T) {
 func TestLeave(t *testing.T) {
 	const u = unknown
 	for _, c := range []struct {
-		dead           []int
-		places, adrift []int
+		dead         []int
+		places, lost []int
 	}{
 		{nil, []int{0, 1, 2, 3, 4}, nil},
 		{[]int{4}, []int{0, 1, 2, 3}, nil},
@@ -447,15 +447,15 @@ func TestLeave(t *testing.T) {
 		{[]int{0, 1, 2, 3, 4}, []int{}, nil},
 	} {
 		g := group{places: []int{0, 1, 2, 3, 4}}
-		if g.leave(c.dead); !slices.Equal(g.places, c.places) || !slices.Equal(slices.Sorted(slices.Values(g.adrift)), c.adrift) {
-			t.Errorf("after %v: places %v, adrift %v; want %v, %v", c.dead, g.places, g.adrift, c.places, c.adrift)
+		if g.remove(c.dead); !slices.Equal(g.places, c.places) || !slices.Equal(slices.Sorted(slices.Values(g.lost)), c.lost) {
+			t.Errorf("after %v: places %v, lost %v; want %v, %v", c.dead, g.places, g.lost, c.places, c.lost)
 		}
 	}
 }
 
 // What is not known is used only if it does not matter, or nothing else is left.
 func TestChosen(t *testing.T) {
-	g := group{fds: make([]int, 5), places: []int{unknown, unknown, 2, 0}, adrift: []int{3, 4}} // 1 is dead
+	g := group{fds: make([]int, 5), places: []int{unknown, unknown, 2, 0}, lost: []int{3, 4}} // 1 is dead
 	for _, c := range []struct {
 		slots []int
 		want  []uint32
@@ -585,14 +585,14 @@ func TestSteerRefused(t *testing.T) {
 	defer null.Close()
 	l.group.fds = []int{int(null.Fd())}
 	err = set.Steer([]int{1})
-	if !errors.Is(err, unix.ENOTSOCK) || set.Steers() || len(set.Notes()) != 1 {
+	if !errors.Is(err, unix.ENOTSOCK) || set.unsteered == nil || len(set.Notes()) != 1 {
 		t.Errorf("Steer: %v, notes %q; want ENOTSOCK", err, set.Notes())
 	}
-	if err := set.Steer([]int{1}); err != nil || set.Steers() {
+	if err := set.Steer([]int{1}); err != nil || set.unsteered == nil {
 		t.Errorf("said again: %v", err)
 	}
 	l.group.fds = good
-	if err := set.Steer([]int{1}); err != nil || !set.Steers() || len(set.Notes()) > 0 {
+	if err := set.Steer([]int{1}); err != nil || set.unsteered != nil || len(set.Notes()) > 0 {
 		t.Errorf("Steer: %v, notes %q", err, set.Notes())
 	}
 	if got := arrivals(t, l, 20); !slices.Equal(got, []int{1}) {
