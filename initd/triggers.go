@@ -2,6 +2,7 @@ package initd
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
@@ -48,7 +49,7 @@ func (in *instance) watchFiles() {
 	}
 	go func() {
 		defer in.breaks()
-		in.watch.Run()
+		in.watch.Run(context.Background())
 	}()
 	go func() {
 		defer in.breaks()

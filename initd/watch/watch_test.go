@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,7 @@ type rig struct {
 	dir      string
 	sentinel string
 	marks    int
+	stop     context.CancelFunc
 	ended    chan struct{}
 	inotify  bool // nothing is polled from the start
 	errors   []string
@@ -39,14 +41,16 @@ func watch(t *testing.T, pace pace, sources ...Source) *rig {
 	r := &rig{T: t, dir: t.TempDir(), ended: make(chan struct{})}
 	r.sentinel = r.dir + "/sentinel"
 	write(t, r.sentinel, "0")
-	w, err := start(append(sources, Source{"sentinel", Path(r.sentinel).Paths}), pace)
+	w, err := start(append(sources, Source{"sentinel", at(r.sentinel).Paths}), pace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Watch, r.inotify = w, !w.polling
+	ctx, stop := context.WithCancel(t.Context())
+	r.stop = stop
 	go func() {
 		defer close(r.ended)
-		w.Run()
+		w.Run(ctx)
 	}()
 	t.Cleanup(r.end)
 	return r
@@ -54,7 +58,7 @@ func watch(t *testing.T, pace pace, sources ...Source) *rig {
 
 // end ends the watch and checks that what was reported last is what is.
 func (r *rig) end() {
-	r.Close()
+	r.stop()
 	select {
 	case <-r.ended:
 	case <-time.After(patience):
@@ -87,6 +91,11 @@ func attempt(known map[string]*file, paths ...string) (sum uint64, ok bool) {
 	}
 	maps.Copy(known, l.kept)
 	return max(1, l.hash.Sum64()), l.intact()
+}
+
+// at is the source that is one file or directory.
+func at(path string) Source {
+	return Source{path, func() []string { return []string{path} }}
 }
 
 func (r *rig) next() string {
@@ -370,7 +379,7 @@ func tell(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			files(t, dir, story.files)
-			r := watch(t, quick, Path(dir+"/"+story.path))
+			r := watch(t, quick, at(dir+"/"+story.path))
 			r.sources[0].Name = "it"
 			for i, event := range story.events {
 				event.what(t, dir)
@@ -394,7 +403,7 @@ func TestRewritten(t *testing.T) {
 	write(t, dir+"/f", "one")
 	slow := quick
 	slow.quiet, slow.patience = 2*time.Second, 4*time.Second
-	r := watch(t, slow, Path(dir+"/f"))
+	r := watch(t, slow, at(dir+"/f"))
 	remove("f")(t, dir)
 	write(t, dir+"/f", "")
 	write(t, dir+"/f", "one")
@@ -408,7 +417,7 @@ func TestUnread(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/a", "one")
 	write(t, dir+"/b", "one")
-	r := watch(t, quick, Path(dir+"/a"), Path(dir+"/b"))
+	r := watch(t, quick, at(dir+"/a"), at(dir+"/b"))
 	// That b is looked at is known from c, of which the first report waits.
 	known := func() {
 		t.Helper()
@@ -450,7 +459,7 @@ func TestNeverQuiet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/f", "")
-	r := watch(t, quick, Path(dir+"/f"))
+	r := watch(t, quick, at(dir+"/f"))
 	stop := busy(t, dir+"/f")
 	for range 3 {
 		r.expect(dir + "/f")
@@ -471,7 +480,7 @@ func TestTurn(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		write(t, dir+"/f", "one")
-		w, err := start([]Source{Path(dir + "/f")}, quick)
+		w, err := start([]Source{at(dir + "/f")}, quick)
 		must(t, err)
 		s := w.sources[0]
 		before := s.current
@@ -497,7 +506,7 @@ func TestPoints(t *testing.T) {
 	dir := t.TempDir()
 	files(t, dir, map[string]string{"a/f": "one", "b/f": "two", "c/x": ""})
 	must(t, os.Link(dir+"/a/f", dir+"/c/f"))
-	w, err := start([]Source{Path(dir + "/a/f"), Path(dir + "/a/f"), Path(dir + "/c/f")}, quick)
+	w, err := start([]Source{at(dir + "/a/f"), at(dir + "/a/f"), at(dir + "/c/f")}, quick)
 	must(t, err)
 	defer w.kernel.close()
 	exchange("a", "b")(t, dir)
@@ -591,7 +600,7 @@ func TestNoise(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/f", "one")
-	r := watch(t, quick, Path(dir+"/f"))
+	r := watch(t, quick, at(dir+"/f"))
 	write(t, dir+"/f", "two")
 	r.expect(dir + "/f")
 	stop := busy(t, dir+"/log")
@@ -614,10 +623,9 @@ func TestOverflow(t *testing.T) {
 	write(t, dir+"/f", "one")
 	slow := quick
 	slow.quiet = 2 * time.Second // of gathering events
-	w, err := start([]Source{Path(dir + "/f")}, slow)
+	w, err := start([]Source{at(dir + "/f")}, slow)
 	must(t, err)
-	go w.Run()
-	defer w.Close()
+	go w.Run(t.Context())
 
 	// One that nobody reads tells what the other's queue takes.
 	double, err := fsnotify.NewWatcher()
@@ -668,7 +676,7 @@ func TestOverflow(t *testing.T) {
 func TestNewDirectories(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	r := watch(t, quick, Path(dir))
+	r := watch(t, quick, at(dir))
 	for i := range 30 {
 		name := fmt.Sprintf("%d/a/b", i)
 		put(name+"/f", "one")(t, dir)
@@ -694,7 +702,7 @@ func TestTwoNames(t *testing.T) {
 		t.Cleanup(func() { unix.Unmount(dir+"/b", unix.MNT_DETACH) })
 		elsewhere := dir + "/a/f"
 		paths := func() []string { return []string{elsewhere} }
-		r := watch(t, quick, Source{"a", paths}, Path(dir+"/b/f"), Path(dir+"/b"))
+		r := watch(t, quick, Source{"a", paths}, at(dir+"/b/f"), at(dir+"/b"))
 		unpolled(t, r)
 		both := func(want int) {
 			t.Helper()
@@ -706,9 +714,8 @@ func TestTwoNames(t *testing.T) {
 		both(3)
 		write(t, dir+"/a/f", "three")
 		both(3)
-		elsewhere = dir + "/a/g" // read in the other goroutine only after this: a channel is between
+		elsewhere = dir + "/a/g" // read in the other goroutine only after the next event
 		write(t, dir+"/a/f", "four")
-		r.Again()
 		both(3)
 		write(t, dir+"/a/f", "five")
 		both(2)
@@ -738,7 +745,7 @@ func TestMountedFile(t *testing.T) {
 			must(t, unix.Mount(dir+"/x/f", dir+at, "", unix.MS_BIND, ""))
 			t.Cleanup(func() { unix.Unmount(dir+at, unix.MNT_DETACH) })
 		}
-		r := watch(t, quick, Path(dir+"/conf.d"), Path(dir+"/lone"))
+		r := watch(t, quick, at(dir+"/conf.d"), at(dir+"/lone"))
 		unpolled(t, r)
 		write(t, dir+"/x/f", "two")
 		if got := r.settled(); len(got) != 2 {
@@ -762,7 +769,7 @@ func TestOverlay(t *testing.T) {
 		remove("work/x")(t, dir)
 		must(t, unix.Mount("overlay", dir+"/merged", "overlay", 0, fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work,userxattr", dir)))
 		t.Cleanup(func() { unix.Unmount(dir+"/merged", unix.MNT_DETACH) })
-		r := watch(t, quick, Path(dir+"/merged/bin/app"), Path(dir+"/merged/etc"))
+		r := watch(t, quick, at(dir+"/merged/bin/app"), at(dir+"/merged/etc"))
 		unpolled(t, r)
 		for _, content := range []string{"two", "three"} {
 			for _, name := range []string{"bin/app", "etc/d/f", "etc/new"} {
@@ -783,7 +790,7 @@ func TestProc(t *testing.T) {
 	before, err := os.ReadFile(comm)
 	must(t, err)
 	t.Cleanup(func() { os.WriteFile(comm, before, 0) })
-	r := watch(t, quick, Path("/proc/self/comm"))
+	r := watch(t, quick, at("/proc/self/comm"))
 	for _, name := range []string{"watched", "Watched"} {
 		must(t, os.WriteFile(comm, []byte(name), 0))
 		r.expect("/proc/self/comm")
@@ -793,7 +800,7 @@ func TestProc(t *testing.T) {
 func TestNoInstance(t *testing.T) {
 	inNamespace(t, func() {
 		limit(t, "instances", 0)
-		r := watch(t, quick, Path(t.TempDir()))
+		r := watch(t, quick, at(t.TempDir()))
 		r.settled()
 		r.settled()
 		want := "too many open files: looking every few seconds instead; raise fs.inotify.max_user_instances by sysctl, or the limit of open files"
@@ -808,7 +815,7 @@ func TestTooFewWatches(t *testing.T) {
 		limit(t, "watches", 2)
 		dir := t.TempDir()
 		write(t, dir+"/f", "one")
-		r := watch(t, quick, Path(dir))
+		r := watch(t, quick, at(dir))
 		r.settled()
 		write(t, dir+"/f", "two")
 		r.expect(dir)
@@ -827,7 +834,7 @@ func TestUnreadable(t *testing.T) {
 		must(t, os.Chmod(dir+"/f", 0), os.Chmod(dir+"/d/e", 0), os.Chmod(dir+"/x", 0))
 		defer os.Chmod(dir+"/x", 0o755)
 		defer os.Chmod(dir+"/d/e", 0o755)
-		r := watch(t, quick, Path(dir+"/f"), Path(dir+"/d"), Path(dir+"/x/f"), Path(dir+"/loop"))
+		r := watch(t, quick, at(dir+"/f"), at(dir+"/d"), at(dir+"/x/f"), at(dir+"/loop"))
 		r.settled()
 		mode("f", 0o644)(t, dir)
 		r.expect(dir + "/f")
@@ -858,7 +865,7 @@ func TestUnreadable(t *testing.T) {
 func TestFailure(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/f", "one")
-	w, err := start([]Source{Path(dir + "/f")}, quick)
+	w, err := start([]Source{at(dir + "/f")}, quick)
 	must(t, err)
 	defer w.kernel.close()
 	s := w.sources[0]
@@ -892,7 +899,7 @@ func TestBounds(t *testing.T) {
 		write(t, dir+"/"+name, "")
 	}
 	must(t, os.Truncate(dir+"/fits", maxBytes), os.Truncate(dir+"/large", maxBytes+1))
-	r := watch(t, quick, Path(dir+"/fits"), Path(dir+"/large"), Path(dir))
+	r := watch(t, quick, at(dir+"/fits"), at(dir+"/large"), at(dir))
 	r.sources[2].Name = "all"
 	for _, step := range []struct {
 		what func(*testing.T, string)
@@ -975,8 +982,9 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Close()
-	w.Run()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	w.Run(ctx)
 }
 
 func TestNothingIsLeft(t *testing.T) {
@@ -984,14 +992,14 @@ func TestNothingIsLeft(t *testing.T) {
 	files(t, dir, map[string]string{"d/e/f": "one"})
 	goroutines, fds := runtime.NumGoroutine(), open(t)
 	for range 10 {
-		w, err := start([]Source{Path(dir + "/d")}, quick)
+		w, err := start([]Source{at(dir + "/d")}, quick)
 		must(t, err)
 		ended := make(chan struct{})
-		go func() { defer close(ended); w.Run() }()
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { defer close(ended); w.Run(ctx) }()
 		write(t, dir+"/d/e/f", fmt.Sprint(time.Now()))
 		<-w.Reports()
-		w.Close()
-		w.Close()
+		stop()
 		<-ended
 	}
 	if n := open(t); n != fds {
