@@ -12,8 +12,8 @@ import (
 )
 
 // Children returns the pids of the caller's children, started and adopted, in
-// ascending order. Who has ended but was not reaped yet is among them, so a list
-// made right after Drain is one of the living.
+// ascending order. Those that have ended and were not reaped yet are among them, so
+// that a list made right after Drain is one of the living.
 //
 // Called by the goroutine that drains it misses no child, and every pid in it stays
 // that child's until the next Drain. Beside a Drain elsewhere it may miss some

@@ -22,7 +22,7 @@ func (r *Reader) Children(pid int, pids []int) ([]int, error) {
 		if thread == strconv.Itoa(pid) {
 			// The first thread is there as long as its process, so that its list
 			// is missing only where all are.
-			err = told(pid, err)
+			err = unsupported(pid, err)
 		}
 		if Gone(err) {
 			return nil

@@ -29,12 +29,12 @@ type Board struct {
 	fd     int
 	memory layout.Memory
 	sizes  layout.Sizes
-	claims []claim // ours: what the board has of it is for others
+	claims []claim // by row; what the board has of it is for others
 	next   int     // where to look for a free row
 	err    error
 }
 
-// claim is what initd relies on of a row.
+// claim is what initd relies on about a row.
 type claim struct {
 	pid, generation, slot int
 	started               time.Duration
@@ -46,13 +46,14 @@ func (c *claim) taken() bool { return c.turn%2 == 1 }
 // Create makes a board with so many rows, for as many live workers.
 //
 // Without a path it is anonymous memory, memfd_create(2), and sealed: nobody can make
-// it shorter under those who have mapped it.
+// it shorter while others have it mapped.
 //
-// With one it is a file of mode 0644 that others can map, too. One that another initd
-// has left there is replaced, which those that still use it do not notice; a file that
-// is no scoreboard is left alone, and an error. Its space is allocated at once, so that
-// a disk that is full is told here and not by SIGBUS. A file can still be made shorter
-// by whoever can write to it: then the board is lost (see Err), and only that.
+// With a path it is a file of mode 0644 that others can map, too. A scoreboard that
+// another initd has left there is replaced, which does not disturb those that still use
+// it; a file that is no scoreboard is left alone, and an error. All its space is
+// allocated, so that a full disk is an error here and not a SIGBUS later. A file can
+// still be made shorter by whoever can write to it: then the board is lost (see Err),
+// and nothing else.
 func Create(path string, rows int) (*Board, error) {
 	if rows < 1 || rows > MaxRows {
 		return nil, fmt.Errorf("create scoreboard: %d rows: 1 to %d are possible", rows, MaxRows)

@@ -1,4 +1,4 @@
-// Package statusfile keeps the file that tells which workers there are: a line
+// Package statusfile keeps the file in which the workers are listed: a line
 // "generation:pid" for each, as start_server writes it.
 package statusfile
 
@@ -14,8 +14,8 @@ import (
 	"server-starter/initd/ownfile"
 )
 
-// A write that has failed is tried again after retry, then twice that, up to
-// maxRetry: what cannot be written may be so for good.
+// A write that has failed is tried again after retry, then after twice that, up to
+// maxRetry: the reason may be permanent.
 const (
 	retry    = time.Second
 	maxRetry = time.Minute
@@ -25,17 +25,18 @@ const (
 // of its own, for a file system may hang.
 type File struct {
 	path   string
-	tell   func(error) // a write has failed, the first time in a row; nil: one has succeeded again
-	next   chan string // the text to be written; the latest alone counts
+	report func(error) // see Open
+	next   chan string // the text to be written; only the latest counts
 	done   chan struct{}
 	ours   ownfile.ID // what was written last; zero: nothing yet
 	failed bool
 }
 
-// Open returns a file at path. What another process has left there is removed by
-// the first Write, for its numbers mean nothing any more; but what is no status
-// file is left alone, and an error. Tell is called by another goroutine.
-func Open(path string, tell func(error)) (*File, error) {
+// Open returns a file at path. A status file that another process has left there is
+// removed by the first Write, for its pids mean nothing any more; any other file is
+// left alone, and an error. Report is called by another goroutine: with an error when
+// a write fails, the first time in a row, and with nil when one succeeds again.
+func Open(path string, report func(error)) (*File, error) {
 	recognise := func(r io.Reader) bool {
 		text, err := io.ReadAll(r)
 		return err == nil && isStatus(string(text))
@@ -43,7 +44,7 @@ func Open(path string, tell func(error)) (*File, error) {
 	if err := ownfile.Check(path, "status file", recognise); err != nil {
 		return nil, err
 	}
-	f := &File{path: path, tell: tell, next: make(chan string, 1), done: make(chan struct{})}
+	f := &File{path: path, report: report, next: make(chan string, 1), done: make(chan struct{})}
 	go f.run()
 	return f, nil
 }
@@ -58,9 +59,9 @@ func isStatus(text string) bool {
 	return true
 }
 
-// Write has the text replace what the file holds, soon, in one piece. It never
-// blocks. Of texts that come faster than they can be written the last is.
-// There has to be one caller only.
+// Write has the text replace the content of the file, in one step, soon. It never
+// blocks. If texts come faster than they can be written, only the last one is sure
+// to be written. Only one goroutine may call it.
 func (f *File) Write(text string) {
 	select {
 	case <-f.next:
@@ -69,8 +70,8 @@ func (f *File) Write(text string) {
 	f.next <- text
 }
 
-// Remove writes nothing more, and removes the file if it is still the one that
-// was written. It gives up after the limit.
+// Remove ends writing, and removes the file if it is still the one that was
+// written. It waits for that no longer than limit.
 func (f *File) Remove(limit time.Duration) {
 	close(f.next)
 	select {
@@ -88,7 +89,7 @@ func (f *File) run() {
 		err := f.write(text)
 		if (err != nil) != f.failed {
 			f.failed = err != nil
-			f.tell(err)
+			f.report(err)
 		}
 		if err == nil {
 			wait = retry
@@ -103,9 +104,8 @@ func (f *File) run() {
 	}
 }
 
-// write replaces the file: who reads it finds the old text or the new one. As
-// long as there is nothing to tell there is no file, so that scripts can wait
-// for it.
+// write replaces the file: a reader finds the old text or the new one. Before the
+// first worker there is no file, so that scripts can wait for it.
 func (f *File) write(text string) (err error) {
 	if text == "" && f.ours == (ownfile.ID{}) {
 		if err = os.Remove(f.path); os.IsNotExist(err) {
@@ -141,9 +141,8 @@ func fill(temporary *ownfile.Temporary, text string) (id ownfile.ID, err error) 
 	return id, err
 }
 
-// Generations reads the numbers of the generations that a status file tells of,
-// each once and in order. Lines of another form are passed over, as start_server
-// does.
+// Generations reads the numbers of the generations in a status file, each once, in
+// ascending order. Lines of another form are ignored, as start_server does.
 func Generations(path string) (numbers []int, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
