@@ -52,8 +52,8 @@ func (c *claim) taken() bool { return c.turn%2 == 1 }
 // another initd has left there is replaced, which does not disturb those that still use
 // it; a file that is no scoreboard is left alone, and an error. All its space is
 // allocated, so that a full disk is an error here and not a SIGBUS later. A file can
-// still be made shorter by whoever can write to it: then the board is lost (see Err),
-// and nothing else.
+// still be made shorter by whoever can write to it: then the board is lost, so that no
+// row is claimed and none can be read, and nothing else happens.
 func Create(path string, rows int) (*Board, error) {
 	if rows < 1 || rows > MaxRows {
 		return nil, fmt.Errorf("create scoreboard: %d rows: 1 to %d are possible", rows, MaxRows)
@@ -186,15 +186,6 @@ func (b *Board) guard(f func()) (ok bool) {
 	return b.err == nil
 }
 
-// Err returns why the board cannot be used any more: someone has made its file
-// shorter. From then on no row is claimed and none can be read.
-func (b *Board) Err() error {
-	if b == nil {
-		return nil
-	}
-	return b.err
-}
-
 // FD is the descriptor of the board's file, -1 if there is no board. It is
 // close-on-exec and stays the Board's; for workers see Hand.
 func (b *Board) FD() int {
@@ -204,17 +195,9 @@ func (b *Board) FD() int {
 	return b.fd
 }
 
-// Rows is how many rows there are.
-func (b *Board) Rows() int {
-	if b == nil {
-		return 0
-	}
-	return b.sizes.Rows
-}
-
 // Claim takes a free row for a worker that is about to be forked. If there is a
-// board and the worker gets no row, it returns NoRow and why: the error is Err, or
-// that all rows are taken. The worker can do without.
+// board and the worker gets no row, it returns NoRow and why: all rows are taken, or
+// the board is lost. The worker can do without.
 func (b *Board) Claim(generation, slot int) (row int, err error) {
 	if b == nil {
 		return NoRow, nil

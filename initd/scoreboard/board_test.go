@@ -92,7 +92,7 @@ func TestLife(t *testing.T) {
 				check("a reader", r, true)
 			}
 		}
-		if seen != 3 || reader.Len() != 3 || b.Rows() != 3 || reader.PID() != os.Getpid() {
+		if seen != 3 || reader.Len() != 3 || len(b.claims) != 3 || reader.PID() != os.Getpid() {
 			t.Errorf("a reader sees %d rows of %d, made by %d", seen, reader.Len(), reader.PID())
 		}
 
@@ -164,8 +164,8 @@ func TestNoBoard(t *testing.T) {
 			t.Errorf("row %d: %d, %q", row, fd, environ)
 		}
 	}
-	if b.Err() != nil || b.FD() != -1 || b.Rows() != 0 || b.Close() != nil {
-		t.Errorf("%v, descriptor %d, %d rows", b.Err(), b.FD(), b.Rows())
+	if b.FD() != -1 || b.Close() != nil {
+		t.Errorf("descriptor %d, %v", b.FD(), b.Close())
 	}
 }
 
@@ -224,8 +224,8 @@ func TestCutOff(t *testing.T) {
 	for name, use := range map[string]func(*Board) bool{
 		"claim": func(b *Board) bool {
 			row, err := b.Claim(1, 0)
-			if err != b.Err() {
-				t.Errorf("claim: row %d, %v, and the board's error is %v", row, err, b.Err())
+			if err != b.err {
+				t.Errorf("claim: row %d, %v, and the board's error is %v", row, err, b.err)
 			}
 			return row != NoRow
 		},
@@ -243,11 +243,11 @@ func TestCutOff(t *testing.T) {
 		if r, ok := reader.Row(0); ok {
 			t.Errorf("a reader: %+v", r)
 		}
-		if b.Err() != nil {
-			t.Errorf("%s: before: %v", name, b.Err())
+		if b.err != nil {
+			t.Errorf("%s: before: %v", name, b.err)
 		}
-		if use(b) || !errors.Is(b.Err(), layout.ErrGone) || !strings.Contains(b.Err().Error(), path) {
-			t.Errorf("%s: %v", name, b.Err())
+		if use(b) || !errors.Is(b.err, layout.ErrGone) || !strings.Contains(b.err.Error(), path) {
+			t.Errorf("%s: %v", name, b.err)
 		}
 		if use(b) {
 			t.Errorf("%s: once more", name)

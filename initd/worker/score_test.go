@@ -197,8 +197,11 @@ func TestCutOff(t *testing.T) {
 	}
 	worker.Idle()
 	worker.Request()()
-	if _, ok := s.Read(s.row); ok || s.Err() == nil {
+	if _, ok := s.Read(s.row); ok {
 		t.Error("initd still reads it")
+	}
+	if row, err := s.Claim(8, 0); err == nil {
+		t.Errorf("row %d can be claimed", row)
 	}
 }
 
