@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/settings"
 )
 
@@ -81,8 +82,8 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 				asked = true
 				progress.say("initd is stopping")
 			case err == nil:
-				if e, ok := readEvent(a.Event); ok && e.text("msg") != "" {
-					progress.say(e.text("msg"))
+				if e, ok := eventlog.Parse(a.Event); ok && e.Value("msg") != "" {
+					progress.say(e.Value("msg"))
 				}
 			}
 		}

@@ -20,6 +20,9 @@ func NewStream(fd int) Stream {
 	return Stream{fd, err == nil}
 }
 
+// IsTerminal reports whether it leads to one.
+func (s Stream) IsTerminal() bool { return s.terminal }
+
 // Write writes all of the text, or returns why it has given up: the descriptor is
 // broken. It may block for ever, and the caller's thread with it.
 func (s Stream) Write(text []byte) (int, error) {
