@@ -100,7 +100,7 @@ func (l *logs) close(until time.Time, outlive func(time.Duration) map[int]bool, 
 		// One that runs still, because a process that was left alone holds the
 		// pipe, or because it is slow, can take the rest without initd.
 		if !running[number] {
-			c.Rest(rest)
+			c.Remaining(rest)
 		}
 	}
 }
