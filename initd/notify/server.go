@@ -20,9 +20,9 @@ type Server struct {
 	control []byte
 }
 
-// Message is a datagram that says something known, and who sent it.
+// Message is a datagram with a known assignment, and who sent it.
 type Message struct {
-	PID, UID int // as the kernel vouches for them, in our namespaces
+	PID, UID int // from the kernel, in our namespaces
 
 	// Lineage is the sender, its parent, its grandparent … up to this process,
 	// process 1 or the first one that could not be read: only [PID] for a
@@ -86,10 +86,10 @@ func (s *Server) Address() string { return s.address }
 // Close closes the socket. A Receive under way returns os.ErrClosed.
 func (s *Server) Close() error { return s.file.Close() }
 
-// Receive waits for the next datagram that says something known. Datagrams
-// that do not, or whose sender the kernel does not name, are passed over. File
-// descriptors that come along are closed by its reading them, which is what
-// releases sd_notify_barrier(3): so it should be called again at once.
+// Receive waits for the next datagram with a known assignment. Others, and those
+// whose sender the kernel does not name, are ignored. File descriptors that come
+// along are closed when the datagram is read, for which sd_notify_barrier(3)
+// waits: so Receive should be called again at once.
 //
 // It is for one goroutine. The error is os.ErrClosed after Close; any other is
 // the kernel's, of recvmsg(2), and the socket stays usable.
