@@ -5,7 +5,7 @@
 // [Start] is the parent's side, [Inherited] and [Parent] are the other's.
 package daemon
 
-// Variable tells initd on which descriptor its parent waits. It is for nobody
+// Variable is the descriptor on which the parent waits for initd. It is for nobody
 // else.
 const Variable = "_INITD_PARENT"
 

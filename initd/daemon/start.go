@@ -22,7 +22,7 @@ const exitFailed = 1
 // Start starts initd again in a session of its own, which has no terminal and so
 // gets none of a terminal's signals; setsid(2), daemon(7). A Go program cannot
 // fork. It returns when the first generation is ready or has failed, or initd has
-// ended before, and the exit status says which. Signals that come by stop
+// ended before; the exit status is different for each. Signals that come by stop
 // meanwhile are meant for initd and are passed on. An error means that nothing was
 // started.
 func Start(argv []string, stop <-chan os.Signal) (status int, err error) {
@@ -52,7 +52,8 @@ func Start(argv []string, stop <-chan os.Signal) (status int, err error) {
 	return ended(pid, &stopped), nil
 }
 
-// fork starts initd again, and returns where it says how its first attempt went.
+// fork starts initd again, and returns the pipe by which the outcome of its first
+// attempt comes.
 func fork(argv []string) (pid int, messages *os.File, err error) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {

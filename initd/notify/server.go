@@ -29,7 +29,7 @@ type Message struct {
 	// sender that was gone and waited for before its datagram was read.
 	Lineage []int
 
-	// Group is the sender's process group, 0 if it was gone. It still tells
+	// Group is the sender's process group, 0 if it was gone. It still shows
 	// whose a descendant is when the processes between have ended.
 	Group int
 

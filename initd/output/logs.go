@@ -29,7 +29,7 @@ type LogOptions struct {
 	Access Destination // access-log: the workers' stdout
 	Error  Destination // error-log: the workers' stderr
 
-	// Daemon says that stdout and stderr are of no use: where there is only an error
+	// Daemon means that stdout and stderr are of no use: where there is only an error
 	// log, initd's log and the workers' stdout go to it, too.
 	Daemon bool
 

@@ -1,5 +1,5 @@
-// Package output takes what the workers and initd itself write to where it is
-// to go: to the end of a file, or to a command.
+// Package output takes what the workers and initd itself write to its destination:
+// the end of a file, or a command. [Logs] are all of them.
 //
 // Either way workers write to a pipe, pipe(7), and initd holds both of its ends.
 // So a command that ends takes nothing with it that it had not read, and the
