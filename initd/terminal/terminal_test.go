@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -20,7 +21,11 @@ import (
 const role = "TERMINAL_TEST_ROLE"
 
 var roles = map[string]func(){
-	"command":  func() { select {} },
+	"command": func() {
+		for {
+			unix.Pause()
+		}
+	},
 	"give":     give,
 	"suspend":  suspend,
 	"follow":   follow,
@@ -29,7 +34,9 @@ var roles = map[string]func(){
 }
 
 func TestMain(m *testing.M) {
-	if play := roles[os.Getenv(role)]; play != nil {
+	play := roles[os.Getenv(role)]
+	os.Unsetenv(role) // of two in an environment the first counts
+	if play != nil {
 		runtime.LockOSThread() // with it the death signal of commands would come
 		play()
 		os.Exit(0)
@@ -98,7 +105,10 @@ func suspend() {
 func follow() {
 	t, pid := Open(), command()
 	t.SetForeground(pid)
-	t.Suspend(pid) // ends only when the test has continued this process
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	t.Suspend(pid)
+	<-continued // the signal may stop another thread first
 	check("the command has the foreground", has(pid))
 }
 
