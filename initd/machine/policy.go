@@ -65,8 +65,16 @@ type Ready int
 const (
 	Auto   Ready = iota // Alive or Notify, whichever comes first
 	Alive               // it has lived for the interval
-	Notify              // it has said READY=1
+	Notify              // it has sent READY=1
 )
+
+var readyNames = []string{Auto: "auto", Alive: "alive", Notify: "notify"}
+
+// String is the word for it in settings.
+func (r Ready) String() string { return readyNames[r] }
+
+// Values are all of them, in the order in which they are listed to users.
+func (Ready) Values() []Ready { return []Ready{Alive, Notify, Auto} }
 
 // Respawn says what happens when a worker of the serving generation ends by itself.
 type Respawn int
@@ -76,6 +84,14 @@ const (
 	OnFailure                // it is replaced if it failed, else initd stops
 	Never                    // initd ends with its status
 )
+
+var respawnNames = []string{Always: "always", OnFailure: "on-failure", Never: "never"}
+
+// String is the word for it in settings.
+func (r Respawn) String() string { return respawnNames[r] }
+
+// Values are all of them, in the order in which they are listed to users.
+func (Respawn) Values() []Respawn { return []Respawn{Always, OnFailure, Never} }
 
 // orphanGrace is what orphans get to end where no stop-timeout is set.
 const orphanGrace = 5 * time.Second

@@ -539,8 +539,10 @@ func (a *arguments) status() Status {
 }
 
 func parseSignal(text string) (Signal, error) {
-	if i := slices.Index(names[:], text); i > 0 {
-		return Signal(i), nil
+	for n := Signal(1); n <= RTMAX; n++ {
+		if text == n.String() {
+			return n, nil
+		}
 	}
 	if text == REOPEN.String() {
 		return REOPEN, nil
@@ -609,11 +611,6 @@ var policyFields = []struct {
 	{"loggers", func(p *Policy) any { return &p.Loggers }},
 	{"companion", func(p *Policy) any { return &p.Companion }},
 }
-
-var (
-	readyNames   = []string{Auto: "auto", Alive: "alive", Notify: "notify"}
-	respawnNames = []string{Always: "always", OnFailure: "on-failure", Never: "never"}
-)
 
 func parsePolicy(text string) (Policy, error) {
 	p := defaultPolicy()
