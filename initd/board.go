@@ -23,7 +23,7 @@ const boardRows = 8
 // openBoard makes the scoreboard, where something depends on it or somebody
 // wants to read it.
 func (in *instance) openBoard() (err error) {
-	s, path := in.settings, in.settings.Scoreboard
+	s, path := in.settings, string(in.settings.Scoreboard)
 	wanted := path != "" || s.MaxWorkers > 1 || s.MaxRequests > 0 || tellsOfDisconnects(s)
 	if !wanted || path == settings.NoScoreboard {
 		return nil
@@ -31,7 +31,7 @@ func (in *instance) openBoard() (err error) {
 	if path != "" {
 		path = absolute(path)
 	}
-	in.board, err = scoreboard.Create(path, max(boardRows*s.MaxWorkers, 64))
+	in.board, err = scoreboard.Create(path, max(boardRows*int(s.MaxWorkers), 64))
 	switch {
 	case err == nil && path != "" && in.credential != nil:
 		// A worker that opens it anew, as one in Perl does, has to be its owner.

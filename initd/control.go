@@ -173,7 +173,7 @@ func (l *loop) decide(c control.Call) {
 			c.Refuse(control.BadRequest, fmt.Sprintf("signal %q: %v; expected TERM, SIGTERM or 15", c.Signal, err))
 			return
 		}
-		signal = machine.Signal(n)
+		signal = n
 	}
 	if c.Workers > settings.MostWorkers {
 		c.Refuse(control.BadRequest, fmt.Sprintf("workers may be %d at most", settings.MostWorkers))

@@ -60,12 +60,12 @@ func beforeDaemonize(s *settings.Settings) error {
 	}
 	env := environ(settings.Scrub(socket.Scrub(os.Environ()))).with(s.Handed...).with("SERVER_STARTER_EVENT=before-daemonize")
 	pid, outcome, err := launch.Start(&launch.Command{
-		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: s.Umask, DeathSignal: s.DeathSignal, Files: []uintptr{0, 1, 2},
+		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: int(s.Umask), DeathSignal: syscall.Signal(s.DeathSignal), Files: []uintptr{0, 1, 2},
 	})
 	if err != nil {
 		return settingError("hook-before-daemonize", err)
 	}
-	limit := time.AfterFunc(cmp.Or(s.HookTimeout, time.Duration(math.MaxInt64)), func() { syscall.Kill(-pid, syscall.SIGKILL) })
+	limit := time.AfterFunc(time.Duration(cmp.Or(s.HookTimeout, math.MaxInt64)), func() { syscall.Kill(-pid, syscall.SIGKILL) })
 	// It stays a zombie, and its pid its own, until nobody may kill it any more.
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
@@ -80,7 +80,7 @@ func beforeDaemonize(s *settings.Settings) error {
 	case err != nil:
 		return settingError("hook-before-daemonize", err)
 	case !timely:
-		return settingError("hook-before-daemonize", fmt.Errorf("it has not ended within hook-timeout=%v", s.HookTimeout))
+		return settingError("hook-before-daemonize", fmt.Errorf("it has not ended within hook-timeout=%v", time.Duration(s.HookTimeout)))
 	case ended != 0:
 		return settingError("hook-before-daemonize", fmt.Errorf("it ended with %v", statusOf(reaper.Exit{PID: pid, Status: ended})))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -72,7 +73,7 @@ type instance struct {
 
 func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance, err error) {
 	in = &instance{
-		settings: s, plain: s.Respawn == settings.Never, parent: parent, started: time.Now(),
+		settings: s, plain: s.Respawn.Value == machine.Never, parent: parent, started: time.Now(),
 		notify: map[int]*notify.Server{}, notes: make(chan note), surveyor: surveyor{results: make(chan machine.Surveyed), said: map[string]bool{}},
 		changes: make(chan string), warnings: make(chan warning),
 		broken: make(chan error, 1), alarms: make(chan string, 16),
@@ -103,8 +104,8 @@ func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance,
 			return nil, settingError("user", err)
 		}
 	}
-	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial, Elsewhere: doctor.IsPatient(),
-		ReusePort: s.ReusePort && !in.plain, Slots: s.MaxWorkers}
+	options := socket.Options{Backlog: int(s.Backlog), Mode: fs.FileMode(s.SocketMode), UID: -1, GID: -1, Environ: initial, Elsewhere: doctor.IsPatient(),
+		ReusePort: bool(s.ReusePort) && !in.plain, Slots: int(s.MaxWorkers)}
 	if s.SocketOwner.User != "" {
 		owner, err := launch.LookupUser(s.SocketOwner.String())
 		if err != nil {
@@ -151,11 +152,11 @@ func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance,
 		in.lines = newLogWriter(in.logs.own)
 	}
 	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,
-		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel]
+		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel.Value]
 	if in.plain && !s.Given("log-level") {
 		level = slog.LevelError // a plain init has little to tell of its own
 	}
-	in.log = newLog(in.lines, s.LogFormat == settings.JSON || s.LogFormat == settings.AutoFormat && !isTerminal(in.logs.own), level)
+	in.log = newLog(in.lines, s.LogFormat.Value == settings.JSON || s.LogFormat.Value == settings.AutoFormat && !isTerminal(in.logs.own), level)
 	if in.steered() {
 		in.log = withEvents(in.log, in.server)
 	}
@@ -211,7 +212,7 @@ func (in *instance) run() (status int) {
 	defer func() {
 		if p := recover(); p != nil {
 			in.log.Error(fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()), "event", "defect")
-			l.rescue(in.settings.SignalOnTERM)
+			l.rescue(syscall.Signal(in.settings.SignalOnTERM))
 			status = exitDefect
 			in.end(l, fmt.Sprintf("defect: %v", p))
 		}
@@ -297,7 +298,7 @@ func (in *instance) host() host {
 		changed:    in.server.Changed,
 		tail:       in.tail,
 		told:       func(o machine.Outcome) { in.server.Tell(outcomeOf(o)) },
-		transcript: in.settings.LogLevel == settings.Debug,
+		transcript: in.settings.LogLevel.Value == settings.Debug,
 	}
 	if !in.plain {
 		h.rest = newMemory().giveBack

@@ -68,7 +68,7 @@ func (in *instance) openLogs() (*logs, error) {
 			return nil, err
 		}
 		l.stderr = uintptr(pipe.Write)
-		if s.Daemonize && s.LogFile.IsZero() { // there is no other place
+		if bool(s.Daemonize) && s.LogFile.IsZero() { // there is no other place
 			l.own, l.stdout, l.path = pipe.Write, l.stderr, absolute(s.ErrorLog.File)
 		}
 	}
@@ -121,7 +121,7 @@ func (in *instance) logger(number int) *launch.Command {
 // openRelay has what workers write to stderr come by initd, where somebody wants to
 // see their last lines.
 func (in *instance) openRelay() {
-	if n := in.settings.StderrLines; n > 0 && !in.plain {
+	if n := int(in.settings.StderrLines); n > 0 && !in.plain {
 		in.relay = output.NewRelay(int(in.logs.stderr), n, in.workersUID())
 	}
 }

@@ -127,7 +127,7 @@ func parseSpecs(s *settings.Settings, err error) (specs addresses, status int, _
 		specs.http = []socket.Spec{parse("http", s.HTTP, socket.ParseHTTP)}
 	}
 	if s.ControlSocket != "" && s.ControlSocket != settings.NoControlSocket {
-		specs.control = []socket.Spec{parse("control-socket", s.ControlSocket, socket.ParseControl)}
+		specs.control = []socket.Spec{parse("control-socket", string(s.ControlSocket), socket.ParseControl)}
 	}
 	switch {
 	case len(problems) > 0:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"syscall"
+	"time"
 
 	"server-starter/initd/envdir"
 	"server-starter/initd/launch"
@@ -26,7 +28,7 @@ func (in *instance) prepare(generation int) (environ, machine.Timing, error) {
 		}
 		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC").with("NOTIFY_SOCKET=" + address)
 		if in.settings.Watchdog > 0 {
-			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(in.settings.Watchdog.Microseconds(), 10))
+			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(time.Duration(in.settings.Watchdog).Microseconds(), 10))
 		}
 	}
 	return env, timing(now), nil
@@ -83,10 +85,10 @@ func (in *instance) surroundings(env environ) *launch.Command {
 	return &launch.Command{
 		Environ:     env,
 		Dir:         in.dir,
-		Umask:       in.settings.Umask,
+		Umask:       int(in.settings.Umask),
 		Credential:  in.credential,
-		DeathSignal: in.settings.DeathSignal,
-		NoNewPrivs:  in.settings.NoNewPrivs,
+		DeathSignal: syscall.Signal(in.settings.DeathSignal),
+		NoNewPrivs:  bool(in.settings.NoNewPrivs),
 	}
 }
 

@@ -22,8 +22,8 @@ func surveyEvery(s *settings.Settings) time.Duration {
 		is    bool
 		every time.Duration
 	}{
-		{s.MaxWorkers > s.Workers, 250 * time.Millisecond}, // to grow within a second of two looks that saw a queue
-		{tellsOfDisconnects(s), 400 * time.Millisecond},    // to tell within a second of two that saw the client gone
+		{int(s.MaxWorkers) > int(s.Workers), 250 * time.Millisecond}, // to grow within a second of two looks that saw a queue
+		{tellsOfDisconnects(s), 400 * time.Millisecond},              // to tell within a second of two that saw the client gone
 		{s.MaxRequests > 0, time.Second},
 		{s.MaxMemory > 0, memoryEvery},
 	} {
@@ -72,7 +72,7 @@ func (in *instance) survey(workers map[int]int) {
 				sample.Activity, sample.Requests = activity(row.State), int64(row.Requests)
 			}
 		}
-		if sample.Activity == machine.Silent && s.MaxWorkers > s.Workers {
+		if sample.Activity == machine.Silent && int(s.MaxWorkers) > int(s.Workers) {
 			// Where nobody can connect, having no connection says nothing.
 			if facts |= survey.CPU; in.accepts() {
 				facts |= survey.Connections

@@ -43,7 +43,7 @@ In the container whose PID 1 it stops, initctl is killed with it.`,
 	c.Flags().StringVar(&name, "signal", "", "act as on this `signal`: TERM (the default), INT or QUIT")
 	c.RegisterFlagCompletionFunc("signal", cobra.FixedCompletions([]string{"TERM", "INT", "QUIT"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until initd has gone")
-	c.Flags().Var(settings.Duration(&limit), "timeout", "longest `duration` to wait; 0 is no limit")
+	c.Flags().Var((*settings.Duration)(&limit), "timeout", "longest `duration` to wait; 0 is no limit")
 	c.MarkFlagsMutuallyExclusive("no-wait", "timeout")
 	return c
 }

@@ -182,7 +182,7 @@ func (x *examination) otherSignal(r *record) (*record, error) {
 		return nil, nil
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGUSR1} {
-		if signal == r.settings.SignalOnHUP {
+		if signal == syscall.Signal(r.settings.SignalOnHUP) {
 			continue
 		}
 		better, err := x.trial(plan{export: r.plan.export, signal: signal})

@@ -92,8 +92,8 @@ func (r *record) judgeStart(f *findings) {
 	case life.started == 0:
 		f.add(problem, "start", "initd itself cannot start: %s", strings.TrimPrefix(strings.Join(r.said(), " "), "initd: "))
 	case !r.up && life.killed != "":
-		f.add(problem, "start", "it was not ready in %v", r.settings.StartTimeout)
-		if life.notified == 0 && r.settings.Ready == settings.Notify {
+		f.add(problem, "start", "it was not ready in %v", time.Duration(r.settings.StartTimeout))
+		if life.notified == 0 && r.settings.Ready.Value == machine.Notify {
 			f.add(problem, "ready", "it sends no READY=1, for which ready=notify waits")
 			if r.answers() {
 				f.suggest(variable("ready", "auto"))
@@ -131,7 +131,7 @@ func (r *record) judgeReadiness(f *findings, after func(moment) time.Duration) {
 	switch {
 	case life.notified > 0 && answered > life.notified+patience:
 		f.add(warning, "ready", "it sends READY=1, %v after its start, before it can answer: that took %v", after(life.notified), after(answered))
-	case life.notified > 0 && set.Ready != settings.Notify:
+	case life.notified > 0 && set.Ready.Value != machine.Notify:
 		f.add(good, "ready", "it sends READY=1, %v after its start: initd can go by that alone", after(life.notified))
 		f.suggest(variable("ready", "notify"))
 	case life.notified > 0:

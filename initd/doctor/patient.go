@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
 	"server-starter/initd/socket"
@@ -100,16 +101,16 @@ type entry struct {
 // bounded are the settings for a patient: nothing takes for ever, and nothing
 // happens but what is asked for.
 func bounded(s settings.Settings) settings.Settings {
-	s.StartTimeout = cmp.Or(s.StartTimeout, max(time.Minute, 2*s.Interval))
-	s.DrainTimeout = cmp.Or(s.DrainTimeout, grace)
-	s.StopTimeout = cmp.Or(s.StopTimeout, grace)
-	s.KillOldDelay = min(max(s.KillOldDelay, standBy), grace)
+	s.StartTimeout = cmp.Or(s.StartTimeout, max(settings.Duration(time.Minute), 2*s.Interval))
+	s.DrainTimeout = cmp.Or(s.DrainTimeout, settings.Duration(grace))
+	s.StopTimeout = cmp.Or(s.StopTimeout, settings.Duration(grace))
+	s.KillOldDelay = min(max(s.KillOldDelay, settings.Duration(standBy)), settings.Duration(grace))
 	s.EnableAutoRestart = false
-	s.Respawn = settings.Always
+	s.Respawn.Value = machine.Always
 	s.MaxFailures = 1
 	s.Workers, s.MaxWorkers = 1, 1 // each is as good as the other
-	s.HookTimeout = cmp.Or(s.HookTimeout, grace)
-	s.LogFormat, s.LogLevel = settings.JSON, settings.Debug
+	s.HookTimeout = cmp.Or(s.HookTimeout, settings.Duration(grace))
+	s.LogFormat.Value, s.LogLevel.Value = settings.JSON, settings.Debug
 	return s
 }
 

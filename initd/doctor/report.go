@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 )
 
@@ -21,7 +22,7 @@ func begin(x *examination) *report {
 	for _, line := range x.place.about {
 		fmt.Printf("  %s\n", line)
 	}
-	if x.settings.Respawn == settings.Never {
+	if x.settings.Respawn.Value == machine.Never {
 		fmt.Printf("  respawn=never is left aside: with it there are no swaps\n")
 	}
 	if x.settings.MaxWorkers > 1 {

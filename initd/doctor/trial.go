@@ -24,9 +24,9 @@ func (p plan) of(s settings.Settings) settings.Settings {
 		s.Export = p.export
 	}
 	if p.signal != 0 {
-		s.SignalOnHUP, s.SignalOnTERM = p.signal, p.signal
+		s.SignalOnHUP, s.SignalOnTERM = settings.Signal(p.signal), settings.Signal(p.signal)
 		// Most that are tried mean nothing to it.
-		s.DrainTimeout, s.StopTimeout = min(s.DrainTimeout, tryTime), min(s.StopTimeout, tryTime)
+		s.DrainTimeout, s.StopTimeout = min(s.DrainTimeout, settings.Duration(tryTime)), min(s.StopTimeout, settings.Duration(tryTime))
 	}
 	return s
 }
@@ -75,7 +75,7 @@ func (x *examination) trial(plan plan) (*record, error) {
 	}
 	r := &record{plan: plan, patient: p}
 	err = r.watch()
-	patience := 2*s.StopTimeout + time.Second // the orphans' time comes after the workers'
+	patience := 2*time.Duration(s.StopTimeout) + time.Second // the orphans' time comes after the workers'
 	if wasInterrupted(err) {
 		patience = time.Second
 	}
@@ -102,7 +102,7 @@ func never() bool { return false }
 // watch sees the patient through, as far as it comes.
 func (r *record) watch() error {
 	first := r.life(1)
-	if err := r.wait(r.settings.HookTimeout+r.settings.StartTimeout+grace, func() bool {
+	if err := r.wait(time.Duration(r.settings.HookTimeout+r.settings.StartTimeout)+grace, func() bool {
 		for _, t := range r.targets {
 			t.hear()
 		}
@@ -211,7 +211,7 @@ func (r *record) serve() error {
 		return err
 	}
 	syscall.Kill(r.pid, syscall.SIGTERM)
-	err = r.wait(2*r.settings.StopTimeout+grace, r.ended)
+	err = r.wait(2*time.Duration(r.settings.StopTimeout)+grace, r.ended)
 	r.stopped = r.ended()
 	return err
 }
@@ -237,7 +237,7 @@ func (r *record) swap(l *load) error {
 		return err
 	}
 	syscall.Kill(r.pid, syscall.SIGHUP)
-	if err := r.wait(r.settings.HookTimeout+r.settings.StartTimeout+grace, func() bool {
+	if err := r.wait(time.Duration(r.settings.HookTimeout+r.settings.StartTimeout)+grace, func() bool {
 		return second.ready > 0 || second.failed != "" || r.ended()
 	}); err != nil {
 		return err
@@ -249,7 +249,7 @@ func (r *record) swap(l *load) error {
 	old := family(first.pid)
 	r.both = memory(old) + memory(family(second.pid))
 	l.hot.Store(true)
-	err := r.wait(r.settings.KillOldDelay+grace, func() bool {
+	err := r.wait(time.Duration(r.settings.KillOldDelay)+grace, func() bool {
 		return first.asked > 0 && r.now()-first.asked > holdTime || first.ended > 0 || second.ended > 0 || r.ended()
 	})
 	finish()
@@ -257,7 +257,7 @@ func (r *record) swap(l *load) error {
 	if err != nil {
 		return err
 	}
-	if err := r.wait(r.settings.DrainTimeout+grace, func() bool {
+	if err := r.wait(time.Duration(r.settings.DrainTimeout)+grace, func() bool {
 		return first.ended > 0 || second.ended > 0 || r.ended()
 	}); err != nil {
 		return err

@@ -71,7 +71,7 @@ func Usage() string {
 			meaning += " Default: " + r.Default + "."
 		}
 		if r.Bare {
-			meaning += " Also read from " + r.bare() + "."
+			meaning += " Also read from " + r.word + "."
 		}
 		wrap(&b, meaning)
 	}
@@ -111,6 +111,9 @@ type Value struct {
 // InForce are the values of all settings, in the order of --help.
 func (s *Settings) InForce() (values []Value) {
 	for _, r := range s.table() {
+		if r.isHidden() {
+			continue
+		}
 		items := []string{} // nil is null in JSON
 		if v, ok := r.value.(interface{ words() []string }); ok {
 			items = append(items, v.words()...)
