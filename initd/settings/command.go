@@ -56,7 +56,7 @@ func (c Command) String() string {
 	return string(array)
 }
 
-// Type says what Set expects.
+// Type describes what Set expects.
 func (c Command) Type() string { return `a line for /bin/sh, or a JSON array of strings` }
 
 func (c Command) words() []string { return c }
@@ -98,5 +98,5 @@ func (o Output) String() string {
 	return o.File
 }
 
-// Type says what Set expects.
+// Type describes what Set expects.
 func (o Output) Type() string { return "a path, or | and " + Command(nil).Type() }

@@ -29,7 +29,9 @@ func decode(v pflag.Value, text string) error {
 	if mistakes == nil {
 		return errors.Join(errs...)
 	}
-	mistakes[v] = errs
+	if len(errs) > 0 {
+		mistakes[v] = errs
+	}
 	return nil
 }
 
@@ -45,7 +47,7 @@ func (s *Settings) environment() Problems {
 		panic("settings: " + err.Error()) // decoders have returned none
 	}
 	var bare, prefixed Problems
-	for _, r := range names() {
+	for _, r := range all() {
 		from, given := s.sources[r.Name]
 		if !given {
 			continue
@@ -68,9 +70,9 @@ func (s *Settings) environment() Problems {
 }
 
 // variables takes note of those that are set, and has envconfig find them
-// trimmed. One that is blank is as good as unset, so it must not find that at
-// all: it would beat the variable without prefix, and the default. restore
-// makes the environment what it was, for workers have it from there.
+// trimmed. A blank one counts as unset, so envconfig must not find it at all: it
+// would beat the variable without prefix, and the default. restore makes the
+// environment what it was, for workers get theirs from it.
 func (s *Settings) variables() (restore func()) {
 	was := make(map[string]string)
 	for _, kv := range os.Environ() {
@@ -104,7 +106,7 @@ func (s *Settings) variables() (restore func()) {
 // setting is what a variable is read for.
 func setting(variable string) (Setting, bool) {
 	word, prefixed := strings.CutPrefix(variable, prefix+"_")
-	for _, r := range names() {
+	for _, r := range all() {
 		if r.word == word {
 			return r, prefixed || r.isBare()
 		}

@@ -77,7 +77,7 @@ func (s *Settings) flags(args []string) (asked map[string]bool, problems Problem
 	}
 	s.Command = args
 
-	for _, r := range names() {
+	for _, r := range all() {
 		if texts := given[r.Name]; texts != nil {
 			problems = append(problems, s.set(r, source{flag: r.Flag()}, texts...)...)
 		}

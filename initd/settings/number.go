@@ -173,7 +173,7 @@ func (d Duration) String() string {
 	return s
 }
 
-// Type says what Set expects.
+// Type describes what Set expects.
 func (d Duration) Type() string {
 	return "seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most"
 }

@@ -20,7 +20,7 @@ func Reload(environ []string) (Overrides, error) {
 	}
 	s := &Settings{sources: make(map[string]source)}
 	var problems Problems
-	for _, r := range names() {
+	for _, r := range all() {
 		for _, name := range []string{r.word, r.Variable()} {
 			if text, ok := given[name]; ok && r.isBare() {
 				problems = append(problems, s.set(r, source{variable: name}, text)...)

@@ -37,7 +37,7 @@ func LoadStartServer(args []string) (*Settings, error) {
 	if strings.HasPrefix(s.Answer, "initd "+Version) {
 		s.Answer = originalVersion + " (initd " + Version + ")\n"
 	}
-	for _, r := range names() {
+	for _, r := range all() {
 		from := s.sources[r.Name]
 		if !r.isBare() || from.flag == "" {
 			continue

@@ -55,9 +55,9 @@ func documented() (names []string) {
 	return names
 }
 
-// names are all settings. To read what the rest of their tags say is left to
-// those who need it: it takes longer than all else.
-var names = sync.OnceValue(func() (rows []Setting) {
+// all are the settings, the hidden too. The rest of their tags is left to those
+// who need it: to search tags takes longer than all else here.
+var all = sync.OnceValue(func() (rows []Setting) {
 	t := reflect.TypeFor[Settings]()
 	for i := range t.NumField() {
 		if f := t.Field(i); f.IsExported() && f.Tag != `ignored:"true"` {
@@ -83,7 +83,7 @@ func underscored(field string) string {
 
 // table has all settings with their values in s.
 func (s *Settings) table() []Setting {
-	rows := slices.Clone(names())
+	rows := slices.Clone(all())
 	for i := range rows {
 		rows[i].value = s.value(rows[i])
 	}
@@ -100,7 +100,7 @@ func (s *Settings) value(r Setting) pflag.Value {
 
 // lookup finds a setting by its name.
 func lookup(name string) (Setting, bool) {
-	rows := names()
+	rows := all()
 	for i := range rows {
 		if rows[i].Name == name {
 			return rows[i], true

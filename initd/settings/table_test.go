@@ -15,7 +15,7 @@ import (
 // reads no others.
 func TestNamesAreThoseOfEnvconfig(t *testing.T) {
 	environment(t)
-	for _, r := range names() {
+	for _, r := range all() {
 		t.Setenv(r.Variable(), "x")
 		if err := envconfig.CheckDisallowed(prefix, new(Settings)); err != nil {
 			t.Errorf("%s: %v", r.Name, err)
@@ -32,7 +32,7 @@ func TestNamesAreThoseOfEnvconfig(t *testing.T) {
 // A default is what its setting takes, and what is set is described.
 func TestTags(t *testing.T) {
 	s := &Settings{sources: make(map[string]source)}
-	for _, r := range names() {
+	for _, r := range all() {
 		if r.tag.Get("desc") == "" || r.tag.Get("example") == "" {
 			t.Errorf("%s lacks a description or an example", r.Name)
 		}

@@ -24,7 +24,7 @@ Examples:
 Settings. A flag beats its variable, the variable beats the default. In a
 variable the items of a list are separated by ; or a newline; a flag is
 repeated. A duration is in seconds (10, 1.5) or has units (500ms, 1m30s). An
-empty variable is as good as none.
+empty variable counts as unset.
 
 `
 

@@ -222,7 +222,7 @@ func (a Account) String() string {
 	return a.User + ":" + a.Group
 }
 
-// Type says what Set expects.
+// Type describes what Set expects.
 func (a Account) Type() string { return "name or uid, with :group or :gid if wanted" }
 
 // named refuses what no passwd(5) can have, and (uid_t)-1, which chown(2) and
