@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 
 	"github.com/spf13/pflag"
 )
@@ -59,26 +58,31 @@ func documented() (names []string) {
 // who need it: to search tags takes longer than all else here.
 var all = sync.OnceValue(func() (rows []Setting) {
 	t := reflect.TypeFor[Settings]()
+	rows = make([]Setting, 0, t.NumField())
 	for i := range t.NumField() {
 		if f := t.Field(i); f.IsExported() && f.Tag != `ignored:"true"` {
-			word := underscored(f.Name)
-			name := strings.ToLower(strings.ReplaceAll(word, "_", "-"))
+			name, word := split(f.Name)
 			rows = append(rows, Setting{Name: name, word: word, index: i, tag: f.Tag})
 		}
 	}
 	return rows
 })
 
-// underscored makes KILL_OLD_DELAY of KillOldDelay, as split_words does.
-func underscored(field string) string {
-	word := make([]byte, 0, 2*len(field))
+// split makes kill-old-delay and KILL_OLD_DELAY of KillOldDelay, as envconfig's
+// split_words does.
+func split(field string) (name, word string) {
+	const lower = 'a' - 'A'
+	var small, capital [40]byte
+	n := 0
 	for i := range len(field) {
-		if i > 0 && unicode.IsUpper(rune(field[i])) && unicode.IsLower(rune(field[i-1])) {
-			word = append(word, '_')
+		if i > 0 && field[i] < 'a' && field[i-1] >= 'a' {
+			small[n], capital[n] = '-', '_'
+			n++
 		}
-		word = append(word, field[i])
+		small[n], capital[n] = field[i]|lower, field[i]&^lower
+		n++
 	}
-	return strings.ToUpper(string(word))
+	return string(small[:n]), string(capital[:n])
 }
 
 // table has all settings with their values in s.

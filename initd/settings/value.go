@@ -28,7 +28,7 @@ var errEmpty = errors.New("needs a value")
 func parse(v interface{ Set(string) error }, text string, whole bool) (errs []error) {
 	items := []string{text}
 	if _, ok := v.(plural); ok && !whole {
-		items = split(text)
+		items = elements(text)
 	}
 	for _, item := range items {
 		err := v.Set(item)
@@ -42,8 +42,8 @@ func parse(v interface{ Set(string) error }, text string, whole bool) (errs []er
 	return errs
 }
 
-// split takes a list apart.
-func split(text string) (items []string) {
+// elements takes a list apart.
+func elements(text string) (items []string) {
 	for item := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ';' || r == '\n' }) {
 		if item = strings.TrimSpace(item); item != "" {
 			items = append(items, item)
