@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/addresses"
 	"server-starter/initd/control"
 	"server-starter/initd/doctor"
 	"server-starter/initd/launch"
@@ -70,7 +71,7 @@ type instance struct {
 	log           *slog.Logger
 }
 
-func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance, err error) {
+func setUp(s *settings.Settings, where addresses.Addresses, parent *parent) (in *instance, err error) {
 	in = &instance{
 		settings: s, plain: s.Respawn == settings.Never, parent: parent, started: time.Now(),
 		notify: map[int]*notify.Server{}, notes: make(chan note), surveyor: surveyor{results: make(chan machine.Surveyed), said: map[string]bool{}},
@@ -121,11 +122,11 @@ func setUp(s *settings.Settings, specs addresses, parent *parent) (in *instance,
 	if parent != nil {
 		parent.once, parent.path = s.MaxFailures == 1, in.logs.path
 	}
-	if in.sockets, err = socket.Open(specs.workers, options); err != nil {
+	if in.sockets, err = socket.Open(where.Workers, options); err != nil {
 		in.removeFiles()
 		return nil, err
 	}
-	err = errors.Join(in.openHTTP(specs.http), in.openControl(specs.control))
+	err = errors.Join(in.openHTTP(where.HTTP), in.openControl(where.Control))
 	if !in.plain {
 		err = errors.Join(err, in.openBoard(), in.openWatch())
 	}

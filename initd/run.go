@@ -22,7 +22,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,10 +29,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/addresses"
 	"server-starter/initd/doctor"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
-	"server-starter/initd/socket"
 )
 
 // The exit statuses that are initd's own. 126 and 127 come from package launch.
@@ -56,9 +55,12 @@ func Run(argv []string) (status int) {
 		load = settings.LoadStartServer
 	}
 	s, err := load(argv[1:])
-	specs, status, err := parseSpecs(s, err)
+	where, err := addresses.Parse(s, err)
 	if err != nil {
-		return fatal(status, err)
+		if errors.As(err, new(settings.Problems)) {
+			return fatal(exitUsage, err)
+		}
+		return fatal(exitSetup, err)
 	}
 	if s.Answer != "" {
 		fmt.Print(s.Answer)
@@ -73,7 +75,7 @@ func Run(argv []string) (status int) {
 		return answer(stop(s.PidFile))
 	case settings.Check:
 		closeOnExec()
-		return doctor.Examine(s, specs.workers)
+		return doctor.Examine(s, where.Workers)
 	}
 	parent := inherit()
 	if s.Daemonize && parent == nil {
@@ -83,62 +85,11 @@ func Run(argv []string) (status int) {
 		return daemonize(argv)
 	}
 	closeOnExec()
-	in, err := setUp(s, specs, parent)
+	in, err := setUp(s, where, parent)
 	if err != nil {
 		return fatal(exitSetup, err)
 	}
 	return in.run()
-}
-
-// addresses are where there are to be sockets.
-type addresses struct {
-	workers       []socket.Spec
-	http, control []socket.Spec // one each, or none
-}
-
-// parseSpecs reads the listeners' grammar, which is no affair of the settings,
-// and adds what is wrong with it to what else is. What is well written and yet
-// can never be bound is an error of another kind, with another exit status.
-func parseSpecs(s *settings.Settings, err error) (specs addresses, status int, _ error) {
-	var problems settings.Problems
-	if err != nil && !errors.As(err, &problems) {
-		return specs, exitUsage, err
-	}
-	var impossible []error
-	parse := func(name, text string, parse func(string) (socket.Spec, error)) (spec socket.Spec) {
-		known := func(p settings.Problem) bool { return p.Setting == name && p.Value == text }
-		spec, err := parse(text)
-		switch {
-		case slices.ContainsFunc(problems, known):
-		case errors.Is(err, socket.ErrRange):
-			impossible = append(impossible, err)
-		case err != nil:
-			problems = append(problems, settings.Problem{Reason: err.Error()})
-		}
-		return spec
-	}
-	for _, text := range s.Port {
-		specs.workers = append(specs.workers, parse("port", text, socket.ParsePort))
-	}
-	for _, text := range s.Path {
-		specs.workers = append(specs.workers, parse("path", text, socket.ParsePath))
-	}
-	if s.HTTP != "" {
-		specs.http = []socket.Spec{parse("http", s.HTTP, socket.ParseHTTP)}
-	}
-	if s.ControlSocket != "" && s.ControlSocket != settings.NoControlSocket {
-		specs.control = []socket.Spec{parse("control-socket", s.ControlSocket, socket.ParseControl)}
-	}
-	switch {
-	case len(problems) > 0:
-		for _, err := range impossible {
-			problems = append(problems, settings.Problem{Reason: err.Error()})
-		}
-		return addresses{}, exitUsage, problems
-	case len(impossible) > 0:
-		return addresses{}, exitSetup, errors.Join(impossible...)
-	}
-	return specs, 0, nil
 }
 
 // fatal says why initd cannot go on, also where Kubernetes looks.
