@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/control"
-	"server-starter/initd/doctor"
 	"server-starter/initd/machine"
 	"server-starter/initd/proc"
 	"server-starter/initd/settings"
@@ -33,7 +32,7 @@ func (in *instance) openControl(specs []socket.Spec) (err error) {
 	case len(specs) > 0:
 		in.controlSet, err = socket.Open(specs, options)
 		return err
-	case in.settings.ControlSocket == settings.NoControlSocket, os.Getpid() != 1, in.plain, doctor.IsPatient():
+	case in.settings.ControlSocket == settings.NoControlSocket, os.Getpid() != 1, in.plain:
 		return nil
 	}
 	var errs []error

@@ -17,7 +17,6 @@ import (
 
 	"server-starter/initd/addresses"
 	"server-starter/initd/control"
-	"server-starter/initd/doctor"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
@@ -104,7 +103,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *parent) (in 
 			return nil, settingError("user", err)
 		}
 	}
-	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial, Elsewhere: doctor.IsPatient(),
+	options := socket.Options{Backlog: s.Backlog, Mode: s.SocketMode, UID: -1, GID: -1, Environ: initial, Elsewhere: s.Examined,
 		ReusePort: s.ReusePort && !in.plain, Slots: s.MaxWorkers}
 	if s.SocketOwner.User != "" {
 		owner, err := launch.LookupUser(s.SocketOwner.String())

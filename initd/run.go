@@ -30,7 +30,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/addresses"
-	"server-starter/initd/doctor"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
 )
@@ -55,6 +54,9 @@ func Run(argv []string) (status int) {
 		load = settings.LoadStartServer
 	}
 	s, err := load(argv[1:])
+	if s.Request == settings.Check {
+		return fatal(exitUsage, errors.New("--check has moved: run initctl check [settings] -- command"))
+	}
 	where, err := addresses.Parse(s, err)
 	if err != nil {
 		if errors.As(err, new(settings.Problems)) {
@@ -73,9 +75,6 @@ func Run(argv []string) (status int) {
 	case settings.Stop:
 		signals.Release()
 		return answer(stop(s.PidFile))
-	case settings.Check:
-		closeOnExec()
-		return doctor.Examine(s, where.Workers)
 	}
 	parent := inherit()
 	if s.Daemonize && parent == nil {

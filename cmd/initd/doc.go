@@ -24,9 +24,8 @@
 //
 // Some flags are no settings: --help, --version, and --show-config, which prints the value of each setting and where it
 // came from. Two ask something of an initd that runs, which is found by its pid-file: --restart swaps, and returns when a
-// generation that was begun after the request is left alone; --stop stops, and returns when initd has gone. And --check
-// examines the command instead of serving with it: it runs it for some seconds in a network of its own, swaps it once under
-// load, and says whether it is fit for swaps and what to set.
+// generation that was begun after the request is left alone; --stop stops, and returns when initd has gone. Whether a
+// command is fit for swaps, and what to set, is found out by `initctl check`.
 //
 // Under the name start_server the command line is read as that does (Getopt::Long): an option may have a single dash, be
 // in any case, be cut short, and stand after words of the command, up to a --.
@@ -249,9 +248,8 @@
 //
 // # Exit status
 //
-//	0                  stopped as asked; a request is done; --check: fit
-//	1                  a request, or the start of --daemonize, has failed;
-//	                   --check: not fit
+//	0                  stopped as asked; a request is done
+//	1                  a request, or the start of --daemonize, has failed
 //	64                 wrong usage or settings, nothing was started
 //	70                 a defect in initd
 //	125                initd could not set itself up (port in use, no such user)

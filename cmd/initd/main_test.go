@@ -29,8 +29,6 @@ func TestMain(m *testing.M) {
 			os.Exit(playNamespace(args))
 		case "given":
 			os.Exit(playGiven(args))
-		case "patient":
-			os.Exit(playPatient(args))
 		case "notify":
 			os.Exit(playNotify(args))
 		case "server":

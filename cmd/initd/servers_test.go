@@ -68,7 +68,8 @@ func testCheckServers(t *testing.T, debian string) {
 				all := readRecipes(t).each
 				recipe := all[slices.IndexFunc(all, func(r recipe) bool { return r.server == server.name })]
 				options := append(environment("SERVER_STARTER_PORT=8080"), rights.options...)
-				c := start(t, options, debian, append([]string{"--check"}, recipe.command...)...)
+				options = append(options, "--entrypoint", "/initctl")
+				c := start(t, options, debian, append([]string{"check"}, recipe.command...)...)
 				if got := c.wait(); got != server.status {
 					t.Errorf("exit status %d, not %d", got, server.status)
 				}

@@ -40,7 +40,9 @@ func (s *Settings) unknown(rows []Setting, environ []string) (problems Problems)
 		known[prefix+"_"+word] = true
 	}
 	for _, r := range rows {
-		names = append(names, r.Name)
+		if !r.Hidden {
+			names = append(names, r.Name)
+		}
 		known[r.Variable()] = true
 	}
 	slices.Sort(environ)

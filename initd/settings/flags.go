@@ -89,7 +89,9 @@ func (s *Settings) flags(rows []Setting, args []string) (asked map[string]bool, 
 func names(rows []Setting) []string {
 	names := slices.Clone(questions)
 	for _, r := range rows {
-		names = append(names, r.Name)
+		if !r.Hidden {
+			names = append(names, r.Name)
+		}
 	}
 	return names
 }

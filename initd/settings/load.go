@@ -41,7 +41,7 @@ func Load(args []string) (*Settings, error) {
 	}
 	// After an unknown flag nobody knows where the command begins.
 	lost := slices.ContainsFunc(problems, func(p Problem) bool { return p.Flag != "" && p.Setting == "" })
-	if len(s.Command) == 0 && s.Answer == "" && (s.Request == None || s.Request == Check) && !lost {
+	if len(s.Command) == 0 && s.Answer == "" && s.Request == None && !lost {
 		problems = append(problems, Problem{
 			Reason:   "no command was given",
 			Expected: synopsis, Example: "initd --port=8080 -- ./server",

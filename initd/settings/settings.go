@@ -12,6 +12,7 @@ package settings
 import (
 	"cmp"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -99,6 +100,8 @@ type Settings struct {
 	LogFormat     LogFormat
 	LogLevel      LogLevel
 
+	Examined bool // by initctl check
+
 	Request Request  // what is asked instead of serving
 	Command []string // never empty, unless Answer is set or an initd is asked that runs already
 	Answer  string   // what --help, --version or --show-config has to print; then nothing is to be started
@@ -133,7 +136,7 @@ const (
 	None    Request = ""
 	Restart Request = "restart" // an initd that runs: swap, and wait until only the new generation is left
 	Stop    Request = "stop"    // an initd that runs: stop, and wait until it has gone
-	Check   Request = "check"   // examine the command
+	Check   Request = "check"   // what initctl check does
 )
 
 // NoScoreboard is the Scoreboard of those who want none, and NoControlSocket the
@@ -177,6 +180,7 @@ type Setting struct {
 	Example string
 	Meaning string
 	Bare    bool // start_server reads the variable without the prefix too
+	Hidden  bool // it is not for users
 
 	value value
 }
@@ -193,8 +197,10 @@ func (r Setting) bare() string {
 	return strings.ToUpper(strings.ReplaceAll(r.Name, "-", "_"))
 }
 
-// Table has a row for each setting, in the order of --help.
-func Table() []Setting { return new(Settings).table() }
+// Table has a row for each setting that is not hidden, in the order of --help.
+func Table() []Setting {
+	return slices.DeleteFunc(new(Settings).table(), func(r Setting) bool { return r.Hidden })
+}
 
 func (s *Settings) table() []Setting {
 	return []Setting{
@@ -337,6 +343,8 @@ func (s *Settings) table() []Setting {
 			Meaning: "Form of the log on stderr; auto is text on a terminal and json elsewhere."},
 		{Name: "log-level", value: &choice{(*string)(&s.LogLevel), []string{string(Debug), string(Info), string(Warn), string(Error)}}, Default: "info", Example: "debug",
 			Meaning: "Least level that is logged."},
+		{Name: "examined", value: (*boolean)(&s.Examined), Default: "false", Example: "true", Hidden: true,
+			Meaning: "Set by initctl check: sockets that are named by =fd are taken wherever they are bound."},
 	}
 }
 
@@ -358,7 +366,7 @@ func (s *Settings) Given(name string) bool {
 }
 
 func row(name string) Setting {
-	for _, r := range Table() {
+	for _, r := range new(Settings).table() {
 		if r.Name == name {
 			return r
 		}
@@ -374,7 +382,7 @@ func Scrub(environ []string) []string {
 	for _, word := range handed {
 		ours[prefix+"_"+word] = true
 	}
-	for _, r := range Table() {
+	for _, r := range new(Settings).table() {
 		ours[r.Variable()] = true
 	}
 	kept := make([]string, 0, len(environ))
