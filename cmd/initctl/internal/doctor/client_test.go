@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // serveClients is a server that treats each client like that.
@@ -114,12 +116,19 @@ func TestAsk(t *testing.T) {
 		})
 	}
 	t.Run("refused", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // which does not listen
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.Close()
-		nobody := &target{network: "tcp", address: l.Addr().String(), behaviour: http}
+		defer unix.Close(fd)
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			t.Fatal(err)
+		}
+		bound, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nobody := &target{network: "tcp", address: fmt.Sprint("127.0.0.1:", bound.(*unix.SockaddrInet4).Port), behaviour: http}
 		if err := nobody.ask(nil); !errors.Is(err, syscall.ECONNREFUSED) || reason(err) != "connection refused" {
 			t.Errorf("%v", err)
 		}

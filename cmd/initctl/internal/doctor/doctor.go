@@ -48,7 +48,8 @@ type Examination struct {
 
 // Run runs the command for some seconds and writes to standard output what it
 // has found out. The status is Fit or NotFit; with an error it is Failed, or 128
-// and the number of the signal that interrupted. The calling goroutine is locked
+// and the number of the signal that interrupted. If ctx is done before anything was
+// started the error is that of ctx. The calling goroutine is locked
 // to its thread for good: the death signal of the processes that it starts is
 // sent when that thread ends, prctl(2).
 func (x *Examination) Run(ctx context.Context) (status int, err error) {
@@ -103,8 +104,8 @@ func (x *Examination) examine() (status int, err error) {
 }
 
 // conduct tries the program as it is set and, where it is not fit like that, with
-// other settings. A refusal says that the program may need what is not there in
-// this place.
+// other settings. A refusal is the reason why the program may need what is not
+// there in this place.
 func (x *Examination) conduct() (status int, refusal string, err error) {
 	r, err := x.trial(plan{})
 	if err == nil && x.place.isolated {
@@ -129,7 +130,7 @@ func (x *Examination) conduct() (status int, refusal string, err error) {
 }
 
 // missesNetwork finds out whether a program may have failed because it has no
-// network here; the refusal says so.
+// network here, and returns that as a refusal.
 func (x *Examination) missesNetwork(r *record) (refusal string, err error) {
 	const elsewhere = "in a network of its own, which leads nowhere, it did not come up"
 	switch {

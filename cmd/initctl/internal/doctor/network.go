@@ -27,7 +27,7 @@ func network(specs []socket.Spec) error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
 		return err
 	}
-	// Whether this user may bind privileged ports says nothing about the program.
+	// That this user may not bind privileged ports is not to fail the program.
 	os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0)
 	for i, spec := range specs {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTime)

@@ -6,10 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"server-starter/initd/socket"
 )
@@ -63,17 +63,12 @@ func TestOpenSockets(t *testing.T) {
 	}
 	defer set.Close()
 	for waiting := range 2 {
-		ours := inodes([]process{{pid: os.Getpid()}})
-		found := openSockets()
 		for _, l := range set.All() {
-			i := slices.IndexFunc(found, func(s openSocket) bool { return s.network == l.Network && s.address == l.Address })
-			want := waiting
+			want := openSocket{network: l.Network, address: l.Address, queue: waiting}
 			if l.Network == "udp" {
-				want = 0
+				want.queue = 0
 			}
-			if i < 0 || !ours[found[i].inode] || found[i].queue != want {
-				t.Errorf("%s %s with %d waiting is not among %v", l.Network, l.Address, want, found)
-			}
+			awaitSocket(t, want)
 			if l.Network != "udp" {
 				conn, err := net.Dial(l.Network, l.Address)
 				if err != nil {
@@ -81,6 +76,27 @@ func TestOpenSockets(t *testing.T) {
 				}
 				defer conn.Close()
 			}
+		}
+	}
+}
+
+// awaitSocket waits until this process has such a socket: a connection may get
+// into the queue a moment after connect(2) has returned.
+func awaitSocket(t *testing.T, want openSocket) {
+	t.Helper()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for late := time.After(patience); ; {
+		ours, found := inodes([]process{{pid: os.Getpid()}}), openSockets()
+		for _, s := range found {
+			if s.network == want.network && s.address == want.address && s.queue == want.queue && ours[s.inode] {
+				return
+			}
+		}
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("%v with %d waiting is not among %v", want, want.queue, found)
 		}
 	}
 }
