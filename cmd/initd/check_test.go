@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // A patient is a worker with manners good and bad, which its arguments name:
@@ -285,10 +287,12 @@ func TestCheck(t *testing.T) {
 func TestQuotedReport(t *testing.T) {
 	private(t)
 	hello := filepath.Join(workshop, "hello")
-	compile(t, "../..", "./cmd/hello", hello)
+	if err := initdtest.Build("../..", "./cmd/hello", hello, "-trimpath"); err != nil {
+		t.Fatal(err)
+	}
 	_, report := check(t, run{args: flags([]string{hello}, "port=8080")})
 	report = strings.Replace(report, hello, "/tmp/initd-example/hello", 1)
-	got, with := between(t, read(t, readmeFile), "--check --port=8080 /tmp/initd-example/hello\n```\n\n```\n", "```\n")
+	got, with := between(t, initdtest.Read(t, readmeFile), "--check --port=8080 /tmp/initd-example/hello\n```\n\n```\n", "```\n")
 	numbers := regexp.MustCompile(`[0-9.]+(µs|ms|s)?`)
 	switch same := numbers.ReplaceAllString(got, "#") == numbers.ReplaceAllString(report, "#"); {
 	case same:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestDefects: what is wrong with start_server 0.35 is not wrong with initd. Each scenario reports whether
@@ -77,7 +79,7 @@ func (s *scene) enough() time.Duration {
 	if s.original {
 		return 3 * time.Second
 	}
-	return patience
+	return initdtest.Patience
 }
 
 // filesLost: a start that fails before the program runs deletes the pid file, the status file and the
@@ -90,7 +92,7 @@ func (s *scene) filesLost(breaks func() (options []string, says string, hide, sh
 	hide()
 	d.swap()
 	// The program's own words differ, but both name what is missing, and why.
-	d.log.await(s.T, "the start has failed", func(line string) bool {
+	d.log.Await(s.T, "the start has failed", func(line string) bool {
 		return strings.Contains(line, says) && strings.Contains(strings.ToLower(line), "no such file or directory")
 	})
 	show()
@@ -256,7 +258,7 @@ func (s *scene) drainingSignalledAgain() bool {
 		previous = next
 	}
 	d.signal(syscall.SIGTERM) // comes last, to all
-	return draining.next(patience) != syscall.SIGUSR2
+	return draining.next(initdtest.Patience) != syscall.SIGUSR2
 }
 
 // unwritableStatusFile: a status file that cannot be written any more ends it, and leaves its workers behind.
@@ -278,7 +280,7 @@ func (s *scene) unwritableStatusFile() bool {
 		if got != syscall.SIGTERM {
 			s.Errorf("the old worker got signal %d", got)
 		}
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		s.Fatal("the swap has not been done")
 	}
 	d.stop()
@@ -300,7 +302,7 @@ func (s *scene) wrongSignalName() bool {
 		d.wait()
 		old.lives()
 		return true
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		s.Fatal("nothing has happened")
 	}
 	return false
@@ -319,7 +321,7 @@ func (s *scene) endedBy(signal syscall.Signal) bool {
 		if got != signal {
 			s.Errorf("the worker got signal %d, not %d", got, signal)
 		}
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		s.Fatal("nothing has happened")
 	}
 	if signal == syscall.SIGQUIT {
@@ -367,7 +369,7 @@ func (s *scene) strangerSignalled(command string) bool {
 		return p.heard() != 0
 	case <-p.signals:
 		return true
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		s.Fatal("nothing has happened")
 	}
 	return false
@@ -417,7 +419,7 @@ func (s *scene) arrivesOrEnds(d *daemon) (*puppet, bool) {
 		if d.wait() == 0 {
 			s.Error("it has ended with 0")
 		}
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		s.Fatal("nothing has happened")
 	}
 	return nil, false
@@ -596,7 +598,7 @@ func (s *scene) tcpAndUDPAlike() bool {
 
 // TestStartServerDocument: docs/START_SERVER.md has every option and every defect, and names no test that does not exist.
 func TestStartServerDocument(t *testing.T) {
-	document := read(t, "../../docs/START_SERVER.md")
+	document := initdtest.Read(t, "../../docs/START_SERVER.md")
 	tests := map[string]bool{}
 	for _, scenario := range parity {
 		tests["TestParity/"+scenario.name] = true

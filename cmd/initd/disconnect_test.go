@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestDisconnectSignal: a worker is told, once and soon, that the client is gone for which it is busy.
@@ -20,7 +22,7 @@ func TestDisconnectSignal(t *testing.T) {
 		{"v4", "port=127.0.0.1:0", "tcp", "127.0.0.1"},
 		{"v6", "port=[::1]:0", "tcp", "[::1]"},
 		{"unix", "path=" + path, "unix", path},
-		{"abstract", "path=@" + unique(), "unix", "@"},
+		{"abstract", "path=@" + initdtest.Unique(), "unix", "@"},
 		{"reuse-port", "port=127.0.0.1:0 --reuse-port", "tcp", "127.0.0.1"},
 	} {
 		for _, as := range []mode{subreaper, pid1} {
@@ -95,9 +97,9 @@ func TestDisconnectSignal(t *testing.T) {
 }
 
 // forwarded waits until so many signals have been passed on to workers.
-func (d *daemon) forwarded(times int) entry {
+func (d *daemon) forwarded(times int) initdtest.Entry {
 	d.Helper()
-	return d.event(strconv.Itoa(times)+" signals are passed on", func(e entry) bool {
+	return d.event(strconv.Itoa(times)+" signals are passed on", func(e initdtest.Entry) bool {
 		if e.Event == "step" && strings.HasPrefix(e.Message, "forward ") {
 			times--
 		}
@@ -130,7 +132,7 @@ func TestDisconnectOfOthers(t *testing.T) {
 	})
 	t.Run("Unseen", func(t *testing.T) {
 		d := start(t, "$) = $( = 65534; $> = $< = 65534;"+forgetfulWorker)
-		warning := d.event("a warning", func(e entry) bool { return e.Event == "survey" })
+		warning := d.event("a warning", func(e initdtest.Entry) bool { return e.Event == "survey" })
 		if !strings.Contains(warning.Message, "--cap-add SYS_PTRACE") {
 			t.Errorf("it says %q", warning.Message)
 		}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // dial connects and stays connected until the test is over, or the connection is closed.
@@ -144,7 +146,7 @@ func testNoGrowthOfFailures(t *testing.T, as mode) {
 	d, s, first := growing(t, as, "interval=60", "max-workers=4")
 	first.do("busy")
 	s.pool(1, 1)[0].tell("exit", "1")
-	d.event("it is waited for", func(e entry) bool { return e.Event == "exit" && e.Slot == 1 })
+	d.event("it is waited for", func(e initdtest.Entry) bool { return e.Event == "exit" && e.Slot == 1 })
 	d.surveys(6)
 	d.starts(first, 2)
 }
@@ -211,10 +213,10 @@ func testScoreOf(t *testing.T, program string, args ...string) {
 	var clients []net.Conn
 	for size := 2; size <= 3; size++ {
 		clients = append(clients, talk(t, d))
-		d.event(fmt.Sprintf("there are %d", size), func(e entry) bool { return e.Event == "resize" && e.Workers == size })
+		d.event(fmt.Sprintf("there are %d", size), func(e initdtest.Entry) bool { return e.Event == "resize" && e.Workers == size })
 	}
 	clients = append(clients, talk(t, d)) // is served by the third
-	d.event("they are seen to be busy", func(e entry) bool {
+	d.event("they are seen to be busy", func(e initdtest.Entry) bool {
 		return strings.HasPrefix(e.Message, "surveyed ") && strings.Count(e.Message, ":busy:") == 3
 	})
 	for _, c := range clients {
@@ -224,7 +226,7 @@ func testScoreOf(t *testing.T, program string, args ...string) {
 		conn := talk(t, d)
 		conn.Close()
 	}
-	d.event("one has served enough", func(e entry) bool {
+	d.event("one has served enough", func(e initdtest.Entry) bool {
 		return e.Event == "recycle" && strings.Contains(e.Message, "max-requests")
 	})
 	d.stop()
@@ -234,7 +236,7 @@ func testScoreOf(t *testing.T, program string, args ...string) {
 func talk(t *testing.T, d *daemon) net.Conn {
 	t.Helper()
 	conn := dial(t, "tcp", d.address("127.0.0.1"))
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(initdtest.Patience))
 	// All of it, or the worker would get a reset when this end is closed.
 	if _, err := bufio.NewReader(conn).ReadString(' '); err != nil {
 		t.Fatal(err)
@@ -273,7 +275,7 @@ func testGrowthLimit(t *testing.T) {
 	for range limit {
 		next()
 	}
-	d.event("it is as large as may be", func(e entry) bool { return e.Event == "resize" && e.Workers == limit })
+	d.event("it is as large as may be", func(e initdtest.Entry) bool { return e.Event == "resize" && e.Workers == limit })
 	for range 5 {
 		d.readyFor(interval)
 		for _, p := range all[len(all)-limit:] {

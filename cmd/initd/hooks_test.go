@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // hookEnded waits until a hook has ended so many times.
-func (d *daemon) hookEnded(name string, times int) entry {
+func (d *daemon) hookEnded(name string, times int) initdtest.Entry {
 	d.Helper()
-	return d.event(name+" has ended", func(e entry) bool {
+	return d.event(name+" has ended", func(e initdtest.Entry) bool {
 		if e.Event == "hook" && e.Hook == name && strings.Contains(e.Message, "has ended") {
 			times--
 		}
@@ -188,7 +190,7 @@ func TestStopDuringHook(t *testing.T) {
 	})
 }
 
-// TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more patience.
+// TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more initdtest.Patience.
 func TestBeforeShutdown(t *testing.T) {
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("Waits", func(t *testing.T) {
@@ -253,9 +255,9 @@ func TestBeforeDaemonize(t *testing.T) {
 		d := run{mode: subreaper, args: flags([]string{"/bin/sleep", "1000"}, "daemonize=true", "interval=0.1", "hook-timeout=0.5",
 			"log-file="+dir+"/log", "pid-file="+dir+"/pid", "hook-before-daemonize="+test.hook)}.start(t)
 		d.exits(test.want)
-		lines, _, _ := d.log.after(0)
+		lines, _, _ := d.log.After(0)
 		eventually(t, "it says "+test.says, func() bool {
-			lines, _, _ = d.log.after(0)
+			lines, _, _ = d.log.After(0)
 			return strings.Contains(strings.Join(lines, "\n"), test.says)
 		})
 		if test.want != 0 {

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestOrphanStorm: orphans that end together, by the thousand, are all reaped, and none is taken for a
@@ -159,7 +161,7 @@ func TestOrphanOfWorker(t *testing.T) {
 		second.lives()
 		d.stop()
 		d.output()
-		exits := slices.DeleteFunc(d.entries(), func(e entry) bool { return e.Event != "exit" || e.Generation == 0 })
+		exits := slices.DeleteFunc(d.entries(), func(e initdtest.Entry) bool { return e.Event != "exit" || e.Generation == 0 })
 		if len(exits) != 2 || exits[0].ExitStatus == nil || *exits[0].ExitStatus != 4 {
 			t.Errorf("the ends that were reported are %+v", exits)
 		}

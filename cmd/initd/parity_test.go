@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestParity: whoever knows start_server knows initd. Each scenario is something that users of
@@ -206,7 +208,7 @@ func (s *scene) severalOldWorkers() {
 	d.signal(syscall.SIGTERM)
 	for i, p := range all {
 		for got := syscall.Signal(0); got != syscall.SIGINT; { // the old ones were told by swaps before
-			if got = p.next(patience); got == 0 || got == syscall.SIGTERM && i == 2 {
+			if got = p.next(initdtest.Patience); got == 0 || got == syscall.SIGTERM && i == 2 {
 				s.Fatalf("worker %d got signal %d", i+1, got)
 			}
 		}
@@ -484,7 +486,7 @@ func (s *scene) sockets() {
 	}
 	defer conn.Close()
 	p.serve()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(initdtest.Patience))
 	if _, err := conn.Read(make([]byte, 10)); err != nil {
 		s.Error(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestExitStatus: a plain init ends as its command does, all 256 ways.
@@ -199,7 +201,7 @@ func TestFiles(t *testing.T) {
 				writer, text := textPipe(t)
 				var settings []string
 				for _, setting := range append(test.settings, "respawn="+respawn) {
-					settings = append(settings, strings.Replace(setting, "UNIQUE", unique(), 1))
+					settings = append(settings, strings.Replace(setting, "UNIQUE", initdtest.Unique(), 1))
 				}
 				args := flags(list, settings...)
 				run{mode: pid1, given: []string{"open=20"}, args: args, stdout: writer}.start(t).exits(0)

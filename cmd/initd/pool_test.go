@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // slot is a worker's place in its generation.
@@ -70,14 +72,14 @@ func pool(t *testing.T, as mode, workers int, manners []string, settings ...stri
 // sync returns once initd has done what there was to be done about all that came before.
 func (d *daemon) sync(p *puppet) {
 	d.Helper()
-	mark := unique()
+	mark := initdtest.Unique()
 	p.do("notify", "STATUS="+mark)
 	d.says(mark)
 }
 
 // logged are the entries of an event so far.
-func (d *daemon) logged(event string) []entry {
-	return slices.DeleteFunc(d.entries(), func(e entry) bool { return e.Event != event })
+func (d *daemon) logged(event string) []initdtest.Entry {
+	return slices.DeleteFunc(d.entries(), func(e initdtest.Entry) bool { return e.Event != event })
 }
 
 // starts fails the test if another number of workers has been started since the beginning.
@@ -90,10 +92,10 @@ func (d *daemon) starts(p *puppet, want int) {
 }
 
 // resized waits until the pool has been told to have another size so many times, and returns the last.
-func (d *daemon) resized(times int) entry {
+func (d *daemon) resized(times int) initdtest.Entry {
 	d.Helper()
 	seen := 0
-	return d.event(fmt.Sprintf("the pool is resized for the %d. time", times), func(e entry) bool {
+	return d.event(fmt.Sprintf("the pool is resized for the %d. time", times), func(e initdtest.Entry) bool {
 		if e.Event == "resize" {
 			seen++
 		}
@@ -502,14 +504,14 @@ func TestPoolLimit(t *testing.T) {
 // TestTerminalSignals: what a terminal sends to a job in the background asks for nothing, nor does it keep initd
 // from writing there.
 func TestTerminalSignals(t *testing.T) {
-	tty := openTerminal(t) // closed last
+	tty := initdtest.OpenTerminal(t) // closed last
 	s := newStage(t)
-	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
-	tty.line.Close()
-	tty.expect("ready> ")
-	tty.enter("stty tostop") // a write from the background is answered with TTOU
-	tty.expect("ready> ")
-	tty.enter(initdBinary(t) + " --ready=notify --workers=3 " + strings.Join(s.puppet(), " ") + " &")
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
+	tty.Line.Close()
+	tty.Expect("ready> ")
+	tty.Enter("stty tostop") // a write from the background is answered with TTOU
+	tty.Expect("ready> ")
+	tty.Enter(initdBinary(t) + " --ready=notify --workers=3 " + strings.Join(s.puppet(), " ") + " &")
 	all := s.pool(1, 0, 1, 2)
 	initd := all[0].Parent
 	t.Cleanup(func() {
@@ -518,18 +520,18 @@ func TestTerminalSignals(t *testing.T) {
 		}
 	})
 	makeReady(all)
-	tty.expect("event=serving")
+	tty.Expect("event=serving")
 	for _, signal := range []syscall.Signal{syscall.SIGTTOU, syscall.SIGTTIN} {
 		if err := syscall.Kill(initd, signal); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tty.expect("received TT")
-	tty.expect("received TT")
-	mark := unique()
+	tty.Expect("received TT")
+	tty.Expect("received TT")
+	mark := initdtest.Unique()
 	all[0].do("notify", "STATUS="+mark)
-	tty.expect(mark)
-	if screen := tty.screen.String(); strings.Contains(screen, "the pool has") || strings.Count(screen, "received TT") != 2 {
+	tty.Expect(mark)
+	if screen := tty.Screen.String(); strings.Contains(screen, "the pool has") || strings.Count(screen, "received TT") != 2 {
 		t.Errorf("the screen:\n%s", screen)
 	}
 	for _, p := range all {
@@ -544,8 +546,8 @@ func TestTerminalSignals(t *testing.T) {
 	for _, p := range all {
 		p.ends()
 	}
-	tty.expect("event=exit exit_status=0")
-	tty.enter("wait; exit 0")
+	tty.Expect("event=exit exit_status=0")
+	tty.Enter("wait; exit 0")
 	d.exits(0)
 }
 

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestReadiness: who can make a generation ready, and who cannot.
@@ -69,7 +71,7 @@ func TestForeignReadiness(t *testing.T) {
 func TestStatus(t *testing.T) {
 	d, _, p := serving(t, subreaper)
 	p.do("notify", "STATUS=17 \"clients\" ön air")
-	e := d.event("its status", func(e entry) bool { return e.Event == "status" })
+	e := d.event("its status", func(e initdtest.Entry) bool { return e.Event == "status" })
 	if want := "status: 17 \"clients\" ön air"; e.Message != want || e.PID != p.pid || e.Generation != 1 {
 		t.Errorf("the status was logged as %+v", e)
 	}
@@ -164,7 +166,7 @@ func TestSupervisor(t *testing.T) {
 	for _, address := range []string{"abstract", "path"} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
-			name := "@" + unique()
+			name := "@" + initdtest.Unique()
 			if address == "path" {
 				name = t.TempDir() + "/notify"
 			}
@@ -175,7 +177,7 @@ func TestSupervisor(t *testing.T) {
 			defer supervisor.Close()
 			hears := func(lines ...string) string {
 				t.Helper()
-				supervisor.SetReadDeadline(time.Now().Add(patience))
+				supervisor.SetReadDeadline(time.Now().Add(initdtest.Patience))
 				buffer := make([]byte, 4096)
 				n, err := supervisor.Read(buffer)
 				if err != nil {

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestRecycling: workers that are worn out are replaced, one at a time, and the new one has to be ready first.
@@ -32,10 +34,10 @@ func TestRecycling(t *testing.T) {
 }
 
 // recycled waits until so many workers have been said to be worn out, and returns what was said of the last.
-func (d *daemon) recycled(times int) entry {
+func (d *daemon) recycled(times int) initdtest.Entry {
 	d.Helper()
 	seen := 0
-	return d.event(fmt.Sprintf("%d workers are worn out", times), func(e entry) bool {
+	return d.event(fmt.Sprintf("%d workers are worn out", times), func(e initdtest.Entry) bool {
 		if e.Event == "recycle" {
 			seen++
 		}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // asked is an initd with the files by which it is found.
@@ -54,7 +56,7 @@ func (d *daemon) waits() {
 	d.Helper()
 	select {
 	case <-d.ended:
-		d.Errorf("%q has returned already, with %d:\n%s", d.log.tail(), d.status.ExitStatus(), d.output())
+		d.Errorf("%q has returned already, with %d:\n%s", d.log.Tail(), d.status.ExitStatus(), d.output())
 	default:
 	}
 }
@@ -99,7 +101,7 @@ func TestRestartBeneathSwap(t *testing.T) {
 	second := a.stage.generation(2)
 	restart := a.request("restart")
 	eventually(t, "two HUPs have come", func() bool {
-		requests := slices.DeleteFunc(a.entries(), func(e entry) bool { return e.Signal != "HUP" })
+		requests := slices.DeleteFunc(a.entries(), func(e initdtest.Entry) bool { return e.Signal != "HUP" })
 		return len(requests) == 2
 	})
 	second.ready()
@@ -123,7 +125,7 @@ func TestRestartBeforeReady(t *testing.T) {
 	first := s.generation(1)
 	restart := run{mode: subreaper, args: flags(nil, append(files, "restart")...)}.start(t)
 	restart.says("waiting for a first generation to be ready")
-	d.event("HUP", func(e entry) bool { return e.Signal == "HUP" })
+	d.event("HUP", func(e initdtest.Entry) bool { return e.Signal == "HUP" })
 	first.ready()
 	second := s.generation(2)
 	restart.waits()
@@ -143,7 +145,7 @@ func TestRestartFails(t *testing.T) {
 		for number := 2; number <= 3; number++ {
 			a.stage.generation(number).tell("exit", "1")
 		}
-		a.event("given up", func(e entry) bool { return e.Event == "failed" && strings.Contains(e.Message, "given up") })
+		a.event("given up", func(e initdtest.Entry) bool { return e.Event == "failed" && strings.Contains(e.Message, "given up") })
 		restart := a.request("restart")
 		for number := 4; number <= 5; number++ {
 			restart.waits()
@@ -227,7 +229,7 @@ func TestManyRestarts(t *testing.T) {
 			p.ready()
 		case <-ended:
 			open = false
-		case <-time.After(patience):
+		case <-time.After(initdtest.Patience):
 			t.Fatal("a request has not returned")
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // shared starts a pool of which each worker has a socket of its own.
@@ -34,7 +36,7 @@ func answered(t *testing.T, clients []net.Conn) (answers map[string]int) {
 	answers = map[string]int{}
 	lost := 0
 	for _, c := range clients {
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(initdtest.Patience))
 		text, err := io.ReadAll(c)
 		if err != nil || len(text) == 0 {
 			lost++
@@ -99,7 +101,7 @@ func TestReusePort(t *testing.T) {
 			all[0].serve()
 			all[1].serve()
 			// What comes from now on comes to those.
-			d.event("new connections go elsewhere", func(e entry) bool { return e.Message == `steer slots="0,1"` })
+			d.event("new connections go elsewhere", func(e initdtest.Entry) bool { return e.Message == `steer slots="0,1"` })
 			waits := all[2].backlog()
 			for range 20 {
 				greet(t, "tcp", d.address("127.0.0.1"))
@@ -239,7 +241,7 @@ func TestReusePortUnderLoad(t *testing.T) {
 			resizes += 2
 			d.resized(resizes)
 			stops := 0
-			d.event("one worker fewer", func(e entry) bool {
+			d.event("one worker fewer", func(e initdtest.Entry) bool {
 				if e.Event == "exit" && e.Generation == number {
 					stops++
 				}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // A scene is played with one of two programs, which are taken for the same: start_server of Perl's
@@ -34,7 +36,7 @@ func newScene(t *testing.T, program string) *scene {
 	if s.original {
 		var err error
 		if s.program, err = exec.LookPath("start_server"); err != nil {
-			impossible(t, "needs start_server (Debian: libserver-starter-perl): %v", err)
+			initdtest.Impossible(t, "needs start_server (Debian: libserver-starter-perl): %v", err)
 		}
 	} else {
 		s.program = initdAsStartServer(t)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // notForwarded are the signals that do not reach a command when they are sent to a plain init.
@@ -110,7 +112,7 @@ func TestFileSizeLimit(t *testing.T) {
 	p.ready()
 	d.is("serving", 1)
 	p.do("say", strings.Repeat("x", 2000))
-	d.event("the file has reached the limit", func(e entry) bool { return e.Event == "file" })
+	d.event("the file has reached the limit", func(e initdtest.Entry) bool { return e.Event == "file" })
 	p.lives()
 	d.swap()
 	s.generation(2).ready()
@@ -171,7 +173,7 @@ func TestEarlySignals(t *testing.T) {
 		t.Run(string(as), func(t *testing.T) {
 			for range 20 {
 				d := run{mode: as, args: flags([]string{"sleep", "1000"}, "interval=0")}.start(t)
-				d.log.await(t, "it has started", func(string) bool { return true })
+				d.log.Await(t, "it has started", func(string) bool { return true })
 				d.signal(syscall.SIGTERM)
 				d.exits(0)
 			}
@@ -210,7 +212,7 @@ func TestDeathSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer reader.Close()
-		reader.SetReadDeadline(time.Now().Add(patience))
+		reader.SetReadDeadline(time.Now().Add(initdtest.Patience))
 		d := run{mode: subreaper, stdout: writer, args: flags([]string{"sh", "-c", `sleep 1000 & trap "kill $!; echo told; exit" TERM; echo started; wait`}, "user=65531")}.start(t)
 		writer.Close()
 		said := bufio.NewScanner(reader)

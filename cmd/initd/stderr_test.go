@@ -97,7 +97,7 @@ func TestDroppedLines(t *testing.T) {
 			n, err := reader.Read(buffer)
 			d.log.Write(buffer[:n])
 			if err != nil {
-				d.log.close()
+				d.log.Close()
 				return
 			}
 		}

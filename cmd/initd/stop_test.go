@@ -104,7 +104,7 @@ func TestStopUnready(t *testing.T) {
 	})
 }
 
-// TestSecondSignal: who asks twice has no more patience.
+// TestSecondSignal: who asks twice has no more initdtest.Patience.
 func TestSecondSignal(t *testing.T) {
 	for _, test := range []struct {
 		name          string

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // serving starts an initd with one listener and has its first generation serve. Workers say READY=1 when
@@ -39,7 +41,7 @@ func (d *daemon) answers(p *puppet) {
 // signalsLogged waits until initd has logged so many signals of a name.
 func (d *daemon) signalsLogged(name string, count int) {
 	d.Helper()
-	d.event(fmt.Sprintf("%d signals %s", count, name), func(e entry) bool {
+	d.event(fmt.Sprintf("%d signals %s", count, name), func(e initdtest.Entry) bool {
 		if e.Event == "signal" && e.Signal == name {
 			count--
 		}
@@ -61,7 +63,7 @@ func TestSwap(t *testing.T) {
 					key = filepath.Join(t.TempDir(), "socket")
 					spec = "path=" + key
 				case "abstract":
-					network, key = "unix", "@"+unique()
+					network, key = "unix", "@"+initdtest.Unique()
 					spec = "path=" + key
 				}
 				d := run{mode: as, args: flags(s.puppet(), "ready=notify", spec)}.start(t)
@@ -209,7 +211,7 @@ func TestProbe(t *testing.T) {
 		second := s.generation(2)
 		second.ready()
 		for range 2 {
-			d.event("the probe has failed", func(e entry) bool {
+			d.event("the probe has failed", func(e initdtest.Entry) bool {
 				return e.Event == "probe" && e.Generation == 2 && e.ExitStatus != nil && *e.ExitStatus == 1
 			})
 		}
@@ -350,8 +352,8 @@ func TestTrial(t *testing.T) {
 func (d *daemon) when(state string, generation int) time.Time {
 	d.Helper()
 	var at struct{ Time time.Time }
-	line := d.log.await(d.T, state, func(line string) bool {
-		var e entry
+	line := d.log.Await(d.T, state, func(line string) bool {
+		var e initdtest.Entry
 		return json.Unmarshal([]byte(line), &e) == nil && e.Event == state && e.Generation == generation
 	})
 	if err := json.Unmarshal([]byte(line), &at); err != nil {
@@ -373,7 +375,7 @@ func TestDrainTimeout(t *testing.T) {
 		second.ready()
 		first.gets(syscall.SIGTERM)
 		first.ends()
-		d.event("its end", func(e entry) bool { return e.Event == "exit" && e.Generation == 1 && e.Signal == "KILL" })
+		d.event("its end", func(e initdtest.Entry) bool { return e.Event == "exit" && e.Generation == 1 && e.Signal == "KILL" })
 		if took := d.when("gone", 1).Sub(d.when("retiring", 1)); took < 150*time.Millisecond {
 			t.Errorf("it was killed after %v", took)
 		}
@@ -678,7 +680,7 @@ func TestShutdownListener(t *testing.T) {
 				t.Errorf("%s: %q answers, not %q", network, got, want)
 			}
 		}
-		d.event("it has mended a listener", func(e entry) bool { return e.Event == "relisten" })
+		d.event("it has mended a listener", func(e initdtest.Entry) bool { return e.Event == "relisten" })
 		d.stop()
 	})
 }

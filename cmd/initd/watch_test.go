@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // configMap is a volume as the kubelet keeps it: the files are links into a directory that is replaced as one.
@@ -226,7 +228,7 @@ func TestWatchDuringSwap(t *testing.T) {
 	d.swap()
 	first := s.pool(2, 0)[0]
 	m.update()
-	d.event("it has seen the change", func(e entry) bool { return e.Event == "changed" })
+	d.event("it has seen the change", func(e initdtest.Entry) bool { return e.Event == "changed" })
 	first.ready()
 	all[0].ends()
 	second := s.pool(2, 1)[0]

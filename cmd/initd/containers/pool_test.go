@@ -1,4 +1,4 @@
-package main_test
+package containers_test
 
 import (
 	"fmt"
@@ -8,9 +8,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/dockertest"
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
-// turmoil is how long each storm of testPool lasts. Between two of them the pool has to shrink, which it
+// turmoil is how long each storm of TestPoolUnderLoad lasts. Between two of them the pool has to shrink, which it
 // does when it has been too large for fifteen seconds.
 func turmoil() time.Duration {
 	if testing.Short() {
@@ -19,33 +22,36 @@ func turmoil() time.Duration {
 	return 18 * time.Second
 }
 
-// testPool swaps a pool in turns, kills workers of it, and has it grow and shrink, all at the same time and
+// TestPoolUnderLoad swaps a pool in turns, kills workers of it, and has it grow and shrink, all at the same time and
 // under load. Whatever fails was in the hands of a worker at the moment it was killed.
-func testPool(t *testing.T, images images) {
+func TestPoolUnderLoad(t *testing.T) {
+	t.Parallel()
+	images := images(t)
 	for _, test := range []struct{ name, reuse string }{{"shared", "false"}, {"reuse-port", "true"}} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			const least, most, surge = 8, 14, 2
-			settings := environment("SERVER_STARTER_PORT="+address, "SERVER_STARTER_READY=notify", "SERVER_STARTER_WORKERS=8",
+			settings := dockertest.Environment("SERVER_STARTER_PORT="+dockertest.Address, "SERVER_STARTER_READY=notify", "SERVER_STARTER_WORKERS=8",
 				"SERVER_STARTER_MAX_WORKERS=14", "SERVER_STARTER_MIN_IDLE=2", "SERVER_STARTER_MAX_IDLE=4", "SERVER_STARTER_SURGE=2",
 				"SERVER_STARTER_REUSE_PORT="+test.reuse,
 				// What is killed while it starts has failed, and is not to be waited for.
-				quick, "SERVER_STARTER_MAX_BACKOFF=0.5")
-			p := &multitude{container: start(t, settings, images.scratch, "/faults", "serve", "20ms")}
-			p.serving(1)
+				dockertest.Quick, "SERVER_STARTER_MAX_BACKOFF=0.5")
+			p := &multitude{Container: dockertest.Start(t, settings, images.Tag, "/faults", "serve", "20ms")}
+			p.Serving(1)
 			filesBefore, _ := p.usage()
 
-			always := startLoad(p.container, images, "-clients", "1", "-max", "100000000", address)
-			always.answer("generation 1", ofGeneration(1))
-			var sum result
-			add := func(l *load) {
-				r := l.stop()
+			always := p.Load("-clients", "1", "-max", "100000000", dockertest.Address)
+			always.Answer("generation 1", dockertest.OfGeneration(1))
+			var sum dockertest.Result
+			add := func(l *dockertest.Load) {
+				r := l.Stop()
 				sum.OK += r.OK
 				sum.Failed += r.Failed
 				sum.Errors = append(sum.Errors, r.Errors...)
 				sum.Failures = append(sum.Failures, r.Failures...)
 			}
 			storm := func() {
-				burst := startLoad(p.container, images, "-clients", "16", "-max", "100000000", address)
+				burst := p.Load("-clients", "16", "-max", "100000000", dockertest.Address)
 				p.storm(turmoil())
 				p.sized("has grown", func(size int) bool { return size > least })
 				add(burst)
@@ -58,19 +64,19 @@ func testPool(t *testing.T, images images) {
 			add(always)
 			p.settles()
 
-			t.Logf("%d requests, %d failed, %d workers killed, %d swaps", sum.OK+sum.Failed, sum.Failed, len(p.killed), p.latest()-1)
+			t.Logf("%d requests, %d failed, %d workers killed, %d swaps", sum.OK+sum.Failed, sum.Failed, len(p.killed), p.Latest()-1)
 			if sum.Failed != len(sum.Failures) {
 				t.Fatalf("%d requests failed, and of %d is told: %q", sum.Failed, len(sum.Failures), sum.Errors)
 			}
 			for _, f := range sum.Failures {
-				if !slices.ContainsFunc(p.killed, f.held) {
+				if !slices.ContainsFunc(p.killed, func(k kill) bool { return k.held(f) }) {
 					t.Errorf("a request failed that no killed worker had: by port %d, %v to %v", f.Port, f.Began, f.Ended)
 				}
 			}
 			if t.Failed() {
 				t.Logf("errors: %q", sum.Errors)
 			}
-			if sum.OK < 1000 || len(p.killed) < 10 || p.latest() < 3 {
+			if sum.OK < 1000 || len(p.killed) < 10 || p.Latest() < 3 {
 				t.Error("that is too little to tell")
 			}
 
@@ -87,20 +93,20 @@ func testPool(t *testing.T, images images) {
 			if limit := filesBefore + most - least; files > limit || memory > 10<<10 {
 				t.Errorf("initd has %d files open, %d at the start, and %d KiB", files, filesBefore, memory)
 			}
-			p.stop()
+			p.Stop()
 		})
 	}
 }
 
 // held reports whether a killed worker had the request's connection when it was killed. A port may be used
 // again, but not by two connections at the same time.
-func (f failure) held(k kill) bool {
+func (k kill) held(f dockertest.Failure) bool {
 	return slices.Contains(k.ports, f.Port) && !f.Began.After(k.at) && !f.Ended.Before(k.at)
 }
 
 // multitude is a container with workers that answer one client at a time, see faults.
 type multitude struct {
-	*container
+	*dockertest.Container
 	killed []kill
 }
 
@@ -117,7 +123,7 @@ func (p *multitude) storm(length time.Duration) {
 	p.Helper()
 	var swaps sync.WaitGroup
 	defer swaps.Wait()
-	swaps.Go(func() { p.pester("HUP", 1500*time.Millisecond, length) })
+	swaps.Go(func() { p.Pester("HUP", 1500*time.Millisecond, length) })
 	next := time.NewTicker(600 * time.Millisecond)
 	defer next.Stop()
 	for end := time.After(length); ; {
@@ -135,9 +141,9 @@ func (p *multitude) storm(length time.Duration) {
 // sized waits until the number of workers that initd wants is as it should be.
 func (p *multitude) sized(what string, is func(size int) bool) {
 	p.Helper()
-	late := time.After(patience)
+	late := time.After(initdtest.Patience)
 	for {
-		_, _, changed := p.output.after(0)
+		_, _, changed := p.Output.After(0)
 		if is(p.size()) {
 			return
 		}
@@ -152,11 +158,11 @@ func (p *multitude) sized(what string, is func(size int) bool) {
 // strike kills workers, some of which may have ended already.
 func (p *multitude) strike(pids ...int) {
 	p.Helper()
-	args := []string{"exec", p.name, "/faults", "strike"}
+	args := []string{"exec", p.Name, "/faults", "strike"}
 	for _, pid := range pids {
 		args = append(args, fmt.Sprint(pid))
 	}
-	for line := range strings.Lines(docker(p.T, args...)) {
+	for line := range strings.Lines(dockertest.Docker(p.T, args...)) {
 		var k kill
 		var at int64
 		for i, word := range strings.Fields(line) {
@@ -179,10 +185,10 @@ func (p *multitude) strike(pids ...int) {
 }
 
 // each visits what initd has logged so far.
-func (p *multitude) each(visit func(e entry)) {
-	lines, _, _ := p.output.after(0)
+func (p *multitude) each(visit func(e initdtest.Entry)) {
+	lines, _, _ := p.Output.After(0)
 	for _, line := range lines {
-		if e, ok := logged(line); ok {
+		if e, ok := initdtest.Logged(line); ok {
 			visit(e)
 		}
 	}
@@ -190,7 +196,7 @@ func (p *multitude) each(visit func(e entry)) {
 
 // alive are the workers that have been started and have not ended, and how many there were at most.
 func (p *multitude) alive() (pids []int, most int) {
-	p.each(func(e entry) {
+	p.each(func(e initdtest.Entry) {
 		switch {
 		case e.Event == "start":
 			pids = append(pids, e.PID)
@@ -205,7 +211,7 @@ func (p *multitude) alive() (pids []int, most int) {
 // size is how many workers initd wants last.
 func (p *multitude) size() (workers int) {
 	workers = 8
-	p.each(func(e entry) {
+	p.each(func(e initdtest.Entry) {
 		if e.Event == "resize" {
 			workers = e.Workers
 		}
@@ -216,9 +222,11 @@ func (p *multitude) size() (workers int) {
 // settles waits until there are as many workers as are wanted, of one generation, and nothing else.
 func (p *multitude) settles() {
 	p.Helper()
-	p.eventually("there are as many workers as are wanted, and no zombies", func() bool {
-		all := p.processes()
-		strangers := slices.ContainsFunc(all, func(p process) bool { return p.pid != 1 && (p.parent != 1 || p.command != "/faults serve 20ms") })
+	p.Eventually("there are as many workers as are wanted, and no zombies", func() bool {
+		all := p.Processes()
+		strangers := slices.ContainsFunc(all, func(p dockertest.Process) bool {
+			return p.PID != 1 && (p.Parent != 1 || p.Command != "/faults serve 20ms")
+		})
 		return !strangers && len(all) == 1+p.size()
 	})
 }
@@ -226,7 +234,7 @@ func (p *multitude) settles() {
 // usage is how many files initd has open, and its resident memory in KiB.
 func (p *multitude) usage() (files, memory int) {
 	p.Helper()
-	text := docker(p.T, "exec", p.name, "/faults", "usage", "1")
+	text := dockertest.Docker(p.T, "exec", p.Name, "/faults", "usage", "1")
 	if _, err := fmt.Sscan(text, &files, &memory); err != nil {
 		p.Fatalf("%q: %v", text, err)
 	}

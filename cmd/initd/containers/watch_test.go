@@ -1,15 +1,20 @@
-package main_test
+package containers_test
 
 import (
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"server-starter/cmd/initd/internal/dockertest"
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
-// testDisconnect tells workers that their clients have gone, with the rights that a container has by default.
+// TestDisconnect tells workers that their clients have gone, with the rights that a container has by default.
 // It cannot where a worker has become another user by itself, and says so once.
-func testDisconnect(t *testing.T, images images) {
+func TestDisconnect(t *testing.T) {
+	t.Parallel()
+	images := images(t)
 	for _, test := range []struct {
 		name     string
 		settings []string
@@ -24,10 +29,10 @@ func testDisconnect(t *testing.T, images images) {
 		{"changed, with SYS_PTRACE", nil, []string{"--cap-add", "SYS_PTRACE"}, []string{"/faults", "forsaken", "65532"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			settings := append(test.settings, "SERVER_STARTER_PORT="+address, "SERVER_STARTER_READY=notify", "SERVER_STARTER_DISCONNECT_SIGNAL=USR1")
-			c := start(t, append(environment(settings...), test.options...), images.scratch, test.command...)
-			c.serving(1)
-			visitor := exec.Command("docker", "exec", "--interactive", c.name, "/faults", "visit", address)
+			settings := append(test.settings, "SERVER_STARTER_PORT="+dockertest.Address, "SERVER_STARTER_READY=notify", "SERVER_STARTER_DISCONNECT_SIGNAL=USR1")
+			c := dockertest.Start(t, append(dockertest.Environment(settings...), test.options...), images.Tag, test.command...)
+			c.Serving(1)
+			visitor := exec.Command("docker", "exec", "--interactive", c.Name, "/faults", "visit", dockertest.Address)
 			leave, err := visitor.StdinPipe()
 			if err == nil {
 				err = visitor.Start()
@@ -35,13 +40,13 @@ func testDisconnect(t *testing.T, images images) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.said("busy")
+			c.Said("busy")
 			leave.Close()
 			if err := visitor.Wait(); err != nil {
 				t.Error(err)
 			}
 			remedies := func() (n int) {
-				lines, _, _ := c.output.after(0)
+				lines, _, _ := c.Output.After(0)
 				for _, line := range lines {
 					if strings.Contains(line, "--cap-add SYS_PTRACE") {
 						n++
@@ -52,12 +57,12 @@ func testDisconnect(t *testing.T, images images) {
 			want := 0
 			if test.blind {
 				want = 1
-				c.event("it says what it lacks", func(e entry) bool { return e.Event == "survey" })
+				c.Event("it says what it lacks", func(e initdtest.Entry) bool { return e.Event == "survey" })
 				// Which is no reason for the worker not to end.
-				c.signal("USR1")
+				c.Signal("USR1")
 			}
-			c.said("its client has gone")
-			c.stop()
+			c.Said("its client has gone")
+			c.Stop()
 			if got := remedies(); got != want {
 				t.Errorf("it says %d times what to do, not %d times", got, want)
 			}
@@ -65,28 +70,30 @@ func testDisconnect(t *testing.T, images images) {
 	}
 }
 
-// testFlippedVolume swaps when a volume is replaced as a kubelet does, from another container.
-func testFlippedVolume(t *testing.T, images images) {
+// TestFlippedVolume swaps when a volume is replaced as a kubelet does, from another container.
+func TestFlippedVolume(t *testing.T) {
+	t.Parallel()
+	images := images(t)
 	const dir = "/etc/app"
-	options := append(environment("SERVER_STARTER_PORT="+address, "SERVER_STARTER_READY=notify", "SERVER_STARTER_WORKERS=2",
+	options := append(dockertest.Environment("SERVER_STARTER_PORT="+dockertest.Address, "SERVER_STARTER_READY=notify", "SERVER_STARTER_WORKERS=2",
 		"SERVER_STARTER_ENVDIR="+dir, "SERVER_STARTER_WATCH=envdir", "SERVER_STARTER_WATCH_DEBOUNCE=0.2"), "--volume", dir)
-	c := start(t, options, images.scratch, "/hello")
-	c.serving(1)
+	c := dockertest.Start(t, options, images.Tag, "/hello")
+	c.Serving(1)
 	flip := func(content string) {
-		docker(t, "run", "--rm", "--name", unique(), "--network", "none", "--volumes-from", c.name, "--entrypoint", "/faults", images.scratch, "flip", dir, "GREETING", content)
+		dockertest.Docker(t, "run", "--rm", "--name", initdtest.Unique(), "--network", "none", "--volumes-from", c.Name, "--entrypoint", "/faults", images.Tag, "flip", dir, "GREETING", content)
 	}
 	for flips := 1; flips <= 3; flips++ {
 		flip(fmt.Sprint("number ", flips))
-		c.serving(1 + flips)
-		c.gone(flips)
+		c.Serving(1 + flips)
+		c.Gone(flips)
 	}
 	// The same content in a new directory is no change: the next generation is of what comes after it.
 	flip("number 3")
 	flip("number 4")
-	c.serving(5)
-	c.gone(4)
-	if last := c.latest(); last != 5 {
+	c.Serving(5)
+	c.Gone(4)
+	if last := c.Latest(); last != 5 {
 		t.Errorf("four changes were %d swaps", last-1)
 	}
-	c.stop()
+	c.Stop()
 }

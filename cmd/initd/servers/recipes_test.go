@@ -1,4 +1,4 @@
-package main_test
+package servers_test
 
 import (
 	"encoding/json"
@@ -8,9 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"server-starter/cmd/initd/internal/dockertest"
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
-const serversFile = "../../docs/SERVERS.md"
+const serversFile = "../../../docs/SERVERS.md"
 
 // servers are those that docs/SERVERS.md has a recipe for.
 var servers = []string{
@@ -42,9 +45,9 @@ var (
 )
 
 // readRecipes reads docs/SERVERS.md, where each section with a Dockerfile is a recipe.
-func readRecipes(t *testing.T) recipes {
+func readRecipes(t testing.TB) recipes {
 	t.Helper()
-	page := read(t, serversFile)
+	page := initdtest.Read(t, serversFile)
 	all := recipes{files: map[string]string{}}
 	for _, file := range beside.FindAllStringSubmatch(page, -1) {
 		all.files[file[1]] = file[2]
@@ -78,6 +81,17 @@ func readRecipes(t *testing.T) recipes {
 		all.each = append(all.each, r)
 	}
 	return all
+}
+
+// recipeFor returns that for a server.
+func recipeFor(t testing.TB, server string) recipe {
+	t.Helper()
+	all := readRecipes(t).each
+	i := slices.IndexFunc(all, func(r recipe) bool { return r.server == server })
+	if i < 0 {
+		t.Fatalf("%s has no recipe for %s", serversFile, server)
+	}
+	return all[i]
 }
 
 // packages are what the recipes install.
@@ -121,7 +135,7 @@ func TestRecipes(t *testing.T) {
 				t.Errorf("%s needs %s, which is not there", r.server, name)
 			}
 		}
-		row := r.row().FindStringSubmatch(read(t, serversFile))
+		row := r.row().FindStringSubmatch(initdtest.Read(t, serversFile))
 		if row == nil {
 			t.Errorf("the table has no row of %s like %s", r.server, r.row())
 		} else if r.lost == 0 && row[1] != "0" {
@@ -138,40 +152,41 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// testServers follows each recipe, and swaps the server twenty times while clients ask it without
+// TestServers follows each recipe, and swaps the server twenty times while clients ask it without
 // pause. The image has all that the recipes install and copy.
-func testServers(t *testing.T, images images, debian string) {
+func TestServers(t *testing.T) {
+	images := images(t)
 	for _, r := range readRecipes(t).each {
 		t.Run(r.server, func(t *testing.T) {
 			t.Parallel()
-			options := environment(append(r.environ, "SERVER_STARTER_INTERVAL=0.3")...)
+			options := dockertest.Environment(append(r.environ, "SERVER_STARTER_INTERVAL=0.3")...)
 			options = append(options, "--user", "65532", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
-			c := start(t, options, debian, r.command...)
-			c.serving(1)
+			c := dockertest.Start(t, options, images.Tag, r.command...)
+			c.Serving(1)
 
 			clients := [][]string{{"-clients", "6"}, {"-clients", "2", "-keepalive"}}
 			if r.server == "php-fpm" {
 				clients = [][]string{{"-clients", "8", "-fastcgi", "/srv/index.php"}}
 			}
-			var loads []*load
+			var loads []*dockertest.Load
 			for _, args := range clients {
-				loads = append(loads, startLoad(c, images, append(args, "-max", "100000000", address)...))
+				loads = append(loads, c.Load(append(args, "-max", "100000000", dockertest.Address)...))
 			}
 			seen := map[string]bool{} // each generation answers something else
 			fresh := func(answer string) bool { return !seen[answer] }
 			for _, l := range loads {
-				seen[l.answer("an answer", func(string) bool { return true })] = true
+				seen[l.Answer("an answer", func(string) bool { return true })] = true
 			}
 			const swaps = 20
 			for swap := range swaps {
-				c.signal("HUP")
-				seen[loads[0].answer(fmt.Sprintf("an answer after swap %d that is not of %v", swap+1, seen), fresh)] = true
-				c.gone(swap + 1)
+				c.Signal("HUP")
+				seen[loads[0].Answer(fmt.Sprintf("an answer after swap %d that is not of %v", swap+1, seen), fresh)] = true
+				c.Gone(swap + 1)
 			}
 
-			var sum result
+			var sum dockertest.Result
 			for _, l := range loads {
-				one := l.stop()
+				one := l.Stop()
 				if one.OK == 0 {
 					t.Error("some clients were never answered")
 				}
@@ -183,10 +198,10 @@ func testServers(t *testing.T, images images, debian string) {
 			if sum.Failed > r.lost {
 				t.Errorf("%d requests failed, not %d at most: %q", sum.Failed, r.lost, sum.Errors)
 			}
-			if last := c.latest(); last != swaps+1 {
+			if last := c.Latest(); last != swaps+1 {
 				t.Errorf("after %d swaps generation %d serves", swaps, last)
 			}
-			c.stop()
+			c.Stop()
 		})
 	}
 }
