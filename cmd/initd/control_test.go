@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,7 +151,9 @@ func TestControlSwap(t *testing.T) {
 	if failed.Final || failed.Generation != 2 || failed.Next <= 0 || !strings.Contains(failed.Reason, "exit_status=7") {
 		t.Errorf("the failure: %+v", failed)
 	}
-	swap := s.state().Swaps[0]
+	// The next attempt may have begun by now, and the newest stands first.
+	swaps := s.state().Swaps
+	swap := swaps[slices.IndexFunc(swaps, func(s control.Swap) bool { return s.Ended != nil })]
 	if swap.Generation != 2 || swap.Outcome != "failed" || swap.Trigger != "control" || swap.ExitStatus == nil || *swap.ExitStatus != 7 {
 		t.Errorf("the swap that failed: %+v", swap)
 	}

@@ -15,8 +15,6 @@ import (
 // TestDisconnectSignal: a worker is told, once and soon, that the client is gone for which it is busy.
 func TestDisconnectSignal(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
 	path := filepath.Join(t.TempDir(), "socket")
 	for _, test := range []struct{ name, spec, network, key string }{
 		{"v4", "port=127.0.0.1:0", "tcp", "127.0.0.1"},
@@ -26,7 +24,7 @@ func TestDisconnectSignal(t *testing.T) {
 		{"reuse-port", "port=127.0.0.1:0 --reuse-port", "tcp", "127.0.0.1"},
 	} {
 		for _, as := range []mode{subreaper, pid1} {
-			c.run(test.name+"/"+string(as), func(t *testing.T) {
+			atOnce(t, test.name+"/"+string(as), func(t *testing.T) {
 				spec := test.spec
 				if test.network == "unix" {
 					spec += string(as)
@@ -110,10 +108,10 @@ func (d *daemon) forwarded(times int) initdtest.Entry {
 // TestDisconnectOfOthers: workers of another user, whom initd started as such, it may look into without the capability
 // SYS_PTRACE. Into those that have changed their user themselves it may not; it says so once, and what to do.
 func TestDisconnectOfOthers(t *testing.T) {
+	t.Parallel()
 	if syscall.Getuid() != 0 {
 		t.Skip("needs root, to run workers as another user")
 	}
-	t.Parallel()
 	start := func(t *testing.T, program string, settings ...string) *daemon {
 		settings = append(settings, "port=127.0.0.1:0", "interval=0.1", "disconnect-signal=USR1", "log-level=debug")
 		d := run{mode: subreaper, given: []string{"blind"}, args: flags([]string{"/usr/bin/perl", "-e", program}, settings...)}.start(t)

@@ -35,21 +35,19 @@ func growing(t *testing.T, as mode, settings ...string) (*daemon, *stage, *puppe
 // TestGrowth: what makes a pool larger, up to its limit, and smaller again.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
 	for _, as := range []mode{subreaper, pid1} {
 		run := func(name string, test func(t *testing.T, as mode)) {
-			c.run(name+"/"+string(as), func(t *testing.T) { test(t, as) })
+			atOnce(t, name+"/"+string(as), func(t *testing.T) { test(t, as) })
 		}
 		run("Queue", testGrowthByQueue)
 		run("Connections", testGrowthByConnections)
 		run("Busy", testGrowthByScoreboard)
 		run("Failures", testNoGrowthOfFailures)
 	}
-	c.run("Python", func(t *testing.T) { testScoreOf(t, "/usr/bin/python3", "-c", pythonWorker) })
-	c.run("Perl", func(t *testing.T) { testScoreOf(t, "/usr/bin/perl", "-e", perlWorker) })
-	c.run("CPU", testGrowthByCPU)
-	c.run("Limit", testGrowthLimit)
+	atOnce(t, "Python", func(t *testing.T) { testScoreOf(t, "/usr/bin/python3", "-c", pythonWorker) })
+	atOnce(t, "Perl", func(t *testing.T) { testScoreOf(t, "/usr/bin/perl", "-e", perlWorker) })
+	atOnce(t, "CPU", testGrowthByCPU)
+	atOnce(t, "Limit", testGrowthLimit)
 }
 
 // testGrowthByQueue has nobody accept: connections wait, whatever the workers say of themselves, or do not say.

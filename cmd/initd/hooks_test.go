@@ -44,6 +44,7 @@ func latch(t *testing.T) (path string, release func()) {
 
 // TestSwapHooks: before-swap can refuse, after-swap is told how it went, and both know the generation's environment.
 func TestSwapHooks(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		envdir := dir + "/env"
@@ -101,6 +102,7 @@ func TestSwapHooks(t *testing.T) {
 
 // TestHangingHook: a hook that does not end within hook-timeout is killed with all its family, and has failed.
 func TestHangingHook(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, first := serving(t, as, "hook-timeout=0.3", "hook-before-swap=sleep 1000 & sleep 1000")
 		d.swap()
@@ -118,6 +120,7 @@ func TestHangingHook(t *testing.T) {
 
 // TestAfterInit: it runs when initd listens and before there is a worker. If it fails initd ends.
 func TestAfterInit(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, hook string
 		status     int
@@ -156,6 +159,7 @@ func TestAfterInit(t *testing.T) {
 
 // TestStopDuringHook: a stop does not wait for a hook that has become pointless.
 func TestStopDuringHook(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("AfterInit", func(t *testing.T) {
 			t.Parallel()
@@ -192,6 +196,7 @@ func TestStopDuringHook(t *testing.T) {
 
 // TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more initdtest.Patience.
 func TestBeforeShutdown(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("Waits", func(t *testing.T) {
 			t.Parallel()
@@ -241,6 +246,7 @@ func TestBeforeShutdown(t *testing.T) {
 
 // TestBeforeDaemonize: it has the terminal of whoever starts initd still, and can keep it from being started.
 func TestBeforeDaemonize(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, test := range []struct {
 		hook string
@@ -271,6 +277,7 @@ func TestBeforeDaemonize(t *testing.T) {
 
 // TestHookChildren: what a hook leaves behind neither holds up what comes after the hook nor keeps initd.
 func TestHookChildren(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const leave = "sleep 1000 & "
 		d, s, first := serving(t, as, "hook-after-init="+leave, "hook-before-swap="+leave, "hook-after-swap="+leave, "hook-before-shutdown="+leave)
@@ -290,6 +297,7 @@ func TestHookChildren(t *testing.T) {
 
 // TestLatestAfterSwap: of what comes while after-swap runs, it is told the last.
 func TestLatestAfterSwap(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path, release := latch(t)
 		d, s, _ := serving(t, as, "hook-after-swap=echo told of $SERVER_STARTER_GENERATION >&2; read line <"+path)

@@ -32,6 +32,7 @@ var variable = regexp.MustCompile(`\bSERVER_STARTER_(\w+)`)
 
 // TestDeployNamesSettings: each setting that a manifest has is one.
 func TestDeployNamesSettings(t *testing.T) {
+	t.Parallel()
 	known := map[string]bool{}
 	for _, s := range settings.Table() {
 		known[s.Variable()] = true
@@ -47,6 +48,7 @@ func TestDeployNamesSettings(t *testing.T) {
 
 // TestDeployGrace: what runs initd waits for longer than that may take to stop.
 func TestDeployGrace(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		path  []string
 		grace string
@@ -75,6 +77,7 @@ func TestDeployGrace(t *testing.T) {
 
 // TestDeployProbes: none asks the socket that initd holds whether the server is there.
 func TestDeployProbes(t *testing.T) {
+	t.Parallel()
 	for path, text := range manifests(t) {
 		if strings.Contains(text, "tcpSocket:") {
 			t.Errorf("%s has a tcpSocket probe, see docs/KUBERNETES.md", path)

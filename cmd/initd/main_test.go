@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		return m.Run()
-	}, 8))
+	}, 10))
 }
 
 // resetSignals undoes what the program under test has done: it is linked in, and has caught every signal

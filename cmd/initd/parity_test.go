@@ -22,11 +22,10 @@ import (
 // Server::Starter 0.35 rely on: what its own tests check, what its manual says, and what its workers are
 // given.
 func TestParity(t *testing.T) {
-	c := newCrowd(t)
-	defer c.wait()
+	t.Parallel()
 	for _, scenario := range parity {
 		for _, program := range scenery {
-			c.run(scenario.name+"/"+program, func(t *testing.T) { scenario.play(newScene(t, program)) })
+			atOnce(t, scenario.name+"/"+program, func(t *testing.T) { scenario.play(newScene(t, program)) })
 		}
 	}
 }

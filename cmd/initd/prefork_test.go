@@ -25,10 +25,9 @@ const preforkFile = "../../docs/PREFORK.md"
 
 // TestPrefork: whoever knows Proc::Daemon::Prefork finds its features again, as docs/PREFORK.md says.
 func TestPrefork(t *testing.T) {
-	c := newCrowd(t)
-	defer c.wait()
+	t.Parallel()
 	for _, feature := range prefork {
-		c.run(feature.name, func(t *testing.T) {
+		atOnce(t, feature.name, func(t *testing.T) {
 			s := newStage(t)
 			feature.play(&forked{stage: s, dir: t.TempDir()})
 		})
@@ -592,6 +591,7 @@ var originalMethods = []string{"run", "check_pidfile", "kill_running", "shutdown
 
 // TestPreforkDocument: docs/PREFORK.md has all of Proc::Daemon::Prefork, each with tests, and all of these tests there are.
 func TestPreforkDocument(t *testing.T) {
+	t.Parallel()
 	page := initdtest.Read(t, preforkFile)
 	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|.*\\| ((?:`Test[\\w/]+`(?:, )?)+) \\|$")
 	for title, want := range map[string][]string{"Arguments": originalArguments, "Methods": originalMethods} {

@@ -12,6 +12,7 @@ import (
 
 // TestReadiness: who can make a generation ready, and who cannot.
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	notify := self + " notify READY=1"
 	for _, test := range []struct {
 		name string
@@ -38,6 +39,7 @@ func TestReadiness(t *testing.T) {
 
 // TestForeignReadiness: what anybody else says to the socket counts for nothing.
 func TestForeignReadiness(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, first := serving(t, as, "log-level=debug")
 		d.swap()
@@ -69,6 +71,7 @@ func TestForeignReadiness(t *testing.T) {
 
 // TestStatus: what a worker says of itself is logged.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	d, _, p := serving(t, subreaper)
 	p.do("notify", "STATUS=17 \"clients\" ön air")
 	e := d.event("its status", func(e initdtest.Entry) bool { return e.Event == "status" })
@@ -81,6 +84,7 @@ func TestStatus(t *testing.T) {
 // TestAlive: a worker that says nothing is ready when it has lived for the interval, and by auto also
 // when it says so before.
 func TestAlive(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		for _, test := range []struct {
 			ready, interval string
@@ -113,6 +117,7 @@ func TestAlive(t *testing.T) {
 
 // TestWatchdog: a worker that is silent for too long is killed and replaced; it is told how long it may be.
 func TestWatchdog(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("Silent", func(t *testing.T) {
 			t.Parallel()
@@ -163,6 +168,7 @@ func TestWatchdog(t *testing.T) {
 
 // TestSupervisor: initd tells the service manager that it runs under.
 func TestSupervisor(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"abstract", "path"} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()

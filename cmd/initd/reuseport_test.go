@@ -59,6 +59,7 @@ func (p *puppet) backlog() (n int) {
 
 // TestReusePort: what waits in a slot's socket is not lost when its worker goes, whatever it goes for.
 func TestReusePort(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		then func(t *testing.T, d *daemon, s *stage, all []*puppet, clients []net.Conn)
@@ -149,6 +150,7 @@ func TestReusePort(t *testing.T) {
 
 // TestReusePortUDP: nor are datagrams lost.
 func TestReusePortUDP(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, all := pool(t, as, 2, nil, "reuse-port=true", "port=127.0.0.1:u0")
 		send := func(from, to int) (want []string) {
@@ -197,6 +199,7 @@ func TestReusePortUDP(t *testing.T) {
 // TestReusePortUnderLoad: swaps, also in turns, a pool that becomes larger and smaller, and workers that end by
 // themselves: clients that connect without pause notice nothing.
 func TestReusePortUnderLoad(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, all := shared(t, as, 3, []string{"eager"}, "surge=2", "log-level=info")
 		address := d.address("127.0.0.1")

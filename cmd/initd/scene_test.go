@@ -242,23 +242,10 @@ func (d *daemon) ongoing() bool {
 	}
 }
 
-// A crowd runs subtests at the same time that do little but wait. T.Parallel runs no more of them than
-// there are processors.
-type crowd struct {
-	*testing.T
-	running sync.WaitGroup
-	room    chan struct{}
-}
-
-func newCrowd(t *testing.T) *crowd { return &crowd{T: t, room: make(chan struct{}, 10)} }
-
-// run starts a subtest, and wait waits for all of them.
-func (c *crowd) run(name string, test func(t *testing.T)) {
-	c.running.Go(func() {
-		c.room <- struct{}{}
-		defer func() { <-c.room }()
-		c.Run(name, test)
+// atOnce runs a subtest at the same time as others.
+func atOnce(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		test(t)
 	})
 }
-
-func (c *crowd) wait() { c.running.Wait() }

@@ -23,6 +23,7 @@ const (
 // TestJobControl: a plain init under a shell. The command has the terminal; Ctrl-C is for it alone, and
 // Ctrl-Z suspends it together with initd, until the shell continues the job.
 func TestJobControl(t *testing.T) {
+	t.Parallel()
 	tty := initdtest.OpenTerminal(t) // closed last
 	s := newStage(t)
 	// The shell is a puppet, the leader of a session with the terminal.
@@ -63,6 +64,7 @@ func TestJobControl(t *testing.T) {
 // TestTerminalReturned: a script that goes on after initd, in its process group, can read from the
 // terminal.
 func TestTerminalReturned(t *testing.T) {
+	t.Parallel()
 	tty := initdtest.OpenTerminal(t)
 	script := fmt.Sprintf(`%s --respawn=never -- sh -c 'read x; echo com""mand:$x; exit 3'; echo stat""us:$?; read y; echo scr""ipt:$y`, initdBinary(t))
 	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-c", script}, terminal: tty}.start(t)
@@ -77,6 +79,7 @@ func TestTerminalReturned(t *testing.T) {
 
 // TestTerminalOfPID1: as PID 1 that leads its session, as in `docker run -it`.
 func TestTerminalOfPID1(t *testing.T) {
+	t.Parallel()
 	tty := initdtest.OpenTerminal(t) // closed last
 	s := newStage(t)
 	d := run{mode: pid1, args: plain(s.puppet("stubborn")...), terminal: tty}.start(t)
@@ -98,6 +101,7 @@ func TestTerminalOfPID1(t *testing.T) {
 
 // TestShellOnTerminal: an interactive shell finds job control.
 func TestShellOnTerminal(t *testing.T) {
+	t.Parallel()
 	for _, as := range []mode{subreaper, pid1} {
 		t.Run(string(as), func(t *testing.T) {
 			tty := initdtest.OpenTerminal(t)
@@ -136,6 +140,7 @@ func TestShellOnTerminal(t *testing.T) {
 // TestBackgroundJob: a plain init that was started in the background gives its command the terminal when
 // the shell puts it in the foreground.
 func TestBackgroundJob(t *testing.T) {
+	t.Parallel()
 	tty := initdtest.OpenTerminal(t)
 	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
 	tty.Line.Close()
@@ -165,6 +170,7 @@ func TestBackgroundJob(t *testing.T) {
 // TestSentToBackground: a plain init whose job was suspended and sent to the background leaves the terminal
 // to the shell, also when it ends.
 func TestSentToBackground(t *testing.T) {
+	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ func playServer() int {
 // TestKeepAlive: clients that keep their connections, and never send a request twice, have every one of
 // them answered, whatever is swapped beneath them.
 func TestKeepAlive(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const swaps = 30
 		path := filepath.Join(t.TempDir(), "socket")

@@ -265,7 +265,7 @@ func TestWaiting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, Options{Backlog: 7, UID: -1, GID: -1})
+	set, err := Open(specs, Options{Backlog: 7, Mode: 0o600, UID: -1, GID: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
