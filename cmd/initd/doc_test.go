@@ -19,14 +19,6 @@ const (
 	referenceFile = "doc.go"
 )
 
-func read(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 // between finds what a text has between two others, and how to put something in its place.
 func between(t *testing.T, text, begin, end string) (inner string, with func(string) string) {

@@ -82,7 +82,7 @@ func TestPoolUnderLoad(t *testing.T) {
 
 			alive, highest := p.alive()
 			if highest > most+surge {
-				t.Errorf("%d workers at a time are more than max-workers and surge", highest)
+				t.Errorf("%d workers at a time that are to serve are more than max-workers and surge", highest)
 			}
 			if len(alive) != p.size() {
 				t.Errorf("there are %d workers in the end, not %d", len(alive), p.size())
@@ -117,24 +117,26 @@ type kill struct {
 	ports []int
 }
 
-// storm swaps every now and then, and kills one to three workers again and again. There is time between that
-// for the pool to grow: it does not while workers fail.
+// storm swaps every now and then, and kills one to three workers again and again, for so long and until it has done
+// enough of either to tell. There is time between that for the pool to grow: it does not while workers fail.
 func (p *multitude) storm(length time.Duration) {
 	p.Helper()
+	began, killed, swapped := time.Now(), len(p.killed), p.Latest()
+	over := func() bool { return time.Since(began) >= length+initdtest.Patience }
 	var swaps sync.WaitGroup
 	defer swaps.Wait()
-	swaps.Go(func() { p.Pester("HUP", 1500*time.Millisecond, length) })
+	swaps.Go(func() {
+		p.Pester("HUP", 1500*time.Millisecond, func() bool {
+			return time.Since(began) >= length && (p.Latest() >= swapped+2 || over())
+		})
+	})
 	next := time.NewTicker(600 * time.Millisecond)
 	defer next.Stop()
-	for end := time.After(length); ; {
-		select {
-		case <-next.C:
-			alive, _ := p.alive()
-			rand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
-			p.strike(alive[:min(1+rand.IntN(3), len(alive))]...)
-		case <-end:
-			return
-		}
+	for time.Since(began) < length || len(p.killed) < killed+10 && !over() {
+		<-next.C
+		alive, _ := p.alive()
+		rand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
+		p.strike(alive[:min(1+rand.IntN(3), len(alive))]...)
 	}
 }
 
@@ -194,15 +196,20 @@ func (p *multitude) each(visit func(e initdtest.Entry)) {
 	}
 }
 
-// alive are the workers that have been started and have not ended, and how many there were at most.
+// alive are the workers that have been started and have not ended, and how many there were at most that had not been
+// told to: those may take their time.
 func (p *multitude) alive() (pids []int, most int) {
+	ending := map[int]bool{}
 	p.each(func(e initdtest.Entry) {
 		switch {
 		case e.Event == "start":
 			pids = append(pids, e.PID)
-			most = max(most, len(pids))
+			most = max(most, len(pids)-len(ending))
+		case e.Event == "stop" || e.Event == "kill":
+			ending[e.PID] = true
 		case e.Event == "exit" && e.Generation > 0:
 			pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == e.PID })
+			delete(ending, e.PID)
 		}
 	})
 	return pids, most

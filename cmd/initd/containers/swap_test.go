@@ -44,17 +44,23 @@ func TestSoak(t *testing.T) {
 		{"keepalive", "SERVER_STARTER_PORT=" + dockertest.Address, []string{"-keepalive", dockertest.Address}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			c := dockertest.Start(t, append(dockertest.Environment(test.setting), "--volume", "/run/hello"), images.Tag, "/hello")
 			c.Serving(1)
-			bounds := []string{"-clients", "8", "-limit", (*soak + initdtest.Patience).String(), "-max", "10000000"}
+			bounds := []string{"-clients", "8", "-limit", (*soak + 3*initdtest.Patience).String(), "-max", "10000000"}
 			l := c.Load(append(bounds, test.load...)...)
 			l.Answer("generation 1", dockertest.OfGeneration(1))
-			c.Pester("HUP", every, *soak)
+			// It goes on for as long as it has been given, and until it has swapped half as often as it was asked to.
+			began, want := time.Now(), int(*soak/every/2)
+			c.Pester("HUP", every, func() bool {
+				took := time.Since(began)
+				return took >= *soak && (c.Latest() > want || took >= *soak+initdtest.Patience)
+			})
 			r := l.Flawless()
 			swaps := c.Latest() - 1
 			t.Logf("%d swaps, %.0f requests/s", swaps, float64(r.OK)/r.Seconds)
-			if want := int(*soak / every / 2); swaps < want {
-				t.Errorf("%d swaps in %v, which is fewer than %d", swaps, *soak, want)
+			if swaps < want {
+				t.Errorf("%d swaps in %v, which is fewer than %d", swaps, time.Since(began), want)
 			}
 			if *soak >= time.Minute && r.OK < 100_000 {
 				t.Errorf("%d requests in %v are too few to tell", r.OK, *soak)

@@ -199,23 +199,26 @@ func Environment(settings ...string) (options []string) {
 // Quick makes workers that say nothing of their readiness ready soon.
 const Quick = "SERVER_STARTER_INTERVAL=0.1"
 
-// Pester sends a signal again and again. It does not wait for the command that does so, which takes
-// longer than from one time to the next where the machine is busy.
-func (c *Container) Pester(signal string, every, limit time.Duration) {
+// Pester sends a signal again and again until it is done. It does not wait for the command that does so, which takes
+// longer than from one time to the next where the machine is busy; but no more than four are under way.
+func (c *Container) Pester(signal string, every time.Duration, done func() bool) {
+	c.Helper()
 	var sent sync.WaitGroup
 	defer sent.Wait()
+	room := make(chan struct{}, 4)
 	next := time.NewTicker(every)
 	defer next.Stop()
-	for end := time.After(limit); ; {
+	for !done() {
+		<-next.C
 		select {
-		case <-next.C:
+		case room <- struct{}{}:
 			sent.Go(func() {
 				if _, err := initdtest.Try("docker", "kill", "--signal", signal, c.Name); err != nil {
 					c.Error(err)
 				}
+				<-room
 			})
-		case <-end:
-			return
+		default:
 		}
 	}
 }

@@ -91,11 +91,17 @@ func (l *Load) Stop() (r Result) {
 func (l *Load) Flawless() Result {
 	l.Helper()
 	r := l.Stop()
+	l.Judge(r)
+	return r
+}
+
+// Judge fails the test if any request failed, or if there were none.
+func (l *Load) Judge(r Result) {
+	l.Helper()
 	l.Logf("%d requests in %.1f s, %d failed", r.OK+r.Failed, r.Seconds, r.Failed)
 	if r.Failed > 0 || r.OK == 0 {
 		l.Errorf("%d requests failed, %d did not: %q", r.Failed, r.OK, r.Errors)
 	}
-	return r
 }
 
 // Ask sends one request to a container and returns the answer.
