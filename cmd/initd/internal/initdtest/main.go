@@ -105,8 +105,9 @@ func guard() (status int, err error) {
 	}
 	killDescendants()
 	for _, o := range slices.Backward(<-left) {
-		if _, err := Try(o.Command[0], o.Command[1:]...); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+		_, err := Try(o.Command[0], o.Command[1:]...)
+		if err != nil && !strings.Contains(err.Error(), "No such") && !strings.Contains(err.Error(), "already in progress") {
+			fmt.Fprintln(os.Stderr, err) // it has not gone by itself meanwhile
 		}
 	}
 	if ended.Signaled() {
