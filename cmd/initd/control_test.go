@@ -137,6 +137,7 @@ func TestControlSwap(t *testing.T) {
 
 	set("COLOUR", "blue")
 	set("SIZE", "7")
+	asked := time.Now()
 	told := s.outcomes()
 	second := s.generation(2)
 	turnsOut(t, told, "begun")
@@ -148,7 +149,9 @@ func TestControlSwap(t *testing.T) {
 	}
 	second.tell("exit", "7")
 	failed := turnsOut(t, told, "failed")
-	if failed.Final || failed.Generation != 2 || failed.Next <= 0 || !strings.Contains(failed.Reason, "exit_status=7") {
+	// The next attempt waits for the rest of the interval.
+	waits := failed.Next > 0 || time.Since(asked) >= 200*time.Millisecond
+	if failed.Final || failed.Generation != 2 || !waits || !strings.Contains(failed.Reason, "exit_status=7") {
 		t.Errorf("the failure: %+v", failed)
 	}
 	// The next attempt may have begun by now, and the newest stands first.

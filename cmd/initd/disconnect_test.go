@@ -25,6 +25,9 @@ func TestDisconnectSignal(t *testing.T) {
 	} {
 		for _, as := range []mode{subreaper, pid1} {
 			atOnce(t, test.name+"/"+string(as), func(t *testing.T) {
+				if test.name == "v6" {
+					initdtest.NeedIPv6(t)
+				}
 				spec := test.spec
 				if test.network == "unix" {
 					spec += string(as)

@@ -19,7 +19,6 @@ const (
 	referenceFile = "doc.go"
 )
 
-
 // between finds what a text has between two others, and how to put something in its place.
 func between(t *testing.T, text, begin, end string) (inner string, with func(string) string) {
 	t.Helper()

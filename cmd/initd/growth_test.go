@@ -131,7 +131,7 @@ func testGrowthByScoreboard(t *testing.T, as mode) {
 // its children compute is its own. Where this machine is busy they have to come before others to get their share.
 func testGrowthByCPU(t *testing.T) {
 	s := newStage(t)
-	const compute = "for i in 1 2; do nice -n -19 sh -c 'while :; do :; done' 2>/dev/null & done; exec "
+	const compute = "for i in 1 2; do nice -n -10 sh -c 'while :; do :; done' 2>/dev/null & done; exec "
 	d := run{mode: subreaper, args: flags([]string{"/bin/sh", "-c", compute + strings.Join(s.puppet(), " ")},
 		"workers=1", "max-workers=2", "ready=notify", "interval=0.1")}.start(t)
 	s.pool(1, 0)[0].ready()
@@ -141,7 +141,7 @@ func testGrowthByCPU(t *testing.T) {
 
 // testNoGrowthOfFailures: where workers fail, more of them would fail too.
 func testNoGrowthOfFailures(t *testing.T, as mode) {
-	d, s, first := growing(t, as, "interval=60", "max-workers=4")
+	d, s, first := growing(t, as, "interval=600", "max-workers=4")
 	first.do("busy")
 	s.pool(1, 1)[0].tell("exit", "1")
 	d.event("it is waited for", func(e initdtest.Entry) bool { return e.Event == "exit" && e.Slot == 1 })

@@ -30,7 +30,8 @@ func TestOrphanStorm(t *testing.T) {
 func TestBrokenVersion(t *testing.T) {
 	t.Parallel()
 	images := images(t)
-	c := dockertest.Start(t, dockertest.Environment("SERVER_STARTER_PORT="+dockertest.Address, dockertest.Quick), images.Tag, "/app/worker")
+	// Where the machine is busy it takes a while to fail.
+	c := dockertest.Start(t, dockertest.Environment("SERVER_STARTER_PORT="+dockertest.Address, "SERVER_STARTER_INTERVAL=2"), images.Tag, "/app/worker")
 	c.Serving(1)
 	l := c.Load("-clients", "2", dockertest.Address)
 	l.Answer("generation 1", dockertest.OfGeneration(1))

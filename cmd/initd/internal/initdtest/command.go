@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,7 +16,7 @@ import (
 )
 
 // Patience is how long any one event may take before a test gives up on it.
-const Patience = time.Minute
+const Patience = 2 * time.Minute
 
 // Impossible skips a test that this machine is not made for, and fails it where it has to be run.
 func Impossible(t testing.TB, format string, args ...any) {
@@ -24,6 +25,16 @@ func Impossible(t testing.TB, format string, args ...any) {
 		t.Fatalf("INITD_REQUIRE_DOCKER is set: "+format, args...)
 	}
 	t.Skipf(format, args...)
+}
+
+// NeedIPv6 skips the test where the loopback has no IPv6 address.
+func NeedIPv6(t testing.TB) {
+	t.Helper()
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("needs IPv6: %v", err)
+	}
+	l.Close()
 }
 
 // Try runs a command and returns its trimmed standard output; the error holds its standard error.
