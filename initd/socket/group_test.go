@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -18,6 +19,28 @@ import (
 
 // families are a listener of each kind that reuse-port is about.
 var families = []string{"port 127.0.0.1:0", "port [::1]:0", "port 127.0.0.1:u0", "port [::1]:u0"}
+
+// ipv6 reports whether the loopback has an IPv6 address.
+var ipv6 = sync.OnceValue(func() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+})
+
+// needIPv6 skips the test where it has none.
+func needIPv6(t *testing.T) {
+	t.Helper()
+	if !ipv6() {
+		t.Skip("needs IPv6")
+	}
+}
+
+// usable are those of the items that this machine has addresses for.
+func usable(items ...string) []string {
+	return slices.DeleteFunc(slices.Clone(items), func(item string) bool { return strings.Contains(item, "[::") && !ipv6() })
+}
 
 // openSlots opens items with a socket for each slot.
 func openSlots(t *testing.T, slots int, items ...string) *Set {
@@ -119,9 +142,9 @@ func shutDown(t *testing.T, l Listener, slot int) {
 func TestSlots(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	shared := listener(t, unix.SOCK_STREAM, loopback())
-	items := append(slices.Clone(families), "port 127.0.0.1:0=70", "path "+path, fmt.Sprintf("port 127.0.0.1:%d=%d", portOf(t, shared), shared))
+	items := append(usable(families...), "port 127.0.0.1:0=70", "path "+path, fmt.Sprintf("port 127.0.0.1:%d=%d", portOf(t, shared), shared))
 	set := openSlots(t, 3, items...)
-	items[5] = "path " + path + "2"
+	items[len(items)-2] = "path " + path + "2"
 	one := open(t, items...)
 	if a, b := set.Environ([]string{Systemd})[0], one.Environ([]string{Systemd})[0]; a != b {
 		t.Errorf("environment %s, without reuse-port %s", a, b)
@@ -168,7 +191,7 @@ func (s *Set) group() bool {
 
 // Without steering all slots are served, and what is in a queue stays there.
 func TestSlotsQueue(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		set := openSlots(t, 4, item)
 		l := set.All()[0]
 		if got := arrivals(t, l, 200); len(got) != 4 {
@@ -220,7 +243,7 @@ func await(t *testing.T, l Listener, slot int) {
 }
 
 func TestSteer(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		set := openSlots(t, 7, item)
 		l := set.All()[0]
 		for _, slots := range [][]int{{0}, {6}, {3}, {0, 1, 2}, {1, 3, 5}, {0, 2, 4, 6}, {0, 1, 5, 6}, {5, 6}, {0, 1, 2, 3, 4, 5, 6}, nil} {
@@ -241,7 +264,7 @@ func TestSteer(t *testing.T) {
 // Datagrams of one source come to one slot, and go to another only if that slot
 // is left out.
 func TestSteerFlows(t *testing.T) {
-	for _, item := range families[2:] {
+	for _, item := range usable(families[2:]...) {
 		set := openSlots(t, 5, item)
 		l := set.All()[0]
 		var clients []net.Conn
@@ -288,7 +311,7 @@ func TestSteerFlows(t *testing.T) {
 
 // An address in use is an error, also where the other would share it.
 func TestSlotsInUse(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		first := openSlots(t, 2, item)
 		l := first.All()[0]
 		again := "port " + l.Address
@@ -329,7 +352,7 @@ func TestSlotsRace(t *testing.T) {
 
 // A listener that was shut down is mended, and steering knows its new place.
 func TestRelistenSlot(t *testing.T) {
-	for _, item := range []string{families[0], families[1], "port 0"} {
+	for _, item := range usable(families[0], families[1], "port 0") {
 		for slot := range 4 {
 			set := openSlots(t, 4, item)
 			l := set.All()[0]
@@ -387,9 +410,10 @@ func TestSteerBeforeRelisten(t *testing.T) {
 // Whatever was shut down, in whatever order, known places are right and nobody
 // gets what was steered away from him unless that is not known.
 func TestRelistenOrder(t *testing.T) {
-	for seed := range uint64(30) {
-		random := rand.New(rand.NewPCG(seed, 0))
-		set := openSlots(t, 8, families[seed%2])
+	two := usable(families[:2]...)
+	for seed := range 30 {
+		random := rand.New(rand.NewPCG(uint64(seed), 0))
+		set := openSlots(t, 8, two[seed%len(two)])
 		l := set.All()[0]
 		for round := range 6 {
 			gone := random.Perm(8)[:1+random.IntN(8)]
@@ -475,7 +499,7 @@ func TestChosen(t *testing.T) {
 }
 
 func TestGrow(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		set := openSlots(t, 2, item, "path "+filepath.Join(t.TempDir(), "s"))
 		l := set.All()[0]
 		if set.Files(2)[l.Number] != set.Files(0)[l.Number] {
@@ -511,7 +535,7 @@ func TestGrow(t *testing.T) {
 
 func TestManySlots(t *testing.T) {
 	const slots = 150 // more than the kernel has room for at first (INIT_SOCKS)
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		before := openFiles(t)
 		set := openSlots(t, slots, item)
 		l := set.All()[0]
