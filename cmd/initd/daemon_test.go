@@ -121,7 +121,7 @@ func (r run) start(t *testing.T) *daemon {
 		}
 		cmd.Stderr = writer
 	}
-	if err := cmd.Start(); os.Getuid() != 0 && r.mode != subreaper && errors.Is(err, syscall.EPERM) {
+	if err := cmd.Start(); os.Getuid() != 0 && r.mode != subreaper && forbidden(err) {
 		t.Skipf("needs root or user namespaces, to be PID 1: %v", err)
 	} else if err != nil {
 		t.Fatalf("%q as %s: %v", argv, r.mode, err)
@@ -162,6 +162,12 @@ func (r run) start(t *testing.T) *daemon {
 		}
 	})
 	return d
+}
+
+// forbidden reports whether a namespace cannot be had: clone(2) says so in one way where it is not permitted,
+// and in two where the limit of user namespaces is 0.
+func forbidden(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS)
 }
 
 // searchPath is where the programs of the tests are.

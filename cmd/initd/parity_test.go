@@ -877,7 +877,7 @@ func (s *scene) daemonize() {
 		s.Errorf("it reads from %s, %v", stdin, err)
 	}
 	p.do("say", "in the log")
-	s.runs("--stop", "--pid-file="+s.file("pid")).exits(0)
+	s.asksToStop(pid, "--stop", "--pid-file="+s.file("pid")).exits(0)
 	p.ends()
 	for _, name := range []string{"pid", "socket"} {
 		if s.exists(name) {
@@ -894,10 +894,10 @@ func (s *scene) daemonizeGivenStdin() {
 	address := "127.0.0.1:" + freePort(s.T)
 	d := s.starts("interval=0", "daemonize", "pid-file="+s.file("pid"), "log-file="+s.file("log"), "port="+address+"=0")
 	d.exits(0)
-	s.daemonized("pid")
+	pid := s.daemonized("pid")
 	p := s.generation(1).serve()
 	p.answersAt("tcp", address)
-	s.runs("--stop", "--pid-file="+s.file("pid")).exits(0)
+	s.asksToStop(pid, "--stop", "--pid-file="+s.file("pid")).exits(0)
 	p.ends()
 }
 
@@ -952,7 +952,7 @@ func (s *scene) restartOfEnding() {
 func (s *scene) stop() {
 	d := s.stubborn("interval=0", "pid-file="+s.file("pid"), "signal-on-term=USR1")
 	p := s.generation(1)
-	asked := s.runs("--stop", "--pid-file="+s.file("pid"))
+	asked := s.asksToStop(d.pid, "--stop", "--pid-file="+s.file("pid"))
 	p.gets(syscall.SIGUSR1)
 	p.lives()
 	if !asked.ongoing() {
@@ -1014,7 +1014,7 @@ func (s *scene) abbreviations() {
 	old.gets(syscall.SIGUSR1)
 	old.tell("exit", "0")
 	asked.exits(0)
-	asked = s.runs("-sto", "-pi", s.file("pid"))
+	asked = s.asksToStop(pid, "-sto", "-pi", s.file("pid"))
 	next.gets(syscall.SIGUSR2)
 	next.tell("exit", "0")
 	asked.exits(0)

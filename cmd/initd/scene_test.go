@@ -64,6 +64,16 @@ func initdAsStartServer(t *testing.T) string {
 	return filepath.Join(workshop, "start_server")
 }
 
+// asksToStop starts the program for --stop, in these words, which is for a daemon with that pid.
+func (s *scene) asksToStop(pid int, words ...string) *daemon {
+	s.Helper()
+	asked := s.runs(words...)
+	if s.original {
+		(&daemon{T: s.T, pid: pid, ended: asked.ended}).remind(syscall.SIGTERM)
+	}
+	return asked
+}
+
 // start starts the program, unless the run names another.
 func (s *scene) start(r run) *daemon {
 	s.Helper()

@@ -45,7 +45,8 @@ func OpenTerminal(t *testing.T) *Terminal {
 		terminal.Screen.ReadFrom(person)
 	}()
 	t.Cleanup(func() {
-		<-done // at the end of the last process that has the other end open
+		line.Close() // if the test has ended before it could
+		<-done       // at the end of the last process that has the other end open
 		person.Close()
 	})
 	return terminal
