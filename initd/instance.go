@@ -300,7 +300,8 @@ func (in *instance) host() host {
 		transcript: in.settings.LogLevel == settings.Debug,
 	}
 	if !in.plain {
-		h.rest = newMemory().giveBack
+		keepHeapSmall()
+		h.rest = freeHeap
 	}
 	if in.terminal != nil {
 		h.start = func(c *launch.Command) (pid int, outcome <-chan error, err error) {
