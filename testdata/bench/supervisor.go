@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An ear is a notification socket, as a supervisor has one: what NOTIFY_SOCKET names (sd_notify(3)).
-type ear struct {
+// A supervisor has the notification socket that NOTIFY_SOCKET names, sd_notify(3).
+type supervisor struct {
 	file    *os.File
 	environ string // the variable
 }
 
-func listenIn() (*ear, error) {
+func newSupervisor() (*supervisor, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	e := &ear{file: os.NewFile(uintptr(fd), "notify")}
+	s := &supervisor{file: os.NewFile(uintptr(fd), "notify")}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{}); err != nil { // the kernel finds a name, unix(7)
 		return nil, err
 	}
@@ -28,17 +28,17 @@ func listenIn() (*ear, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.environ = "NOTIFY_SOCKET=" + name.(*unix.SockaddrUnix).Name
-	return e, nil
+	s.environ = "NOTIFY_SOCKET=" + name.(*unix.SockaddrUnix).Name
+	return s, nil
 }
 
-// ready waits until so many have said READY=1.
-func (e *ear) ready(times int) error {
-	e.file.SetReadDeadline(time.Now().Add(patience))
+// ready waits until READY=1 has come so many times.
+func (s *supervisor) ready(times int, timeout time.Duration) error {
+	s.file.SetReadDeadline(time.Now().Add(timeout))
 	for text := make([]byte, 4096); times > 0; {
-		n, err := e.file.Read(text)
+		n, err := s.file.Read(text)
 		if err != nil {
-			return fmt.Errorf("waiting for READY=1: %w", err)
+			return fmt.Errorf("wait for READY=1: %w", err)
 		}
 		if strings.HasPrefix(string(text[:n]), "READY=1") {
 			times--
@@ -47,4 +47,4 @@ func (e *ear) ready(times int) error {
 	return nil
 }
 
-func (e *ear) close() { e.file.Close() }
+func (s *supervisor) close() { s.file.Close() }
