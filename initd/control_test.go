@@ -15,9 +15,8 @@ import (
 // asks is what the loop answers to a request.
 func (w *world) asks(r control.Request, root bool) control.Answer {
 	w.t.Helper()
-	call, answer := control.NewCall(r, root)
-	w.calls <- call
-	synctest.Wait()
+	c, answer := control.NewCall(r, root)
+	w.sends(call{c})
 	select {
 	case a := <-answer:
 		return a
@@ -71,7 +70,7 @@ func TestRequests(t *testing.T) {
 		}
 		w.did("WINCH 101")
 		w.asks(control.Request{Request: control.AskStop}, false)
-		w.did("report STOPPING=1", "TERM 101")
+		w.did("TERM 101", "report STOPPING=1")
 		w.told(`outcome ticket=2 result=stopped reason="initd is stopping"`)
 		if a := w.asks(control.Request{Request: control.AskSwap}, false); a.Code != control.NotPossible {
 			t.Errorf("a swap after the stop was answered %+v", a)
@@ -125,29 +124,29 @@ func TestRefusedRequests(t *testing.T) {
 	})
 }
 
-// The companion is started again, is no worker, and ends as an orphan does.
-func TestCompanion(t *testing.T) {
+// The HTTP process is started again, is no worker, and ends as an orphan does.
+func TestHTTPProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan()
-		p.Companion = true
+		p.HTTP = true
 		w := newWorld(t, p)
 		w.run()
-		w.did("start companion 101", "joined", "start worker 102")
+		w.did("start http 101", "handed over", "start worker 102")
 		w.passes(2 * time.Second)
 		w.did("report READY=1")
-		w.alone = errors.New("no descriptors left")
+		w.connecting = errors.New("no descriptors left")
 		w.ends(1, 101)
 		w.did() // it could not be started
-		w.alone = nil
+		w.connecting = nil
 		w.passes(2 * time.Second)
-		w.did("start companion 103", "joined")
+		w.did("start http 103", "handed over")
 		if s := w.asks(control.Request{Request: control.AskStatus}, false).Status; s.Counters.Orphans != 0 || s.Counters.Started != 1 {
-			t.Errorf("the companion was counted: %+v", s.Counters)
+			t.Errorf("the HTTP process was counted: %+v", s.Counters)
 		}
 		w.signal(w.stop, syscall.SIGTERM)
-		w.did("report STOPPING=1", "TERM 102")
+		w.did("TERM 102", "report STOPPING=1")
 		w.ends(0, 102)
-		w.did("orphans TERM", "orphans TERM") // what 102 has left behind
+		w.did("TERM 103")
 		w.ends(0, 103)
 		if e := w.exited(); e.Status != 0 {
 			t.Errorf("exit %+v, want 0", e)
@@ -172,7 +171,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	for g := 1; g <= 100; g++ {
 		h.begun(now, machine.Prepare{Generation: g, Ticket: g})
 		h.ended(g, end{slot: new(int), status: &machine.Status{Code: 1}})
-		h.decided(now, machine.Outcome{Ticket: g, Generation: g, Result: machine.OutcomeFailed, Reason: "x"})
+		h.concluded(now, machine.Outcome{Ticket: g, Generation: g, Result: machine.OutcomeFailed, Reason: "x"})
 	}
 	if len(h.swaps) != keptSwaps || len(h.ends) != 0 || h.counts().Swaps["failed"] != 100 || h.latest(now)[0].Generation != 100 {
 		t.Errorf("%d swaps, %d ends, %+v", len(h.swaps), len(h.ends), h.counts())

@@ -63,8 +63,8 @@ func (h *history) late(generation, slot int, lines func() []string) {
 	}
 }
 
-// decided is for what has become of an attempt.
-func (h *history) decided(now time.Time, o machine.Outcome) {
+// concluded is for what has become of an attempt.
+func (h *history) concluded(now time.Time, o machine.Outcome) {
 	s := h.swap(o.Generation)
 	if s == nil || s.Ended != nil {
 		return

@@ -4,35 +4,87 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
+	"server-starter/initd/machine"
 	"server-starter/reaper"
 )
 
-// orphans returns how to send a signal to every child there is, each signal
-// once to each child. Only PID 1 may mean every process by that: elsewhere it
-// would be the whole machine. Where some are spared it means each by itself.
-func orphans() func(syscall.Signal, map[int]*process) {
-	type letter struct {
-		pid    int
-		signal syscall.Signal
-	}
-	sent := map[letter]bool{}
-	return func(signal syscall.Signal, spared map[int]*process) {
-		pids := []int{-1}
-		if os.Getpid() != 1 || len(spared) > 0 {
-			pids, _ = reaper.Children()
-		}
-		for _, pid := range pids {
-			if l := (letter{pid, signal}); !sent[l] && spared[pid] == nil {
-				sent[l] = true
-				syscall.Kill(pid, signal)
-			}
-		}
+// orphans is what is known of the children that initd did not start: whether
+// they have been asked to end, and who was sent what.
+type orphans struct {
+	asked bool
+	sent  map[delivery]bool
+}
+
+// delivery is a signal that a process was sent.
+type delivery struct {
+	pid    int
+	signal syscall.Signal
+}
+
+// orphansLeft takes note of whether there are any, log commands left aside.
+func (l *loop) orphansLeft(children bool) {
+	if !children || !l.anyOther() {
+		l.then(machine.Childless{})
+	} else if l.orphans.asked {
+		l.signalOrphans(syscall.SIGTERM) // those that the ended have left behind
 	}
 }
 
-// others reports whether there is any child but those.
-func others(spared map[int]*process) bool {
-	pids, err := reaper.Children()
-	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return spared[pid] == nil })
+// endOrphans asks every child that is left to end.
+func (l *loop) endOrphans() {
+	l.orphans.asked = true
+	l.signalOrphans(syscall.SIGTERM)
+	// Where none is left, none will say so by its end.
+	if !l.kernel.reap(l.reaped) || !l.anyOther() {
+		l.then(machine.Childless{})
+	}
+}
+
+// killOrphans kills every child there is, and what these leave behind, until none
+// is left or the limit is over. Log commands are no orphans: they are to take what
+// was written.
+func (l *loop) killOrphans(limit time.Duration) {
+	ended := func(e reaper.Exit) {
+		if l.children.isLogCommand(e.PID) {
+			l.reaped(e)
+		}
+	}
+	l.signalOrphans(syscall.SIGKILL)
+	l.reapUntil(limit, ended, func(children bool) bool {
+		if !children || !l.anyOther() {
+			return true
+		}
+		l.signalOrphans(syscall.SIGKILL)
+		return false
+	})
+}
+
+// anyOther reports whether there is any child but the log commands.
+func (l *loop) anyOther() bool {
+	if !l.children.anyLogCommand() {
+		return true // and the caller knows that there are children
+	}
+	pids, err := l.kernel.children()
+	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return !l.children.isLogCommand(pid) })
+}
+
+// signalOrphans sends a signal to every child there is but the log commands, once
+// to each. Only PID 1 may mean every process by that, kill(2): elsewhere it would
+// be the whole machine.
+func (l *loop) signalOrphans(signal syscall.Signal) {
+	pids := []int{-1}
+	if os.Getpid() != 1 || l.children.anyLogCommand() {
+		pids, _ = l.kernel.children()
+	}
+	if l.orphans.sent == nil {
+		l.orphans.sent = map[delivery]bool{}
+	}
+	for _, pid := range pids {
+		if d := (delivery{pid, signal}); !l.orphans.sent[d] && !l.children.isLogCommand(pid) {
+			l.orphans.sent[d] = true
+			l.kill(pid, signal)
+		}
+	}
 }

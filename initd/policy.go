@@ -3,6 +3,7 @@ package initd
 import (
 	"math/rand/v2"
 	"os"
+	"time"
 
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
@@ -12,42 +13,41 @@ import (
 func (in *instance) policy() machine.Policy {
 	s := in.settings
 	p := machine.Policy{
-		Workers:           s.Workers,
-		MaxWorkers:        s.MaxWorkers,
-		MinIdle:           s.MinIdle,
-		MaxIdle:           s.MaxIdle,
-		Surge:             s.Surge,
-		Steer:             s.ReusePort,
+		Workers:           int(s.Workers),
+		MaxWorkers:        int(s.MaxWorkers),
+		MinIdle:           int(s.MinIdle),
+		MaxIdle:           int(s.MaxIdle),
+		Surge:             int(s.Surge),
+		Steer:             bool(s.ReusePort),
 		Recycling:         recycling(s),
 		DisconnectSignal:  machine.Signal(s.DisconnectSignal),
-		Survey:            surveyEvery(s),
-		HookTimeout:       s.HookTimeout,
-		Debounce:          s.WatchDebounce,
-		Ready:             map[settings.Ready]machine.Ready{settings.Auto: machine.Auto, settings.Alive: machine.Alive, settings.Notify: machine.Notify}[s.Ready],
-		Interval:          s.Interval,
-		StartTimeout:      s.StartTimeout,
-		Probe:             len(s.Probe) > 0 && !in.plain,
-		ProbeTimeout:      s.ProbeTimeout,
-		Watchdog:          s.Watchdog,
+		Survey:            in.survey.Every(),
+		HookTimeout:       time.Duration(s.HookTimeout),
+		Debounce:          time.Duration(s.WatchDebounce),
+		Ready:             s.Ready.Value,
+		Interval:          time.Duration(s.Interval),
+		StartTimeout:      time.Duration(s.StartTimeout),
+		Probe:             len(s.Probe) > 0 && !in.programs.plain(),
+		ProbeTimeout:      time.Duration(s.ProbeTimeout),
+		Watchdog:          time.Duration(s.Watchdog),
 		SignalOnHup:       machine.Signal(s.SignalOnHUP),
 		SignalOnTerm:      machine.Signal(s.SignalOnTERM),
-		DrainTimeout:      s.DrainTimeout,
-		MaxOldGenerations: s.MaxOldGenerations,
+		DrainTimeout:      time.Duration(s.DrainTimeout),
+		MaxOldGenerations: int(s.MaxOldGenerations),
 		Timing:            timing(s),
-		StopDelay:         s.StopDelay,
-		StopTimeout:       s.StopTimeout,
-		KillGroup:         s.KillGroup,
+		StopDelay:         time.Duration(s.StopDelay),
+		StopTimeout:       time.Duration(s.StopTimeout),
+		KillGroup:         bool(s.KillGroup),
 		// Elsewhere than as PID 1 a plain init's orphans may be daemons that
 		// its command was meant to leave behind.
-		LeaveOrphans: in.plain && os.Getpid() != 1,
-		Respawn:      map[settings.Respawn]machine.Respawn{settings.Always: machine.Always, settings.OnFailure: machine.OnFailure, settings.Never: machine.Never}[s.Respawn],
-		MaxBackoff:   s.MaxBackoff,
-		MaxFailures:  s.MaxFailures,
-		SignalMap:    map[machine.Signal]machine.Signal{},
+		LeaveOrphans: in.programs.plain() && os.Getpid() != 1,
+		Respawn:      s.Respawn.Value,
+		MaxBackoff:   time.Duration(s.MaxBackoff),
+		MaxFailures:  int(s.MaxFailures),
+		SignalMap:    s.SignalMap,
 		ExitMap:      s.ExitMap,
-		Publish:      in.pidFile != nil || in.statusFile != nil,
-		Loggers:      len(in.logs.commands),
-		Companion:    in.httpSet != nil,
+		LogCommands:  in.logs.Commands(),
+		HTTP:         in.http.sockets != nil,
 	}
 	for h, argv := range hooks(s) {
 		p.Hooks[h] = len(argv) > 0
@@ -55,14 +55,11 @@ func (in *instance) policy() machine.Policy {
 	if !s.Given("max-workers") {
 		p.MaxWorkers = 0 // somebody may ask for more workers
 	}
-	if in.plain {
+	if in.programs.plain() {
 		p.Watchdog = 0
 		p.Workers, p.MaxWorkers, p.Survey, p.Steer = 1, 0, 0, false
 		p.Recycling = machine.Recycling{}
 		p.Hooks[machine.BeforeSwap], p.Hooks[machine.AfterSwap], p.Hooks[machine.OnDisconnect] = false, false, false
-	}
-	for from, to := range s.SignalMap {
-		p.SignalMap[machine.Signal(from)] = machine.Signal(to) // settings.Reopen is machine.REOPEN
 	}
 	return p
 }
@@ -70,16 +67,16 @@ func (in *instance) policy() machine.Policy {
 func recycling(s *settings.Settings) machine.Recycling {
 	return machine.Recycling{
 		MaxRequests: int64(s.MaxRequests),
-		MaxMemory:   s.MaxMemory,
-		MaxLifetime: s.MaxLifetime,
+		MaxMemory:   int64(s.MaxMemory),
+		MaxLifetime: time.Duration(s.MaxLifetime),
 		Seed:        rand.Uint64(),
 	}
 }
 
 func timing(s *settings.Settings) machine.Timing {
 	return machine.Timing{
-		KillOldDelay:        s.KillOldDelay,
-		AutoRestart:         s.EnableAutoRestart,
-		AutoRestartInterval: s.AutoRestartInterval,
+		KillOldDelay:        time.Duration(s.KillOldDelay),
+		AutoRestart:         bool(s.EnableAutoRestart),
+		AutoRestartInterval: time.Duration(s.AutoRestartInterval),
 	}
 }

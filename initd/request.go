@@ -8,14 +8,21 @@ import (
 	"time"
 
 	"server-starter/initd/pidfile"
+	"server-starter/initd/settings"
+	"server-starter/initd/signals"
 	"server-starter/initd/statusfile"
 )
 
 // What is asked of an initd that runs already, by another process.
 
-// answer is the exit status of a request.
-func answer(err error) int {
-	if err != nil {
+// request asks an initd that runs already, and returns the exit status.
+func request(s *settings.Settings) int {
+	signals.Release() // whoever asks may lose patience
+	ask := map[settings.Request]func() error{
+		settings.Restart: func() error { return restart(s.PidFile, s.StatusFile) },
+		settings.Stop:    func() error { return stop(s.PidFile) },
+	}
+	if err := ask[s.Request](); err != nil {
 		fmt.Fprintln(os.Stderr, "initd: "+err.Error())
 		return exitFailed
 	}

@@ -13,27 +13,28 @@
 //
 // [Run] is the whole program. Before the first worker it may fail; after it
 // nothing is fatal: every failure is an event or a line of the log.
+//
+// The files are layers. Run reads the settings and setUp opens what they ask for
+// (run.go, setup.go); an instance owns that (instance.go, resources.go, programs.go,
+// journal.go, published.go, api.go); the loop gives events to the machine and carries
+// out its actions (loop.go, act.go), which start children in roles (child.go, worker.go,
+// probe.go, hook.go, logcommand.go, http.go) by the kernel (kernel.go). Other goroutines
+// reach the loop by its inbox alone (inbox.go). docs/DESIGN.md follows the arguments and
+// a HUP through them.
 package initd
 
 import (
 	"errors"
 	"fmt"
-	"math"
-	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"server-starter/initd/doctor"
+	"server-starter/initd/addresses"
+	"server-starter/initd/daemon"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/settings"
-	"server-starter/initd/signals"
-	"server-starter/initd/socket"
 )
 
 // The exit statuses that are initd's own. 126 and 127 come from package launch.
@@ -56,123 +57,46 @@ func Run(argv []string) (status int) {
 		load = settings.LoadStartServer
 	}
 	s, err := load(argv[1:])
-	specs, status, err := parseSpecs(s, err)
+	if s.Request == settings.Check {
+		return fatal(exitUsage, errors.New("--check has moved: run initctl check [settings] -- command"))
+	}
+	where, err := addresses.Parse(s, err)
+	if errors.As(err, new(settings.Problems)) {
+		return fatal(exitUsage, err)
+	}
 	if err != nil {
-		return fatal(status, err)
+		return fatal(exitSetup, err)
 	}
 	if s.Answer != "" {
 		fmt.Print(s.Answer)
 		return 0
 	}
-	switch s.Request {
-	case settings.Restart:
-		signals.Release() // who asks may lose patience
-		return answer(restart(s.PidFile, s.StatusFile))
-	case settings.Stop:
-		signals.Release()
-		return answer(stop(s.PidFile))
-	case settings.Check:
-		closeOnExec()
-		return doctor.Examine(s, specs.workers)
+	if s.Request != settings.None {
+		return request(s)
 	}
-	parent := inherit()
+	parent := daemon.Inherited()
 	if s.Daemonize && parent == nil {
 		if err := beforeDaemonize(s); err != nil {
 			return fatal(exitSetup, err)
 		}
-		return daemonize(argv)
+		return goToBackground(argv)
 	}
 	closeOnExec()
-	in, err := setUp(s, specs, parent)
+	in, err := setUp(s, where, parent)
 	if err != nil {
 		return fatal(exitSetup, err)
 	}
 	return in.run()
 }
 
-// addresses are where there are to be sockets.
-type addresses struct {
-	workers       []socket.Spec
-	http, control []socket.Spec // one each, or none
-}
-
-// parseSpecs reads the listeners' grammar, which is no affair of the settings,
-// and adds what is wrong with it to what else is. What is well written and yet
-// can never be bound is an error of another kind, with another exit status.
-func parseSpecs(s *settings.Settings, err error) (specs addresses, status int, _ error) {
-	var problems settings.Problems
-	if err != nil && !errors.As(err, &problems) {
-		return specs, exitUsage, err
-	}
-	var impossible []error
-	parse := func(name, text string, parse func(string) (socket.Spec, error)) (spec socket.Spec) {
-		known := func(p settings.Problem) bool { return p.Setting == name && p.Value == text }
-		spec, err := parse(text)
-		switch {
-		case slices.ContainsFunc(problems, known):
-		case errors.Is(err, socket.ErrRange):
-			impossible = append(impossible, err)
-		case err != nil:
-			problems = append(problems, settings.Problem{Reason: err.Error()})
-		}
-		return spec
-	}
-	for _, text := range s.Port {
-		specs.workers = append(specs.workers, parse("port", text, socket.ParsePort))
-	}
-	for _, text := range s.Path {
-		specs.workers = append(specs.workers, parse("path", text, socket.ParsePath))
-	}
-	if s.HTTP != "" {
-		specs.http = []socket.Spec{parse("http", s.HTTP, socket.ParseHTTP)}
-	}
-	if s.ControlSocket != "" && s.ControlSocket != settings.NoControlSocket {
-		specs.control = []socket.Spec{parse("control-socket", s.ControlSocket, socket.ParseControl)}
-	}
-	switch {
-	case len(problems) > 0:
-		for _, err := range impossible {
-			problems = append(problems, settings.Problem{Reason: err.Error()})
-		}
-		return addresses{}, exitUsage, problems
-	case len(impossible) > 0:
-		return addresses{}, exitSetup, errors.Join(impossible...)
-	}
-	return specs, 0, nil
-}
-
 // fatal says why initd cannot go on, also where Kubernetes looks.
 func fatal(status int, err error) int {
 	text := "initd: " + err.Error() + "\n"
 	terminationLog(text)
-	stderr := newLogWriter(2)
+	stderr := eventlog.NewWriter(2)
 	stderr.Write([]byte(text))
 	stderr.Close(time.Second)
 	return status
-}
-
-// terminationLog is where a container says why it ended. Where nobody made the
-// file, nobody reads it. What the program wrote there itself stays.
-func terminationLog(text string) {
-	if f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0); err == nil {
-		f.WriteString(text)
-		f.Close()
-	}
-}
-
-// closeOnExec keeps what initd was started with from its workers. Sockets that
-// are adopted are among it and are handed on by their own way.
-func closeOnExec() {
-	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
-		return
-	}
-	// Before Linux 5.11, or under a seccomp filter of that age.
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-		}
-	}
 }
 
 func settingError(name string, err error) error {

@@ -1,20 +1,25 @@
 package initd
 
 import (
+	"os"
+	"slices"
 	"time"
 
 	"server-starter/initd/control"
 	"server-starter/initd/machine"
 	"server-starter/initd/scoreboard"
+	"server-starter/initd/settings"
+	"server-starter/initd/socket"
+	"server-starter/initd/survey"
 )
 
 // status is all that the loop knows. What takes its time to find out is added
-// beside it, by instance.complete.
+// beside it, by api.complete.
 func (l *loop) status() *control.Status {
 	now, v := l.now(), l.machine.View()
 	s := &control.Status{
 		Time: now, Health: l.health(v), Attempt: v.Attempt, Failures: v.Failures,
-		Pool:        control.Pool{Workers: v.Workers, Rest: v.Rest, Max: v.Max},
+		Pool:        control.Pool{Workers: v.Workers, Rest: v.Base, Max: v.Max},
 		Generations: []control.Generation{}, Listeners: []control.Listener{},
 		Swaps: l.history.latest(now), Counters: l.history.counts(),
 	}
@@ -24,7 +29,8 @@ func (l *loop) status() *control.Status {
 	for _, g := range v.Generations {
 		l.describe(g, s)
 	}
-	l.facts(s)
+	l.describeSelf(s)
+	l.describeListeners(s)
 	return s
 }
 
@@ -34,13 +40,13 @@ func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 	for _, w := range g.Workers {
 		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: w.Started, Ready: since(w.Ready)}
 		does := w.Activity
-		if p := l.workers[w.PID]; p != nil {
-			worker.Message = p.message
-			if row, ok := l.row(p.row); ok {
+		if p := l.children.worker(w.PID); p != nil {
+			worker.Message = p.status
+			if row, ok := l.board.Read(p.row); ok {
 				requests := int64(row.Requests)
 				s.Counters.Requests += requests
 				if row.State != scoreboard.Absent {
-					worker.Requests, does = &requests, activity(row.State)
+					worker.Requests, does = &requests, survey.Activity(row.State)
 				}
 			}
 		}
@@ -82,4 +88,23 @@ func (l *loop) health(v machine.View) control.Health {
 		h.Reason = "no generation has been ready yet"
 	}
 	return h
+}
+
+// describeSelf adds what concerns initd as a whole.
+func (l *loop) describeSelf(s *control.Status) {
+	s.Version, s.PID, s.Command, s.Started = settings.Version, os.Getpid(), l.settings.Command, l.started
+	s.Counters.Control = l.server.Answered()
+	s.Counters.LinesDropped = l.lines.Dropped()
+}
+
+// describeListeners adds the listeners, and what waits in their queues.
+func (l *loop) describeListeners(s *control.Status) {
+	waiting := l.sockets.Waiting()
+	for _, listener := range l.sockets.All() {
+		d := control.Listener{Key: listener.Key, Network: listener.Network, Address: listener.Address, FD: listener.Number}
+		if i := slices.IndexFunc(waiting, func(q socket.Queue) bool { return q.Key == d.Key && q.Network == d.Network }); i >= 0 {
+			d.Queue, d.Backlog = waiting[i].Length, waiting[i].Backlog
+		}
+		s.Listeners = append(s.Listeners, d)
+	}
 }

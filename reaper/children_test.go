@@ -130,21 +130,3 @@ func TestChildrenInStrangeProc(t *testing.T) {
 		t.Errorf("no error where /proc is of another pid namespace (%#x)", got)
 	}
 }
-
-func TestParent(t *testing.T) {
-	for _, test := range []struct {
-		stat string
-		want int
-	}{
-		{"42 (sh) S 7 42 42 0 -1", 7},
-		{"42 (a b) S 7 42", 7},
-		{"42 () Z 1) S 7 42", 7},
-		{"42 (x\n) R 7 42", 7},
-		{"42 (sh) S", 0},
-		{"", 0},
-	} {
-		if got := parent([]byte(test.stat)); got != test.want {
-			t.Errorf("parent of %q: %d, want %d", test.stat, got, test.want)
-		}
-	}
-}

@@ -3,9 +3,9 @@
 // PID 1 of a pid namespace (pid_namespaces(7)) and a child subreaper adopt the
 // orphans among their descendants and have to wait for those as well as for the
 // children they started, or the dead stay in the process table as zombies until
-// it is full. The package knows three things and has no policy, no state and no
+// it is full. The package does three things and has no policy, no state and no
 // goroutine of its own: [Subreaper] asks for the orphans, [Drain] reaps whatever
-// has ended and tells the caller what it was, [Children] names who is left.
+// has ended and reports each exit, [Children] lists who is left.
 //
 // Four rules make that lossless:
 //
@@ -68,9 +68,9 @@ func Subreaper() error {
 func Drain(options int, each func(Exit)) (children bool) {
 	for {
 		var status syscall.WaitStatus
-		// With WNOHANG wait4 never sleeps, so the scheduler need not be told, as
-		// syscall.Wait4 would tell it. Where other goroutines are busy that would
-		// hand them our processor in the midst of a storm, and make it half as long again.
+		// With WNOHANG wait4 never sleeps, so that the scheduler need not know of it,
+		// as it does with syscall.Wait4. That would give our processor to other
+		// goroutines in the middle of a storm, and make it half as long again.
 		pid, _, errno := syscall.RawSyscall6(syscall.SYS_WAIT4, ^uintptr(0),
 			uintptr(unsafe.Pointer(&status)), uintptr(syscall.WNOHANG|options), 0, 0, 0)
 		switch {

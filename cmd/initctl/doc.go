@@ -24,6 +24,7 @@
 //
 // For containers:
 //
+//	check       find out whether a server is fit for swaps, and what to set: with initd's settings, and --initd
 //	health      one line and 0 or 1: --live, --ready, --startup
 //	sleep       wait for a while, as a preStop hook
 //	install     copy initd and initctl into a directory
@@ -38,14 +39,15 @@
 //
 // # Exit status
 //
-//	0    done; healthy; the new generation serves
-//	1    not done, for the reason given: initd refuses it, it took too long, a file cannot be written; not healthy
+//	0    done; healthy; fit; the new generation serves
+//	1    not done, for the reason given: initd refuses it, it took too long, a file cannot be written; not healthy; not fit
 //	3    restart, await: the first attempt has failed (not with --keep-trying), or the swap was refused or given up, or
 //	     initd is being stopped
 //	4    restart, await: a newer request has taken the place of this one
 //	5    no initd answers, or it has ended meanwhile (of health: 1)
-//	64   wrong usage
-//	130  interrupted (of events and top: 0)
+//	64   wrong usage or settings
+//	125  check: nothing could be found out
+//	130  interrupted (of events and top: 0); check: 128 and the number of the signal
 //
 // # Terminals
 //

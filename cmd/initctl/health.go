@@ -25,7 +25,7 @@ func (k *check) flags(set *pflag.FlagSet) {
 	set.BoolVar(&k.live, "live", false, "whether initd's loop turns")
 	set.BoolVar(&k.ready, "ready", false, "whether a generation serves, and initd is not being stopped (the default)")
 	set.BoolVar(&k.startup, "startup", false, "whether a generation has been ready since initd was started")
-	set.Var(settings.Duration(&k.timeout), "timeout", "longest `duration` to wait for the answer")
+	set.Var((*settings.Duration)(&k.timeout), "timeout", "longest `duration` to wait for the answer")
 }
 
 func (t *tool) healthCommand() *cobra.Command {

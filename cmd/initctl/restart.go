@@ -84,7 +84,7 @@ type patience struct {
 
 func (p *patience) flags(set *pflag.FlagSet) {
 	set.BoolVar(&p.keepTrying, "keep-trying", false, "wait on after an attempt that has failed, as initd tries again")
-	set.Var(settings.Duration(&p.limit), "timeout", "longest `duration` to wait; 0 is no limit")
+	set.Var((*settings.Duration)(&p.limit), "timeout", "longest `duration` to wait; 0 is no limit")
 }
 
 // follow waits for the outcome of a swap, and tells what happens meanwhile.

@@ -18,7 +18,7 @@ nobody anything. Where it can be set, initd's stop-delay does the same without a
 		Args:    arguments,
 		RunE: func(c *cobra.Command, args []string) error {
 			var d time.Duration
-			if v := settings.Duration(&d); v.Set(args[0]) != nil {
+			if v := (*settings.Duration)(&d); v.Set(args[0]) != nil {
 				return wrongUsage("%q is no duration: expected %s", args[0], v.Type())
 			}
 			select {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/settings"
 )
 
@@ -43,7 +44,7 @@ In the container whose PID 1 it stops, initctl is killed with it.`,
 	c.Flags().StringVar(&name, "signal", "", "act as on this `signal`: TERM (the default), INT or QUIT")
 	c.RegisterFlagCompletionFunc("signal", cobra.FixedCompletions([]string{"TERM", "INT", "QUIT"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until initd has gone")
-	c.Flags().Var(settings.Duration(&limit), "timeout", "longest `duration` to wait; 0 is no limit")
+	c.Flags().Var((*settings.Duration)(&limit), "timeout", "longest `duration` to wait; 0 is no limit")
 	c.MarkFlagsMutuallyExclusive("no-wait", "timeout")
 	return c
 }
@@ -81,8 +82,8 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 				asked = true
 				progress.say("initd is stopping")
 			case err == nil:
-				if e, ok := readEvent(a.Event); ok && e.text("msg") != "" {
-					progress.say(e.text("msg"))
+				if e, ok := eventlog.Parse(a.Event); ok && e.Value("msg") != "" {
+					progress.say(e.Value("msg"))
 				}
 			}
 		}

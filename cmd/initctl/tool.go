@@ -107,7 +107,7 @@ SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
 	}
 	group("see", t.statusCommand(), t.topCommand(), t.eventsCommand(), t.envCommand(), t.settingsCommand(), t.metricsCommand(), t.versionCommand())
 	group("steer", t.restartCommand(), t.awaitCommand(), t.stopCommand(), t.scaleCommand(), t.signalCommand())
-	group("use", t.healthCommand(), t.sleepCommand(), t.installCommand(), t.serveCommand())
+	group("use", t.checkCommand(), t.healthCommand(), t.sleepCommand(), t.installCommand(), t.serveCommand())
 	for _, c := range more {
 		group("use", c(root))
 	}

@@ -33,7 +33,7 @@ queues, and requests a second as far as workers count them on the scoreboard. q 
 			return t.top(c.Context(), interval)
 		},
 	}
-	c.Flags().Var(settings.Duration(&interval), "interval", "`duration` between two looks")
+	c.Flags().Var((*settings.Duration)(&interval), "interval", "`duration` between two looks")
 	return c
 }
 

@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
+
+	"server-starter/initd/eventlog"
 )
 
 // span is a duration in at most two units: 4ms, 0.25s, 12s, 3m20s, 5h3m, 12d4h.
@@ -71,14 +71,4 @@ func cut(text string, width int) string {
 }
 
 // printable is text without what a terminal would obey: it was written by workers.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
-}
+func printable(text string) string { return eventlog.Printable(text) }

@@ -14,6 +14,7 @@ import (
 // TestActivation: sockets that a service manager hands down are adopted where a setting asks for their
 // address, and are further listeners where none does.
 func TestActivation(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path := filepath.Join(t.TempDir(), "handed")
 		port := freePort(t)
@@ -62,6 +63,7 @@ var givenPorts sync.Map
 // TestNested: initd under another superdaemon, be it initd itself or start_server: it takes over the
 // listeners, and a swap of either keeps them.
 func TestNested(t *testing.T) {
+	t.Parallel()
 	inner := func(s *stage) []string {
 		return append([]string{initdBinary(t), "--ready=notify", "--interval=0.1", "--"}, s.puppet()...)
 	}
@@ -138,6 +140,7 @@ func TestNested(t *testing.T) {
 
 // TestPortZero: the kernel chooses a port, which workers are told, and which stays.
 func TestPortZero(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, environ: []string{"SERVER_STARTER_PORT=0;127.0.0.1:0;127.0.0.1:u0"}, args: flags(s.puppet(), "ready=notify")}.start(t)

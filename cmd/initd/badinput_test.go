@@ -13,6 +13,7 @@ import (
 // TestBadInput: what is wrong is told with the setting, the reason and what to do; the exit status is the
 // contract's; nothing was started, and nothing that was there is gone.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := func(name string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -182,6 +183,7 @@ func listing(t *testing.T, dir string) (all []string) {
 // TestStaleSocket: one that nobody listens on is replaced; and at exit the path is only removed if it is
 // still the socket that initd made.
 func TestStaleSocket(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "socket")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
 	if err != nil {
@@ -213,6 +215,7 @@ func TestStaleSocket(t *testing.T) {
 
 // TestTerminationLog: the reason for a non-zero exit is also where Kubernetes looks for it.
 func TestTerminationLog(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for a /dev of its own")
 	}
@@ -255,6 +258,7 @@ func TestTerminationLog(t *testing.T) {
 
 // TestQuestions: help, version and configuration are answered on stdout, with status 0, and start nothing.
 func TestQuestions(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		args []string
 		want []string

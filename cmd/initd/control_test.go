@@ -9,14 +9,15 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/control"
 )
 
@@ -61,7 +62,7 @@ func connect(t *testing.T, path string) *control.Client {
 }
 
 func limited(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), initdtest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -113,7 +114,7 @@ func turnsOut(t *testing.T, told <-chan control.Outcome, want string) control.Ou
 			t.Fatalf("the outcome is %+v (%v), not %s", o, open, want)
 		}
 		return o
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		t.Fatalf("nobody tells that the swap is %s", want)
 		panic("unreachable")
 	}
@@ -136,6 +137,7 @@ func TestControlSwap(t *testing.T) {
 
 	set("COLOUR", "blue")
 	set("SIZE", "7")
+	asked := time.Now()
 	told := s.outcomes()
 	second := s.generation(2)
 	turnsOut(t, told, "begun")
@@ -147,10 +149,14 @@ func TestControlSwap(t *testing.T) {
 	}
 	second.tell("exit", "7")
 	failed := turnsOut(t, told, "failed")
-	if failed.Final || failed.Generation != 2 || failed.Next <= 0 || !strings.Contains(failed.Reason, "exit_status=7") {
+	// The next attempt waits for the rest of the interval.
+	waits := failed.Next > 0 || time.Since(asked) >= 200*time.Millisecond
+	if failed.Final || failed.Generation != 2 || !waits || !strings.Contains(failed.Reason, "exit_status=7") {
 		t.Errorf("the failure: %+v", failed)
 	}
-	swap := s.state().Swaps[0]
+	// The next attempt may have begun by now, and the newest stands first.
+	swaps := s.state().Swaps
+	swap := swaps[slices.IndexFunc(swaps, func(s control.Swap) bool { return s.Ended != nil })]
 	if swap.Generation != 2 || swap.Outcome != "failed" || swap.Trigger != "control" || swap.ExitStatus == nil || *swap.ExitStatus != 7 {
 		t.Errorf("the swap that failed: %+v", swap)
 	}
@@ -230,7 +236,7 @@ func TestControlEvents(t *testing.T) {
 			s.generation(2).ready()
 			continue
 		}
-		var e entry
+		var e initdtest.Entry
 		if err := json.Unmarshal(a.Event, &e); err != nil {
 			t.Fatalf("%s: %v", a.Event, err)
 		}
@@ -331,7 +337,7 @@ func TestControlPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(initdtest.Patience))
 	fmt.Fprintln(conn, `{"request":"health"}`)
 	line, err := bufio.NewReader(conn).ReadBytes('\n')
 	var a control.Answer
@@ -348,10 +354,10 @@ func TestHTTP(t *testing.T) {
 	initctlBinary(t)
 	s := steer(t, "ready=notify", "interval=0.2", "max-backoff=0.2", "http=127.0.0.1:0")
 	first := s.generation(1)
-	address := s.daemon.event("it serves HTTP", func(e entry) bool { return e.Event == "http" }).Address
+	address := s.daemon.event("it serves HTTP", func(e initdtest.Entry) bool { return e.Event == "http" }).Address
 	check := func(path string, want int) string {
 		t.Helper()
-		client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+		client := &http.Client{Timeout: initdtest.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 		r, err := client.Get("http://" + address + path)
 		if err != nil {
 			t.Fatal(err)
@@ -429,18 +435,13 @@ func TestHTTPRights(t *testing.T) {
 // companion waits for one that runs and is not the one given.
 func (d *daemon) companion(other int) (pid int) {
 	d.Helper()
-	return d.event("there is a companion", func(e entry) bool {
-		return e.Event == "companion" && strings.HasPrefix(e.Message, "companion started") && state(e.PID) != "" && state(e.PID) != "Z" && e.PID != other
+	return d.event("there is a companion", func(e initdtest.Entry) bool {
+		return e.Event == "http-process" && strings.HasPrefix(e.Message, "HTTP process started") && state(e.PID) != "" && state(e.PID) != "Z" && e.PID != other
 	}).PID
 }
 
 var builtTool = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(workshop, "initctl"), "../initctl")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return nil
+	return initdtest.Build(".", "../initctl", filepath.Join(workshop, "initctl"), "-trimpath")
 })
 
 // initctlBinary is the path of initd's tool, built once, beside initd.

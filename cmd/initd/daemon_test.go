@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // mode is how initd comes to be the one to whom orphans fall.
@@ -61,7 +63,7 @@ type run struct {
 	environ  []string // besides PATH
 	program  string   // instead of initd
 	args     []string // its arguments: flags and the command
-	terminal *terminal
+	terminal *initdtest.Terminal
 	stdout   *os.File
 	stderr   *os.File // instead of the log
 }
@@ -80,8 +82,8 @@ func plain(command ...string) []string { return flags(command, "respawn=never") 
 // daemon is an initd.
 type daemon struct {
 	*testing.T
-	pid    int     // in the namespace of the test
-	log    *stream // what it and its workers write to stderr
+	pid    int               // in the namespace of the test
+	log    *initdtest.Stream // what it and its workers write to stderr
 	ended  chan struct{}
 	status syscall.WaitStatus
 
@@ -99,7 +101,7 @@ func (r run) start(t *testing.T) *daemon {
 	if r.mode == pid1 {
 		argv = append([]string{self, "namespace"}, argv...)
 	}
-	d := &daemon{T: t, log: newStream(), ended: make(chan struct{})}
+	d := &daemon{T: t, log: initdtest.NewStream(), ended: make(chan struct{})}
 	cmd := &exec.Cmd{Path: argv[0], Args: argv, Env: r.environment(), Stdout: r.stdout, Stderr: r.stderr, SysProcAttr: r.mode.attributes(t)}
 	if r.lonely {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
@@ -108,7 +110,7 @@ func (r run) start(t *testing.T) *daemon {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(r.as), Gid: uint32(r.as)}
 	}
 	if r.terminal != nil {
-		cmd.Stdin, cmd.Stdout = r.terminal.line, r.terminal.line
+		cmd.Stdin, cmd.Stdout = r.terminal.Line, r.terminal.Line
 		cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setctty = false, true, true
 	}
 	var reader, writer *os.File
@@ -119,7 +121,7 @@ func (r run) start(t *testing.T) *daemon {
 		}
 		cmd.Stderr = writer
 	}
-	if err := cmd.Start(); os.Getuid() != 0 && r.mode != subreaper && errors.Is(err, syscall.EPERM) {
+	if err := cmd.Start(); os.Getuid() != 0 && r.mode != subreaper && forbidden(err) {
 		t.Skipf("needs root or user namespaces, to be PID 1: %v", err)
 	} else if err != nil {
 		t.Fatalf("%q as %s: %v", argv, r.mode, err)
@@ -133,7 +135,7 @@ func (r run) start(t *testing.T) *daemon {
 	if reader != nil {
 		writer.Close()
 		go func() {
-			defer d.log.close()
+			defer d.log.Close()
 			defer reader.Close()
 			for buffer := make([]byte, 4096); ; {
 				n, err := reader.Read(buffer)
@@ -156,10 +158,16 @@ func (r run) start(t *testing.T) *daemon {
 			<-d.ended
 		}
 		if t.Failed() {
-			t.Logf("initd %q as %s said:\n%s", r.args, r.mode, d.log.tail())
+			t.Logf("initd %q as %s said:\n%s", r.args, r.mode, d.log.Tail())
 		}
 	})
 	return d
+}
+
+// forbidden reports whether a namespace cannot be had: clone(2) says so in one way where it is not permitted,
+// and in two where the limit of user namespaces is 0.
+func forbidden(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS)
 }
 
 // searchPath is where the programs of the tests are.
@@ -217,7 +225,7 @@ func (d *daemon) wait() int {
 	d.Helper()
 	select {
 	case <-d.ended:
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		d.Fatal("initd has not ended")
 	}
 	if d.status.Signaled() {
@@ -242,19 +250,19 @@ func (d *daemon) stop() {
 }
 
 // event waits until initd has logged an event that matches.
-func (d *daemon) event(what string, match func(entry) bool) (found entry) {
+func (d *daemon) event(what string, match func(initdtest.Entry) bool) (found initdtest.Entry) {
 	d.Helper()
-	d.log.await(d.T, what, func(line string) bool {
-		found = entry{}
+	d.log.Await(d.T, what, func(line string) bool {
+		found = initdtest.Entry{}
 		return json.Unmarshal([]byte(line), &found) == nil && match(found)
 	})
 	return found
 }
 
 // is waits until a generation has come to a state.
-func (d *daemon) is(state string, generation int) entry {
+func (d *daemon) is(state string, generation int) initdtest.Entry {
 	d.Helper()
-	return d.event(fmt.Sprintf("generation %d is %s", generation, state), func(e entry) bool {
+	return d.event(fmt.Sprintf("generation %d is %s", generation, state), func(e initdtest.Entry) bool {
 		return e.Event == state && e.Generation == generation
 	})
 }
@@ -262,14 +270,14 @@ func (d *daemon) is(state string, generation int) entry {
 // says waits for a line with a text.
 func (d *daemon) says(text string) string {
 	d.Helper()
-	return d.log.await(d.T, text, func(line string) bool { return strings.Contains(line, text) })
+	return d.log.Await(d.T, text, func(line string) bool { return strings.Contains(line, text) })
 }
 
 // entries are what initd has logged so far.
-func (d *daemon) entries() (all []entry) {
-	lines, _, _ := d.log.after(0)
+func (d *daemon) entries() (all []initdtest.Entry) {
+	lines, _, _ := d.log.After(0)
 	for _, line := range lines {
-		var e entry
+		var e initdtest.Entry
 		if json.Unmarshal([]byte(line), &e) == nil {
 			all = append(all, e)
 		}
@@ -280,9 +288,9 @@ func (d *daemon) entries() (all []entry) {
 // output waits until nobody can write to stderr any more, and returns all that was written.
 func (d *daemon) output() string {
 	d.Helper()
-	late := time.After(patience)
+	late := time.After(initdtest.Patience)
 	for {
-		lines, closed, changed := d.log.after(0)
+		lines, closed, changed := d.log.After(0)
 		if closed {
 			return strings.Join(lines, "\n")
 		}
@@ -298,7 +306,7 @@ func (d *daemon) output() string {
 func (d *daemon) address(key string) string {
 	d.Helper()
 	var found struct{ Event, Key, Address string }
-	d.log.await(d.T, "it listens on "+key, func(line string) bool {
+	d.log.Await(d.T, "it listens on "+key, func(line string) bool {
 		return json.Unmarshal([]byte(line), &found) == nil && found.Event == "listen" && strings.Contains(line, key)
 	})
 	return found.Address
@@ -309,7 +317,7 @@ func eventually(t *testing.T, what string, answer func() bool) {
 	t.Helper()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
-	for late := time.After(patience); !answer(); {
+	for late := time.After(initdtest.Patience); !answer(); {
 		select {
 		case <-again.C:
 		case <-late:
@@ -367,7 +375,7 @@ func textPipe(t *testing.T) (*os.File, func() string) {
 	return writer, func() string {
 		t.Helper()
 		writer.Close()
-		reader.SetReadDeadline(time.Now().Add(patience))
+		reader.SetReadDeadline(time.Now().Add(initdtest.Patience))
 		text, err := io.ReadAll(reader)
 		if err != nil {
 			t.Fatal(err)

@@ -44,6 +44,7 @@ func request(t *testing.T, status int, what string, settings ...string) (said st
 // TestDaemonize: the caller gets its terminal back when the first generation is ready, and the daemon is on
 // its own.
 func TestDaemonize(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writer, stdout := textPipe(t)
 	s := newStage(t)
@@ -94,6 +95,7 @@ func TestDaemonize(t *testing.T) {
 
 // TestDaemonizeCommand: a log command, too, holds nothing of the caller's.
 func TestDaemonizeCommand(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writer, stdout := textPipe(t)
 	s := newStage(t)
@@ -112,6 +114,7 @@ func TestDaemonizeCommand(t *testing.T) {
 
 // TestDaemonizeFails: the parent says why on its own stderr, and in its status.
 func TestDaemonizeFails(t *testing.T) {
+	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +154,7 @@ func TestDaemonizeFails(t *testing.T) {
 
 // TestDaemonizeGoesOn: a first generation that fails is told, and is tried again all the same.
 func TestDaemonizeGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	d := run{mode: subreaper, args: flags(s.puppet(), "daemonize", "pid-file="+dir+"/pid", "log-file="+dir+"/log", "ready=notify", "interval=0.1")}.start(t)
@@ -169,6 +173,7 @@ func TestDaemonizeGoesOn(t *testing.T) {
 
 // TestDaemonizeStopped: who stops the waiting parent means initd, and is not told that it is ready.
 func TestDaemonizeStopped(t *testing.T) {
+	t.Parallel()
 	for signal, passed := range map[syscall.Signal]syscall.Signal{
 		syscall.SIGTERM: syscall.SIGTERM, syscall.SIGINT: syscall.SIGTERM, syscall.SIGQUIT: syscall.SIGQUIT,
 	} {
@@ -190,6 +195,7 @@ func TestDaemonizeStopped(t *testing.T) {
 
 // TestDaemonizePID1: with PID 1 the container would end.
 func TestDaemonizePID1(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d := run{mode: pid1, args: flags([]string{"/bin/true"}, "daemonize", "pid-file="+dir+"/pid", "log-file="+dir+"/log")}.start(t)
 	d.exits(125)
@@ -201,6 +207,7 @@ func TestDaemonizePID1(t *testing.T) {
 
 // TestDaemonizeActivated: what a service manager has handed to the parent is the daemon's.
 func TestDaemonizeActivated(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "socket")
 	s := newStage(t)
@@ -222,6 +229,7 @@ func TestDaemonizeActivated(t *testing.T) {
 
 // TestDaemonizeAdopted: so is a listener that stands on the command line, beneath another superdaemon.
 func TestDaemonizeAdopted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	// The outer one's socket is the worker's, and its worker is an initd that goes to the background.

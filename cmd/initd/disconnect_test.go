@@ -8,23 +8,26 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestDisconnectSignal: a worker is told, once and soon, that the client is gone for which it is busy.
 func TestDisconnectSignal(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
 	path := filepath.Join(t.TempDir(), "socket")
 	for _, test := range []struct{ name, spec, network, key string }{
 		{"v4", "port=127.0.0.1:0", "tcp", "127.0.0.1"},
 		{"v6", "port=[::1]:0", "tcp", "[::1]"},
 		{"unix", "path=" + path, "unix", path},
-		{"abstract", "path=@" + unique(), "unix", "@"},
+		{"abstract", "path=@" + initdtest.Unique(), "unix", "@"},
 		{"reuse-port", "port=127.0.0.1:0 --reuse-port", "tcp", "127.0.0.1"},
 	} {
 		for _, as := range []mode{subreaper, pid1} {
-			c.run(test.name+"/"+string(as), func(t *testing.T) {
+			atOnce(t, test.name+"/"+string(as), func(t *testing.T) {
+				if test.name == "v6" {
+					initdtest.NeedIPv6(t)
+				}
 				spec := test.spec
 				if test.network == "unix" {
 					spec += string(as)
@@ -95,9 +98,9 @@ func TestDisconnectSignal(t *testing.T) {
 }
 
 // forwarded waits until so many signals have been passed on to workers.
-func (d *daemon) forwarded(times int) entry {
+func (d *daemon) forwarded(times int) initdtest.Entry {
 	d.Helper()
-	return d.event(strconv.Itoa(times)+" signals are passed on", func(e entry) bool {
+	return d.event(strconv.Itoa(times)+" signals are passed on", func(e initdtest.Entry) bool {
 		if e.Event == "step" && strings.HasPrefix(e.Message, "forward ") {
 			times--
 		}
@@ -108,10 +111,10 @@ func (d *daemon) forwarded(times int) entry {
 // TestDisconnectOfOthers: workers of another user, whom initd started as such, it may look into without the capability
 // SYS_PTRACE. Into those that have changed their user themselves it may not; it says so once, and what to do.
 func TestDisconnectOfOthers(t *testing.T) {
+	t.Parallel()
 	if syscall.Getuid() != 0 {
 		t.Skip("needs root, to run workers as another user")
 	}
-	t.Parallel()
 	start := func(t *testing.T, program string, settings ...string) *daemon {
 		settings = append(settings, "port=127.0.0.1:0", "interval=0.1", "disconnect-signal=USR1", "log-level=debug")
 		d := run{mode: subreaper, given: []string{"blind"}, args: flags([]string{"/usr/bin/perl", "-e", program}, settings...)}.start(t)
@@ -130,7 +133,7 @@ func TestDisconnectOfOthers(t *testing.T) {
 	})
 	t.Run("Unseen", func(t *testing.T) {
 		d := start(t, "$) = $( = 65534; $> = $< = 65534;"+forgetfulWorker)
-		warning := d.event("a warning", func(e entry) bool { return e.Event == "survey" })
+		warning := d.event("a warning", func(e initdtest.Entry) bool { return e.Event == "survey" })
 		if !strings.Contains(warning.Message, "--cap-add SYS_PTRACE") {
 			t.Errorf("it says %q", warning.Message)
 		}

@@ -16,7 +16,7 @@
 //
 // In a variable the items of a list are separated by semicolons or newlines; a flag is repeated. A duration is in seconds
 // (10, 1.5) or has units (500ms, 1m30s). A signal is TERM, SIGTERM, sigterm or 15. Modes are octal. A boolean is 1 or 0,
-// true or false, yes or no, on or off. White space around a value is ignored, and an empty variable is as good as none.
+// true or false, yes or no, on or off. White space around a value is ignored, and an empty variable counts as unset.
 //
 // All wrong settings are reported at once, and then nothing is started. An unknown variable that begins with
 // SERVER_STARTER_ is such an error; SERVER_STARTER_GENERATION, SERVER_STARTER_WORKER, SERVER_STARTER_SCOREBOARD and
@@ -24,81 +24,83 @@
 //
 // Some flags are no settings: --help, --version, and --show-config, which prints the value of each setting and where it
 // came from. Two ask something of an initd that runs, which is found by its pid-file: --restart swaps, and returns when a
-// generation that was begun after the request is left alone; --stop stops, and returns when initd has gone. And --check
-// examines the command instead of serving with it: it runs it for some seconds in a network of its own, swaps it once under
-// load, and says whether it is fit for swaps and what to set.
+// generation that was begun after the request is left alone; --stop stops, and returns when initd has gone. Whether a
+// command is fit for swaps, and what to set, is found out by `initctl check`.
 //
 // Under the name start_server the command line is read as that does (Getopt::Long): an option may have a single dash, be
 // in any case, be cut short, and stand after words of the command, up to a --.
 //
 // # Settings
 //
-// The list is made from the table that the program reads (package settings):
+// The list is made from the tags that the program reads them by (package settings):
 //
 //	SERVER_STARTER_PORT, --port
-//	    Listen on [host:][u]port[=fd]: TCP, or UDP with u. No host is 0.0.0.0, an IPv6 one is
-//	    [::1]:8080. =fd pins the worker's descriptor. A list.
+//	    Listen on [host:][u]port[=fd]: TCP, or UDP with u. Without a host it is 0.0.0.0; IPv6 is
+//	    written [::1]:8080. =fd sets the number of the worker's file descriptor. A list.
 //	SERVER_STARTER_PATH, --path
-//	    Listen on a unix stream socket; @name is an abstract one. A list.
+//	    Listen on a Unix stream socket; @name is an abstract one. A list.
 //	SERVER_STARTER_BACKLOG, --backlog
-//	    Connections that may wait to be accepted; 0 is the kernel's net.core.somaxconn. Default: 0.
+//	    Connections that may wait to be accepted; 0 means the kernel's net.core.somaxconn. Default:
+//	    0.
 //	SERVER_STARTER_SOCKET_MODE, --socket-mode
-//	    Mode of the unix sockets. Default: 0777.
+//	    Mode of the Unix sockets. Default: 0777.
 //	SERVER_STARTER_SOCKET_OWNER, --socket-owner
-//	    Owner of the unix sockets.
+//	    Owner of the Unix sockets.
 //	SERVER_STARTER_EXPORT, --export
-//	    Tongues in which workers are told of their listeners: server-starter, systemd, nginx,
-//	    php-fpm, unicorn, puma. A list. Default: server-starter;systemd.
+//	    Protocols by which workers learn of their listeners: server-starter, systemd, nginx, php-fpm,
+//	    unicorn, puma. A list. Default: server-starter;systemd.
 //	SERVER_STARTER_DIR, --dir
 //	    Working directory of the workers.
 //	SERVER_STARTER_USER, --user
-//	    Run workers as this user and group. Numbers need no /etc/passwd.
+//	    User and group that the workers run as. Numbers need no /etc/passwd.
 //	SERVER_STARTER_UMASK, --umask
-//	    File mode mask of the workers.
+//	    File mode creation mask of the workers.
 //	SERVER_STARTER_ENVDIR, --envdir
-//	    Directory of files named for variables, whose first lines are the values; read anew for each
-//	    generation. Also read from ENVDIR.
+//	    Directory with a file for each variable: its name is the variable's, its first line the
+//	    value. Read again for each generation. Also read from ENVDIR.
 //	SERVER_STARTER_NO_NEW_PRIVS, --no-new-privs
-//	    Workers can never gain privileges, by set-user-ID programs for instance. Default: false.
+//	    Workers can never gain privileges, for example by set-user-ID programs. Default: false.
 //	SERVER_STARTER_DEATH_SIGNAL, --death-signal
-//	    What workers get if initd is killed. Default: TERM.
+//	    Signal that workers get if initd itself is killed. Default: TERM.
 //	SERVER_STARTER_INTERVAL, --interval
-//	    How long a worker must live to count as sound; also the first wait before a failed start is
+//	    How long a worker must live to count as stable; also the first wait before a failed start is
 //	    tried again. Default: 1s.
 //	SERVER_STARTER_READY, --ready
 //	    A worker is ready when it has lived for the interval (alive), when it has sent READY=1 to
 //	    NOTIFY_SOCKET (notify), or at whichever comes first (auto). Default: auto.
 //	SERVER_STARTER_START_TIMEOUT, --start-timeout
-//	    A worker that is not ready by then is killed, and its start has failed; 0 is no limit. If not
-//	    given it is more than an interval that a worker may need. Default: 60s.
+//	    A worker that is not ready by then is killed, and its start has failed; 0 means no limit. If
+//	    not set, an interval of a minute or more is added to it. Default: 60s.
 //	SERVER_STARTER_PROBE, --probe
-//	    Command that must exit 0 before a worker counts as ready: a JSON array of words, or a line
-//	    for /bin/sh.
+//	    Command that must exit with 0 before a worker counts as ready: a JSON array of words, or a
+//	    line for /bin/sh.
 //	SERVER_STARTER_PROBE_TIMEOUT, --probe-timeout
-//	    Longest time for one run of the probe; 0 is no limit. Default: 5s.
+//	    Time limit for one run of the probe; 0 means none. Default: 5s.
 //	SERVER_STARTER_WATCHDOG, --watchdog
-//	    A worker that sends no WATCHDOG=1 for so long is killed and replaced; 0 is never. Default: 0.
+//	    A worker that sends no WATCHDOG=1 for this long is killed and replaced; 0 means never.
+//	    Default: 0.
 //	SERVER_STARTER_SIGNAL_ON_HUP, --signal-on-hup
-//	    What old workers get after a swap. Default: TERM.
+//	    Signal that stops old workers after a swap. Default: TERM.
 //	SERVER_STARTER_SIGNAL_ON_TERM, --signal-on-term
-//	    What workers get when initd is stopped with TERM. Default: TERM.
+//	    Signal that stops workers when initd is stopped with TERM. Default: TERM.
 //	SERVER_STARTER_KILL_OLD_DELAY, --kill-old-delay
-//	    How long a new generation must last before the old one is stopped; 5s with
-//	    enable-auto-restart if not given. Default: 0. Also read from KILL_OLD_DELAY.
+//	    How long a new generation must last before the old one is stopped. If not set, it is 5s with
+//	    enable-auto-restart. Default: 0. Also read from KILL_OLD_DELAY.
 //	SERVER_STARTER_DRAIN_TIMEOUT, --drain-timeout
-//	    An old worker that is left so long after it was told to stop is killed; 0 is never. Default:
-//	    0.
+//	    An old worker that has not ended this long after it was told to stop is killed; 0 means
+//	    never. Default: 0.
 //	SERVER_STARTER_MAX_OLD_GENERATIONS, --max-old-generations
-//	    Beyond so many old generations the oldest is killed; 0 is no limit. Default: 0.
+//	    If there are more old generations than this, the oldest is killed; 0 means no limit. Default:
+//	    0.
 //	SERVER_STARTER_ENABLE_AUTO_RESTART, --enable-auto-restart
 //	    Swap every auto-restart-interval. Default: false. Also read from ENABLE_AUTO_RESTART.
 //	SERVER_STARTER_AUTO_RESTART_INTERVAL, --auto-restart-interval
 //	    Time between such swaps. Default: 360s. Also read from AUTO_RESTART_INTERVAL.
 //	SERVER_STARTER_STOP_DELAY, --stop-delay
-//	    How long workers serve on after initd was told to stop. Default: 0.
+//	    How long workers go on serving after initd was told to stop. Default: 0.
 //	SERVER_STARTER_STOP_TIMEOUT, --stop-timeout
-//	    Workers that are left so long after they were told to stop are killed; 0 is never. Default:
-//	    0.
+//	    Workers that have not ended this long after they were told to stop are killed; 0 means never.
+//	    Default: 0.
 //	SERVER_STARTER_KILL_GROUP, --kill-group
 //	    Kill the worker's process group instead of the worker alone. Default: false.
 //	SERVER_STARTER_RESPAWN, --respawn
@@ -107,19 +109,19 @@
 //	SERVER_STARTER_MAX_BACKOFF, --max-backoff
 //	    Longest wait between two starts of a command that keeps failing. Default: 30s.
 //	SERVER_STARTER_MAX_FAILURES, --max-failures
-//	    Give up after so many failed starts in a row; 0 is never. Default: 0.
+//	    Give up after this many failed starts in a row; 0 means never. Default: 0.
 //	SERVER_STARTER_SIGNAL_MAP, --signal-map
-//	    Signals that initd takes for another one; to 0 drops it, to REOPEN has the log files opened
-//	    anew. A list.
+//	    Signals that initd treats as another one; 0 ignores the signal, REOPEN reopens the log files.
+//	    A list.
 //	SERVER_STARTER_EXIT_MAP, --exit-map
-//	    Exit statuses that initd turns into another one. A list.
+//	    Exit statuses that initd replaces with another one. A list.
 //	SERVER_STARTER_PID_FILE, --pid-file
 //	    File for initd's pid, locked while initd runs: a second instance is refused.
 //	SERVER_STARTER_STATUS_FILE, --status-file
 //	    File with a line generation:pid for each worker of a ready or old generation.
 //	SERVER_STARTER_LOG_FILE, --log-file
 //	    Append the output of initd and of the workers to a file, or pipe it to | command, which is
-//	    started again if it ends.
+//	    restarted if it ends.
 //	SERVER_STARTER_ACCESS_LOG, --access-log
 //	    The same for the workers' standard output alone.
 //	SERVER_STARTER_ERROR_LOG, --error-log
@@ -128,76 +130,77 @@
 //	    Go to the background: return when the first generation is ready, or has failed. Needs
 //	    log-file or error-log. Default: false.
 //	SERVER_STARTER_REQUIRE_ROOT, --require-root
-//	    Refuse to start as another user than root. Default: false.
+//	    Refuse to start as a user other than root. Default: false.
 //	SERVER_STARTER_WORKERS, --workers
-//	    Workers to a generation, each in a slot of its own. Default: 1.
+//	    Number of workers in a generation, each in a slot of its own. Default: 1.
 //	SERVER_STARTER_MAX_WORKERS, --max-workers
-//	    The pool may grow from workers up to so many, as needed; if not given, or 0, it does not.
+//	    The pool may grow from workers up to this number, as needed. If not set, or 0, it does not
+//	    grow.
 //	SERVER_STARTER_MIN_IDLE, --min-idle
-//	    The pool grows while fewer workers than that are idle. Default: 1.
+//	    The pool grows while fewer workers than this are idle. Default: 1.
 //	SERVER_STARTER_MAX_IDLE, --max-idle
-//	    The pool shrinks, down to workers, while more workers than that are idle; no less than
-//	    min-idle. If not given it is workers, or min-idle + 1 if that is more, but less than
-//	    max-workers.
+//	    The pool shrinks, down to workers, while more workers than this are idle; at least min-idle.
+//	    If not set, it is workers, or min-idle + 1 if that is more, but less than max-workers.
 //	SERVER_STARTER_SURGE, --surge
-//	    Swap so many slots at a time, so that memory grows by so many workers; 0 is the whole
-//	    generation at once. Default: 0.
+//	    Swap this many slots at a time, so that memory grows by no more than this many workers; 0
+//	    means the whole generation at once. Default: 0.
 //	SERVER_STARTER_REUSE_PORT, --reuse-port
-//	    Each slot gets a socket of its own for each port (SO_REUSEPORT), among which the kernel
-//	    shares out connections. Default: false.
+//	    Each slot gets a socket of its own for each port (SO_REUSEPORT); the kernel distributes
+//	    connections among them. Default: false.
 //	SERVER_STARTER_SCOREBOARD, --scoreboard
-//	    File for the memory in which workers tell whether they are busy, so that others can read it,
-//	    or none to do without. If not given it has no name, and is there where there is a pool.
+//	    File for the shared memory in which workers report whether they are busy, so that other
+//	    programs can read it; none disables it. If not set, it has no name, and exists where there is
+//	    a pool.
 //	SERVER_STARTER_MAX_REQUESTS, --max-requests
-//	    A worker is replaced after about so many requests, which it has to count on the scoreboard; 0
-//	    is never. Default: 0.
+//	    A worker is replaced after about this many requests, which it must count on the scoreboard; 0
+//	    means never. Default: 0.
 //	SERVER_STARTER_MAX_MEMORY, --max-memory
-//	    A worker that has more resident memory is replaced; 0 is never. K, M, G and T are powers of
-//	    1024, and so are Ki, KB and their like. Default: 0.
+//	    A worker with more resident memory than this is replaced; 0 means never. K, M, G and T are
+//	    powers of 1024, and so are Ki, KB and the like. Default: 0.
 //	SERVER_STARTER_MAX_LIFETIME, --max-lifetime
-//	    A worker is replaced at about that age; 0 is never. Default: 0.
+//	    A worker is replaced at about this age; 0 means never. Default: 0.
 //	SERVER_STARTER_DISCONNECT_SIGNAL, --disconnect-signal
-//	    What a worker gets when its client has gone away while it is busy with the request.
+//	    Signal that a worker gets when its client has gone away while it is busy with the request.
 //	SERVER_STARTER_WATCH, --watch
-//	    Swap when the content of a file or directory has changed; envdir and command are the envdir
-//	    and the command's own file. A list.
+//	    Swap when the content of a file or directory has changed; envdir stands for the envdir and
+//	    command for the command's own file. A list.
 //	SERVER_STARTER_WATCH_DEBOUNCE, --watch-debounce
-//	    How long nothing more must have changed before that. Default: 1s.
+//	    How long nothing more may change before that swap begins. Default: 1s.
 //	SERVER_STARTER_HOOK_BEFORE_DAEMONIZE, --hook-before-daemonize
-//	    Command to run before initd goes to the background; if it fails, initd ends. Like all hooks a
-//	    JSON array of words, or a line for /bin/sh, and told by SERVER_STARTER_EVENT what it is
-//	    about.
+//	    Command to run before initd goes to the background; if it fails, initd exits. Like all hooks
+//	    it is a JSON array of words, or a line for /bin/sh; SERVER_STARTER_EVENT says which event it
+//	    runs for.
 //	SERVER_STARTER_HOOK_AFTER_INIT, --hook-after-init
 //	    Command to run when the listeners are bound, before the first worker; if it fails, initd
-//	    ends.
+//	    exits.
 //	SERVER_STARTER_HOOK_BEFORE_SWAP, --hook-before-swap
 //	    Command to run before a swap, such as a configuration test; if it fails, the swap is refused.
 //	SERVER_STARTER_HOOK_AFTER_SWAP, --hook-after-swap
-//	    Command to run after a swap, or an attempt at one.
+//	    Command to run after a swap, or after an attempt at one.
 //	SERVER_STARTER_HOOK_BEFORE_SHUTDOWN, --hook-before-shutdown
 //	    Command to run before the workers are stopped.
 //	SERVER_STARTER_HOOK_ON_DISCONNECT, --hook-on-disconnect
 //	    Command to run when the client of a worker has gone away while the worker is busy with the
-//	    request; SERVER_STARTER_PID is the worker's.
+//	    request; SERVER_STARTER_PID is the worker's pid.
 //	SERVER_STARTER_HOOK_TIMEOUT, --hook-timeout
-//	    A hook that runs longer is killed, and has failed; 0 is no limit. Default: 30s.
+//	    A hook that runs longer than this is killed, and has failed; 0 means no limit. Default: 30s.
 //	SERVER_STARTER_CONTROL_SOCKET, --control-socket
-//	    Unix socket by which initctl sees and steers initd, or none. If not given it is
-//	    /run/initd.sock, or else /dev/shm/initd.sock, where initd is PID 1 and no plain init.
+//	    Unix socket by which initctl queries and controls initd; none disables it. If not set, it is
+//	    /run/initd.sock, or else /dev/shm/initd.sock, where initd is PID 1 and not a plain init.
 //	SERVER_STARTER_HTTP, --http
-//	    Serve health, metrics and a page for people on [host:]port. That does initctl, which has to
-//	    be beside initd or in PATH.
+//	    Serve health, metrics and a page for people on [host:]port. This is done by initctl, which
+//	    must be installed beside initd or in PATH.
 //	SERVER_STARTER_STDERR_LINES, --stderr-lines
-//	    Keep so many of the last lines that each worker has written to stderr, to be shown where it
-//	    fails. They go through initd then. Default: 0.
+//	    Keep this many of the last lines that each worker has written to stderr, to be shown when it
+//	    fails. They then pass through initd. Default: 0.
 //	SERVER_STARTER_LOG_FORMAT, --log-format
-//	    Form of the log on stderr; auto is text on a terminal and json elsewhere. Default: auto.
+//	    Format of the log on stderr; auto means text on a terminal and json elsewhere. Default: auto.
 //	SERVER_STARTER_LOG_LEVEL, --log-level
-//	    Least level that is logged. Default: info.
+//	    Lowest level that is logged. Default: info.
 //
 // # What a worker is given
 //
-// It has the listeners at file descriptors 3, 4, 5 … in the order given, ports before paths, save those with =fd; and 0,
+// It has the listeners at file descriptors 3, 4, 5 … in the order given, ports before paths, except those with =fd; and 0,
 // 1, 2, and no other file. It leads a process group of its own, and no signal is blocked or ignored. Its environment is
 // the one initd was started with, without the settings, with the files of envdir on top, and with
 //
@@ -205,7 +208,7 @@
 //	SERVER_STARTER_WORKER       its slot in the generation: 0, 1, 2 …
 //	SERVER_STARTER_SCOREBOARD   descriptor of the scoreboard, where there is one, and SERVER_STARTER_SCOREBOARD_ROW,
 //	                            its row: docs/SCOREBOARD.md
-//	NOTIFY_SOCKET               where READY=1 is heard; sd_notify(3)
+//	NOTIFY_SOCKET               where READY=1 is received; sd_notify(3)
 //	WATCHDOG_USEC               where watchdog is set: the longest silence, in microseconds
 //
 // and with the variables that export chooses:
@@ -249,9 +252,8 @@
 //
 // # Exit status
 //
-//	0                  stopped as asked; a request is done; --check: fit
-//	1                  a request, or the start of --daemonize, has failed;
-//	                   --check: not fit
+//	0                  stopped as asked; a request is done
+//	1                  a request, or the start of --daemonize, has failed
 //	64                 wrong usage or settings, nothing was started
 //	70                 a defect in initd
 //	125                initd could not set itself up (port in use, no such user)

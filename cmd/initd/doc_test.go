@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/settings"
 )
 
@@ -17,15 +18,6 @@ const (
 	designFile    = "../../docs/DESIGN.md"
 	referenceFile = "doc.go"
 )
-
-func read(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 // between finds what a text has between two others, and how to put something in its place.
 func between(t *testing.T, text, begin, end string) (inner string, with func(string) string) {
@@ -49,7 +41,7 @@ func TestQuotes(t *testing.T) {
 		{"DESIGN.md invariants", designFile, "## Invariants\n", "\n## ", invariants(t)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, with := between(t, read(t, test.file), test.begin, test.end)
+			got, with := between(t, initdtest.Read(t, test.file), test.begin, test.end)
 			switch {
 			case *update:
 				if err := os.WriteFile(test.file, []byte(with(test.want)), 0o666); err != nil {
@@ -107,7 +99,7 @@ func settingsReference() string {
 
 // invariants are what the tests of the machine hold it to, in the words that these begin with.
 func invariants(t *testing.T) string {
-	_, comment, _ := strings.Cut(read(t, "../../initd/machine/invariants_test.go"), "import (")
+	_, comment, _ := strings.Cut(initdtest.Read(t, "../../initd/machine/invariants_test.go"), "import (")
 	_, comment, _ = strings.Cut(comment, "\n)\n\n")
 	comment, _, ok := strings.Cut(comment, "\ntype ")
 	if !ok {
@@ -126,7 +118,7 @@ func invariants(t *testing.T) string {
 
 // TestSignalsAndStatusesAreDocumented: README.md and doc.go have all that --help has of them.
 func TestSignalsAndStatusesAreDocumented(t *testing.T) {
-	readme, reference := read(t, readmeFile), read(t, referenceFile)
+	readme, reference := initdtest.Read(t, readmeFile), initdtest.Read(t, referenceFile)
 	for _, section := range []struct{ help, document string }{
 		{"Signals to initd:\n", "# Signals\n"},
 		{"Exit status:\n", "# Exit status\n"},
@@ -155,8 +147,8 @@ func TestSignalsAndStatusesAreDocumented(t *testing.T) {
 
 // TestCommands: what README.md tells a new user to type is what .ci/run does.
 func TestCommands(t *testing.T) {
-	ci := read(t, "../../.ci/run")
-	section, _ := between(t, read(t, readmeFile), "## Two commands\n", "\n## ")
+	ci := initdtest.Read(t, "../../.ci/run")
+	section, _ := between(t, initdtest.Read(t, readmeFile), "## Two commands\n", "\n## ")
 	var commands []string
 	for line := range strings.Lines(section) {
 		if strings.HasPrefix(line, "go ") {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // dial connects and stays connected until the test is over, or the connection is closed.
@@ -33,21 +35,19 @@ func growing(t *testing.T, as mode, settings ...string) (*daemon, *stage, *puppe
 // TestGrowth: what makes a pool larger, up to its limit, and smaller again.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
 	for _, as := range []mode{subreaper, pid1} {
 		run := func(name string, test func(t *testing.T, as mode)) {
-			c.run(name+"/"+string(as), func(t *testing.T) { test(t, as) })
+			atOnce(t, name+"/"+string(as), func(t *testing.T) { test(t, as) })
 		}
 		run("Queue", testGrowthByQueue)
 		run("Connections", testGrowthByConnections)
 		run("Busy", testGrowthByScoreboard)
 		run("Failures", testNoGrowthOfFailures)
 	}
-	c.run("Python", func(t *testing.T) { testScoreOf(t, "/usr/bin/python3", "-c", pythonWorker) })
-	c.run("Perl", func(t *testing.T) { testScoreOf(t, "/usr/bin/perl", "-e", perlWorker) })
-	c.run("CPU", testGrowthByCPU)
-	c.run("Limit", testGrowthLimit)
+	atOnce(t, "Python", func(t *testing.T) { testScoreOf(t, "/usr/bin/python3", "-c", pythonWorker) })
+	atOnce(t, "Perl", func(t *testing.T) { testScoreOf(t, "/usr/bin/perl", "-e", perlWorker) })
+	atOnce(t, "CPU", testGrowthByCPU)
+	atOnce(t, "Limit", testGrowthLimit)
 }
 
 // testGrowthByQueue has nobody accept: connections wait, whatever the workers say of themselves, or do not say.
@@ -131,7 +131,7 @@ func testGrowthByScoreboard(t *testing.T, as mode) {
 // its children compute is its own. Where this machine is busy they have to come before others to get their share.
 func testGrowthByCPU(t *testing.T) {
 	s := newStage(t)
-	const compute = "for i in 1 2; do nice -n -19 sh -c 'while :; do :; done' 2>/dev/null & done; exec "
+	const compute = "for i in 1 2; do nice -n -10 sh -c 'while :; do :; done' 2>/dev/null & done; exec "
 	d := run{mode: subreaper, args: flags([]string{"/bin/sh", "-c", compute + strings.Join(s.puppet(), " ")},
 		"workers=1", "max-workers=2", "ready=notify", "interval=0.1")}.start(t)
 	s.pool(1, 0)[0].ready()
@@ -141,10 +141,10 @@ func testGrowthByCPU(t *testing.T) {
 
 // testNoGrowthOfFailures: where workers fail, more of them would fail too.
 func testNoGrowthOfFailures(t *testing.T, as mode) {
-	d, s, first := growing(t, as, "interval=60", "max-workers=4")
+	d, s, first := growing(t, as, "interval=600", "max-workers=4")
 	first.do("busy")
 	s.pool(1, 1)[0].tell("exit", "1")
-	d.event("it is waited for", func(e entry) bool { return e.Event == "exit" && e.Slot == 1 })
+	d.event("it is waited for", func(e initdtest.Entry) bool { return e.Event == "exit" && e.Slot == 1 })
 	d.surveys(6)
 	d.starts(first, 2)
 }
@@ -211,10 +211,10 @@ func testScoreOf(t *testing.T, program string, args ...string) {
 	var clients []net.Conn
 	for size := 2; size <= 3; size++ {
 		clients = append(clients, talk(t, d))
-		d.event(fmt.Sprintf("there are %d", size), func(e entry) bool { return e.Event == "resize" && e.Workers == size })
+		d.event(fmt.Sprintf("there are %d", size), func(e initdtest.Entry) bool { return e.Event == "resize" && e.Workers == size })
 	}
 	clients = append(clients, talk(t, d)) // is served by the third
-	d.event("they are seen to be busy", func(e entry) bool {
+	d.event("they are seen to be busy", func(e initdtest.Entry) bool {
 		return strings.HasPrefix(e.Message, "surveyed ") && strings.Count(e.Message, ":busy:") == 3
 	})
 	for _, c := range clients {
@@ -224,7 +224,7 @@ func testScoreOf(t *testing.T, program string, args ...string) {
 		conn := talk(t, d)
 		conn.Close()
 	}
-	d.event("one has served enough", func(e entry) bool {
+	d.event("one has served enough", func(e initdtest.Entry) bool {
 		return e.Event == "recycle" && strings.Contains(e.Message, "max-requests")
 	})
 	d.stop()
@@ -234,7 +234,7 @@ func testScoreOf(t *testing.T, program string, args ...string) {
 func talk(t *testing.T, d *daemon) net.Conn {
 	t.Helper()
 	conn := dial(t, "tcp", d.address("127.0.0.1"))
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(initdtest.Patience))
 	// All of it, or the worker would get a reset when this end is closed.
 	if _, err := bufio.NewReader(conn).ReadString(' '); err != nil {
 		t.Fatal(err)
@@ -273,7 +273,7 @@ func testGrowthLimit(t *testing.T) {
 	for range limit {
 		next()
 	}
-	d.event("it is as large as may be", func(e entry) bool { return e.Event == "resize" && e.Workers == limit })
+	d.event("it is as large as may be", func(e initdtest.Entry) bool { return e.Event == "resize" && e.Workers == limit })
 	for range 5 {
 		d.readyFor(interval)
 		for _, p := range all[len(all)-limit:] {

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // hookEnded waits until a hook has ended so many times.
-func (d *daemon) hookEnded(name string, times int) entry {
+func (d *daemon) hookEnded(name string, times int) initdtest.Entry {
 	d.Helper()
-	return d.event(name+" has ended", func(e entry) bool {
-		if e.Event == "hook" && e.Hook == name && strings.Contains(e.Message, "has ended") {
+	return d.event(name+" ended", func(e initdtest.Entry) bool {
+		if e.Event == "hook" && e.Hook == name && strings.HasSuffix(e.Message, " ended") {
 			times--
 		}
 		return times == 0
@@ -42,6 +44,7 @@ func latch(t *testing.T) (path string, release func()) {
 
 // TestSwapHooks: before-swap can refuse, after-swap is told how it went, and both know the generation's environment.
 func TestSwapHooks(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		envdir := dir + "/env"
@@ -99,6 +102,7 @@ func TestSwapHooks(t *testing.T) {
 
 // TestHangingHook: a hook that does not end within hook-timeout is killed with all its family, and has failed.
 func TestHangingHook(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, first := serving(t, as, "hook-timeout=0.3", "hook-before-swap=sleep 1000 & sleep 1000")
 		d.swap()
@@ -116,6 +120,7 @@ func TestHangingHook(t *testing.T) {
 
 // TestAfterInit: it runs when initd listens and before there is a worker. If it fails initd ends.
 func TestAfterInit(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, hook string
 		status     int
@@ -154,6 +159,7 @@ func TestAfterInit(t *testing.T) {
 
 // TestStopDuringHook: a stop does not wait for a hook that has become pointless.
 func TestStopDuringHook(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("AfterInit", func(t *testing.T) {
 			t.Parallel()
@@ -188,8 +194,9 @@ func TestStopDuringHook(t *testing.T) {
 	})
 }
 
-// TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more patience.
+// TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more initdtest.Patience.
 func TestBeforeShutdown(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("Waits", func(t *testing.T) {
 			t.Parallel()
@@ -239,6 +246,7 @@ func TestBeforeShutdown(t *testing.T) {
 
 // TestBeforeDaemonize: it has the terminal of whoever starts initd still, and can keep it from being started.
 func TestBeforeDaemonize(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, test := range []struct {
 		hook string
@@ -253,9 +261,9 @@ func TestBeforeDaemonize(t *testing.T) {
 		d := run{mode: subreaper, args: flags([]string{"/bin/sleep", "1000"}, "daemonize=true", "interval=0.1", "hook-timeout=0.5",
 			"log-file="+dir+"/log", "pid-file="+dir+"/pid", "hook-before-daemonize="+test.hook)}.start(t)
 		d.exits(test.want)
-		lines, _, _ := d.log.after(0)
+		lines, _, _ := d.log.After(0)
 		eventually(t, "it says "+test.says, func() bool {
-			lines, _, _ = d.log.after(0)
+			lines, _, _ = d.log.After(0)
 			return strings.Contains(strings.Join(lines, "\n"), test.says)
 		})
 		if test.want != 0 {
@@ -269,6 +277,7 @@ func TestBeforeDaemonize(t *testing.T) {
 
 // TestHookChildren: what a hook leaves behind neither holds up what comes after the hook nor keeps initd.
 func TestHookChildren(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const leave = "sleep 1000 & "
 		d, s, first := serving(t, as, "hook-after-init="+leave, "hook-before-swap="+leave, "hook-after-swap="+leave, "hook-before-shutdown="+leave)
@@ -288,6 +297,7 @@ func TestHookChildren(t *testing.T) {
 
 // TestLatestAfterSwap: of what comes while after-swap runs, it is told the last.
 func TestLatestAfterSwap(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path, release := latch(t)
 		d, s, _ := serving(t, as, "hook-after-swap=echo told of $SERVER_STARTER_GENERATION >&2; read line <"+path)

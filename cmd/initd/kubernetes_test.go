@@ -8,47 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/settings"
 )
-
-// testTerminationLog: why a container has ended is where a kubelet looks for it, which is a file that it
-// mounts from the host, also on a root file system that cannot be written.
-func testTerminationLog(t *testing.T, images images) {
-	for _, test := range []struct {
-		name    string
-		options []string
-		command []string
-		status  int
-		says    string
-	}{
-		{"setting", environment("SERVER_STARTER_PROT=8080"), []string{"/hello"}, 64, "SERVER_STARTER_PORT"},
-		{"command", nil, []string{"/nothing"}, 127, "/nothing"},
-		{"crash", environment("SERVER_STARTER_MAX_FAILURES=1"), []string{"/faults"}, 3, "exit_status=3"},
-		{"stop", environment("SERVER_STARTER_PORT=" + address), []string{"/hello"}, 0, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "termination-log")
-			if err := os.WriteFile(path, nil, 0o666); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(path, 0o666); err != nil { // whatever the umask, as a kubelet does
-				t.Fatal(err)
-			}
-			options := append(test.options, "--read-only", "--user", "65532", "--volume", path+":/dev/termination-log")
-			c := start(t, options, images.scratch, test.command...)
-			if test.status == 0 {
-				c.serving(1)
-				c.stop()
-			} else if status := c.wait(); status != test.status {
-				t.Errorf("the exit status is %d, not %d", status, test.status)
-			}
-			got := read(t, path)
-			if test.says == "" && got != "" || !strings.Contains(got, test.says) {
-				t.Errorf("the termination log has %q, not %q", got, test.says)
-			}
-		})
-	}
-}
 
 // manifests are the files that tell an engine how to run initd.
 func manifests(t *testing.T) map[string]string {
@@ -56,7 +18,7 @@ func manifests(t *testing.T) map[string]string {
 	texts := map[string]string{}
 	err := filepath.WalkDir("../../deploy", func(path string, entry os.DirEntry, err error) error {
 		if name := entry.Name(); err == nil && (name == "Dockerfile" || filepath.Ext(name) == ".yaml") {
-			texts[path] = read(t, path)
+			texts[path] = initdtest.Read(t, path)
 		}
 		return err
 	})
@@ -70,6 +32,7 @@ var variable = regexp.MustCompile(`\bSERVER_STARTER_(\w+)`)
 
 // TestDeployNamesSettings: each setting that a manifest has is one.
 func TestDeployNamesSettings(t *testing.T) {
+	t.Parallel()
 	known := map[string]bool{}
 	for _, s := range settings.Table() {
 		known[s.Variable()] = true
@@ -85,6 +48,7 @@ func TestDeployNamesSettings(t *testing.T) {
 
 // TestDeployGrace: what runs initd waits for longer than that may take to stop.
 func TestDeployGrace(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		path  []string
 		grace string
@@ -95,7 +59,7 @@ func TestDeployGrace(t *testing.T) {
 	} {
 		var text string
 		for _, path := range test.path {
-			text += read(t, filepath.Join("../../deploy", path))
+			text += initdtest.Read(t, filepath.Join("../../deploy", path))
 		}
 		number := func(pattern string) (n int) {
 			if found := regexp.MustCompile(pattern).FindStringSubmatch(text); found != nil {
@@ -113,6 +77,7 @@ func TestDeployGrace(t *testing.T) {
 
 // TestDeployProbes: none asks the socket that initd holds whether the server is there.
 func TestDeployProbes(t *testing.T) {
+	t.Parallel()
 	for path, text := range manifests(t) {
 		if strings.Contains(text, "tcpSocket:") {
 			t.Errorf("%s has a tcpSocket probe, see docs/KUBERNETES.md", path)

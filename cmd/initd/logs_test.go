@@ -54,6 +54,7 @@ func collector(script string) string {
 // TestLogFile: initd's own output and the workers' are appended to the file, to the last line, and nothing
 // is left for anyone else.
 func TestLogFile(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		log := dir + "/log"
@@ -91,6 +92,7 @@ func TestLogFile(t *testing.T) {
 // TestLogReopened: a file that was renamed is left, by workers that run already too, when the signal comes;
 // and not before.
 func TestLogReopened(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/dir"
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -135,6 +137,7 @@ func TestLogReopened(t *testing.T) {
 // TestLogsApart: access-log has the workers' stdout, error-log their stderr, and initd's own log is where it
 // would be without.
 func TestLogsApart(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name                string
 		settings            []string
@@ -180,6 +183,7 @@ func TestLogsApart(t *testing.T) {
 
 // TestLogCommand: it gets everything in order, and what the pipe holds when it is killed its successor gets.
 func TestLogCommand(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		s := newStage(t)
@@ -223,6 +227,7 @@ func TestLogCommand(t *testing.T) {
 
 // TestLogCommandOfOneLine: one that ends after each line, having read no more, is started again and again.
 func TestLogCommandOfOneLine(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	d := run{mode: subreaper, given: []string{"dir=" + dir}, args: flags(s.puppet(), "ready=notify", "interval=0", "max-backoff=0.01",
@@ -236,6 +241,7 @@ func TestLogCommandOfOneLine(t *testing.T) {
 
 // TestLogCommandMissing: it ends nothing, it is said on stderr, and so is in the end what it has not taken.
 func TestLogCommandMissing(t *testing.T) {
+	t.Parallel()
 	for name, command := range map[string]string{"NotFound": `| ["/no/such/program"]`, "InShell": "| exec /no/such/program", "Ends": "| exit 3"} {
 		t.Run(name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {
@@ -266,6 +272,7 @@ func TestLogCommandMissing(t *testing.T) {
 // TestLastLines: what the last worker says last, and initd, arrives; the log command is asked by the end of
 // its input to end, not by a signal, and is waited for. That there are orphans makes no difference.
 func TestLastLines(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		s := newStage(t)
@@ -294,6 +301,7 @@ func TestLastLines(t *testing.T) {
 
 // TestLogCommandSpared: orphans that do not obey are killed, the log command is not.
 func TestLogCommandSpared(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		s := newStage(t)
@@ -320,6 +328,7 @@ func TestLogCommandSpared(t *testing.T) {
 // TestLastCall: a log command that was killed when initd was about to end is started once more, whatever its
 // back-off.
 func TestLastCall(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		s := newStage(t)
@@ -341,6 +350,7 @@ func TestLastCall(t *testing.T) {
 
 // TestLogCommandHangs: initd's exit waits for it, but not for ever, and leaves it what it has not read yet.
 func TestLogCommandHangs(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		if err := syscall.Mkfifo(dir+"/latch", 0o600); err != nil {
@@ -371,6 +381,7 @@ func TestLogCommandHangs(t *testing.T) {
 
 // TestLogCommandFiles: it has three streams, and no listener.
 func TestLogCommandFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writer, stdout := textPipe(t)
 	s := newStage(t)
@@ -387,6 +398,7 @@ func TestLogCommandFiles(t *testing.T) {
 
 // TestLogOfUser: a worker of another user may open its output by name.
 func TestLogOfUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to run a worker as someone else")
 	}
@@ -405,6 +417,7 @@ func TestLogOfUser(t *testing.T) {
 
 // TestLogFileFull: that the disk is full is told once, on the stderr that is left, and disturbs nothing.
 func TestLogFileFull(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to mount a small file system")
 	}
@@ -446,6 +459,7 @@ func TestLogFileFull(t *testing.T) {
 
 // TestLogFileFIFO: the file may be a pipe of someone's who goes away, comes back, or hangs.
 func TestLogFileFIFO(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path := t.TempDir() + "/fifo"
 		if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -492,6 +506,7 @@ func TestLogFileFIFO(t *testing.T) {
 
 // TestLogsLeakNothing: initd's open files do not become more by what happens to the logs.
 func TestLogsLeakNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	d := run{mode: subreaper, given: []string{"dir=" + dir}, args: flags(s.puppet(), "ready=notify", "interval=0", "max-backoff=0.01", "signal-map=USR1:REOPEN",

@@ -3,7 +3,6 @@ package main_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/signals"
 )
 
@@ -29,15 +29,20 @@ func TestMain(m *testing.M) {
 			os.Exit(playNamespace(args))
 		case "given":
 			os.Exit(playGiven(args))
-		case "patient":
-			os.Exit(playPatient(args))
 		case "notify":
 			os.Exit(playNotify(args))
 		case "server":
 			os.Exit(playServer())
 		}
 	}
-	os.Exit(testAll(m))
+	os.Exit(initdtest.Main(func() int {
+		var err error
+		if workshop, err = initdtest.Dir(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}, 10))
 }
 
 // resetSignals undoes what the program under test has done: it is linked in, and has caught every signal
@@ -63,30 +68,7 @@ func setAction(n syscall.Signal, handler uintptr) {
 // workshop is a directory that everyone may enter, for the program that is tested.
 var workshop string
 
-func testAll(m *testing.M) int {
-	// What dies here of a QUIT or a SEGV leaves no core file.
-	syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
-	dir, err := os.MkdirTemp("", "initd")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	workshop = dir
-	return m.Run()
-}
-
-var built = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(workshop, "initd"), ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return nil
-})
+var built = sync.OnceValue(func() error { return initdtest.Build(".", ".", filepath.Join(workshop, "initd"), "-trimpath") })
 
 // initdBinary is the path of the program, built once.
 func initdBinary(t testing.TB) string {

@@ -7,11 +7,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestOrphanStorm: orphans that end together, by the thousand, are all reaped, and none is taken for a
 // worker.
 func TestOrphanStorm(t *testing.T) {
+	t.Parallel()
 	const orphans = 3000
 	// Each waits for the end of file on 3, and is an orphan once the shell has ended.
 	script := fmt.Sprintf(`i=0; while [ $i -lt %d ]; do (read x <&3; exit 7) & i=$((i+1)); done`, orphans)
@@ -41,6 +44,7 @@ func TestOrphanStorm(t *testing.T) {
 // TestOrphansAtStop: when the last worker has ended, the orphans that remain are asked to end, and get
 // stop-timeout for it.
 func TestOrphansAtStop(t *testing.T) {
+	t.Parallel()
 	orphan := func(s *stage, p *puppet, options ...string) *puppet {
 		t.Helper()
 		p.do("run", "sh", "-c", strings.Join(s.puppet(options...), " ")+" >/dev/null 2>&1 &")
@@ -84,6 +88,7 @@ func TestOrphansAtStop(t *testing.T) {
 // TestOrphanFamily: an orphan's own child, which becomes an orphan by the end of its parent, is asked to end
 // as well.
 func TestOrphanFamily(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet(), "ready=notify", "stop-timeout=60")}.start(t)
@@ -103,6 +108,7 @@ func TestOrphanFamily(t *testing.T) {
 // TestPlainOrphans: what the command of a plain init leaves behind is ended if initd is PID 1, and else
 // left alone, as it was meant to be left behind.
 func TestPlainOrphans(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: plain(s.puppet()...)}.start(t)
@@ -124,6 +130,7 @@ func TestPlainOrphans(t *testing.T) {
 
 // TestNoOrphans: where none is left, initd exits at once.
 func TestNoOrphans(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet(), "ready=notify", "stop-timeout=60", "stop-delay=0")}.start(t)
@@ -141,6 +148,7 @@ func TestNoOrphans(t *testing.T) {
 // TestOrphanOfWorker: a worker's child that outlives it is an orphan like any other, and its end is
 // not the worker's.
 func TestOrphanOfWorker(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet(), "ready=notify", "interval=0.1")}.start(t)
@@ -159,7 +167,7 @@ func TestOrphanOfWorker(t *testing.T) {
 		second.lives()
 		d.stop()
 		d.output()
-		exits := slices.DeleteFunc(d.entries(), func(e entry) bool { return e.Event != "exit" || e.Generation == 0 })
+		exits := slices.DeleteFunc(d.entries(), func(e initdtest.Entry) bool { return e.Event != "exit" || e.Generation == 0 })
 		if len(exits) != 2 || exits[0].ExitStatus == nil || *exits[0].ExitStatus != 4 {
 			t.Errorf("the ends that were reported are %+v", exits)
 		}

@@ -14,17 +14,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestParity: whoever knows start_server knows initd. Each scenario is something that users of
 // Server::Starter 0.35 rely on: what its own tests check, what its manual says, and what its workers are
 // given.
 func TestParity(t *testing.T) {
-	c := newCrowd(t)
-	defer c.wait()
+	t.Parallel()
 	for _, scenario := range parity {
 		for _, program := range scenery {
-			c.run(scenario.name+"/"+program, func(t *testing.T) { scenario.play(newScene(t, program)) })
+			atOnce(t, scenario.name+"/"+program, func(t *testing.T) { scenario.play(newScene(t, program)) })
 		}
 	}
 }
@@ -147,9 +148,8 @@ func (s *scene) failedStart() {
 	s.has("status", status(second))
 	d.swap()
 	for number := 3; number <= 4; number++ {
-		failing := s.generation(number)
+		s.generation(number).tell("exit", "0") // also counts as failed
 		second.answersAt("tcp", address)
-		failing.tell("exit", "0") // also counts as failed
 	}
 	fifth := s.generation(5).serve()
 	second.gets(syscall.SIGTERM)
@@ -206,7 +206,7 @@ func (s *scene) severalOldWorkers() {
 	d.signal(syscall.SIGTERM)
 	for i, p := range all {
 		for got := syscall.Signal(0); got != syscall.SIGINT; { // the old ones were told by swaps before
-			if got = p.next(patience); got == 0 || got == syscall.SIGTERM && i == 2 {
+			if got = p.next(initdtest.Patience); got == 0 || got == syscall.SIGTERM && i == 2 {
 				s.Fatalf("worker %d got signal %d", i+1, got)
 			}
 		}
@@ -311,7 +311,7 @@ func (s *scene) stopDuringStart() {
 func (s *scene) stopDuringFailure() {
 	command := "echo >>" + s.file("starts") + "; exit 1"
 	d := s.runs(flags([]string{"sh", "-c", command}, "interval=1")...)
-	eventually(s.T, "it has failed twice", func() bool { return len(s.lines("starts")) == 2 })
+	eventually(s.T, "it has failed twice", func() bool { return len(s.lines("starts")) >= 2 })
 	d.signal(syscall.SIGINT)
 	d.exits(0)
 }
@@ -321,6 +321,7 @@ func (s *scene) stopDuringFailure() {
 // keys: a worker finds each listener by the name that the user has given it, in the order given, ports
 // before paths.
 func (s *scene) keys() {
+	initdtest.NeedIPv6(s.T)
 	var ports []string
 	for range 6 {
 		ports = append(ports, freePort(s.T))
@@ -375,6 +376,7 @@ func (s *scene) withoutPort() {
 
 // bindAddress: on the address that was given, and on no other.
 func (s *scene) bindAddress() {
+	initdtest.NeedIPv6(s.T)
 	for _, test := range [][2]string{{"127.0.0.1", "[::1]"}, {"[::1]", "127.0.0.1"}, {"[::]", "127.0.0.1"}} {
 		port := freePort(s.T)
 		d := s.starts("port="+test[0]+":"+port, "interval=0")
@@ -389,6 +391,7 @@ func (s *scene) bindAddress() {
 
 // udp: a u before the port. The key is without it.
 func (s *scene) udp() {
+	initdtest.NeedIPv6(s.T)
 	bare, port, six := freePort(s.T), freePort(s.T), freePort(s.T)
 	d := s.starts("port=u"+bare, "port=127.0.0.1:u"+port+"=9", "port=[::1]:u"+six, "interval=0")
 	p := s.generation(1)
@@ -484,7 +487,7 @@ func (s *scene) sockets() {
 	}
 	defer conn.Close()
 	p.serve()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(initdtest.Patience))
 	if _, err := conn.Read(make([]byte, 10)); err != nil {
 		s.Error(err)
 	}
@@ -874,7 +877,7 @@ func (s *scene) daemonize() {
 		s.Errorf("it reads from %s, %v", stdin, err)
 	}
 	p.do("say", "in the log")
-	s.runs("--stop", "--pid-file="+s.file("pid")).exits(0)
+	s.asksToStop(pid, "--stop", "--pid-file="+s.file("pid")).exits(0)
 	p.ends()
 	for _, name := range []string{"pid", "socket"} {
 		if s.exists(name) {
@@ -891,10 +894,10 @@ func (s *scene) daemonizeGivenStdin() {
 	address := "127.0.0.1:" + freePort(s.T)
 	d := s.starts("interval=0", "daemonize", "pid-file="+s.file("pid"), "log-file="+s.file("log"), "port="+address+"=0")
 	d.exits(0)
-	s.daemonized("pid")
+	pid := s.daemonized("pid")
 	p := s.generation(1).serve()
 	p.answersAt("tcp", address)
-	s.runs("--stop", "--pid-file="+s.file("pid")).exits(0)
+	s.asksToStop(pid, "--stop", "--pid-file="+s.file("pid")).exits(0)
 	p.ends()
 }
 
@@ -949,7 +952,7 @@ func (s *scene) restartOfEnding() {
 func (s *scene) stop() {
 	d := s.stubborn("interval=0", "pid-file="+s.file("pid"), "signal-on-term=USR1")
 	p := s.generation(1)
-	asked := s.runs("--stop", "--pid-file="+s.file("pid"))
+	asked := s.asksToStop(d.pid, "--stop", "--pid-file="+s.file("pid"))
 	p.gets(syscall.SIGUSR1)
 	p.lives()
 	if !asked.ongoing() {
@@ -1011,7 +1014,7 @@ func (s *scene) abbreviations() {
 	old.gets(syscall.SIGUSR1)
 	old.tell("exit", "0")
 	asked.exits(0)
-	asked = s.runs("-sto", "-pi", s.file("pid"))
+	asked = s.asksToStop(pid, "-sto", "-pi", s.file("pid"))
 	next.gets(syscall.SIGUSR2)
 	next.tell("exit", "0")
 	asked.exits(0)

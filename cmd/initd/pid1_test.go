@@ -11,10 +11,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestExitStatus: a plain init ends as its command does, all 256 ways.
 func TestExitStatus(t *testing.T) {
+	t.Parallel()
 	for _, as := range []mode{subreaper, bare} {
 		t.Run(string(as), func(t *testing.T) {
 			t.Parallel()
@@ -36,6 +39,7 @@ func TestExitStatus(t *testing.T) {
 
 // TestSignalDeath: 128+n if signal n ended the command.
 func TestSignalDeath(t *testing.T) {
+	t.Parallel()
 	for _, as := range []mode{subreaper, bare} {
 		t.Run(string(as), func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +59,7 @@ func TestSignalDeath(t *testing.T) {
 }
 
 func TestExitMap(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ exitMap, script, want string }{
 		{"143:0", "kill -TERM $$", "0"},
 		{"143:0", "exit 143", "0"},
@@ -75,6 +80,7 @@ func TestExitMap(t *testing.T) {
 // TestCannotExecute: 126 and 127 as a shell has them, and the reason in words; the same whether or not
 // the command would be replaced, as nothing has ever worked.
 func TestCannotExecute(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -143,6 +149,7 @@ func lookOf(t *testing.T, as mode, by string, given []string, command ...string)
 // TestSignalState: a worker begins with no signal blocked, ignored or pending, however initd itself was
 // started.
 func TestSignalState(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		for _, by := range []string{"direct", "staged"} {
 			for _, given := range [][]string{nil, {"blocked"}, {"ignored"}, {"blocked", "ignored"}} {
@@ -162,6 +169,7 @@ func TestSignalState(t *testing.T) {
 
 // TestLimits: a worker has the limits that initd was started with. The Go runtime raises its own.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	given := []string{"files=300", "stack=1048576"}
 	for _, by := range []string{"direct", "staged"} {
 		t.Run(by, func(t *testing.T) {
@@ -180,6 +188,7 @@ func TestLimits(t *testing.T) {
 
 // TestFiles: a worker has 0, 1, 2, the listeners, and nothing else that initd has or was given.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	// A shell, for the Go runtime opens files of its own.
 	list := []string{"/bin/sh", "-c", "ls /proc/$$/fd; :"}
 	for _, test := range []struct {
@@ -199,7 +208,7 @@ func TestFiles(t *testing.T) {
 				writer, text := textPipe(t)
 				var settings []string
 				for _, setting := range append(test.settings, "respawn="+respawn) {
-					settings = append(settings, strings.Replace(setting, "UNIQUE", unique(), 1))
+					settings = append(settings, strings.Replace(setting, "UNIQUE", initdtest.Unique(), 1))
 				}
 				args := flags(list, settings...)
 				run{mode: pid1, given: []string{"open=20"}, args: args, stdout: writer}.start(t).exits(0)
@@ -214,6 +223,7 @@ func TestFiles(t *testing.T) {
 // TestNothingPinned: initd's own directory is the root, the workers' is where it was started, and it
 // is no reason for anything to stay open.
 func TestNothingPinned(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		s := newStage(t)
@@ -233,6 +243,7 @@ func TestNothingPinned(t *testing.T) {
 
 // TestEnvironment: a worker's environment is what the contract says, and nothing else.
 func TestEnvironment(t *testing.T) {
+	t.Parallel()
 	envdir := t.TempDir()
 	for name, text := range map[string]string{"FROM_ENVDIR": "one\ntwo\n", "EMPTY": "", ".hidden": "x", "no-name": "x", "REPLACED": "new"} {
 		if err := os.WriteFile(filepath.Join(envdir, name), []byte(text), 0o644); err != nil {
@@ -295,6 +306,7 @@ func TestEnvironment(t *testing.T) {
 // TestPlainActivation: a plain init passes sockets on as a service manager gave them to it, and has the
 // command take them for its own.
 func TestPlainActivation(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		path := filepath.Join(t.TempDir(), "socket")
@@ -317,6 +329,7 @@ func TestPlainActivation(t *testing.T) {
 // TestRelative: what is given relative means the directory that initd was started in, at each start, though
 // initd itself has left it.
 func TestRelative(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, command, path string }{
 		{"Command", "./program", searchPath},
 		{"InPath", "program", "bin:" + searchPath},
@@ -366,6 +379,7 @@ func TestRelative(t *testing.T) {
 
 // TestClosedStreams: initd was started without standard input, output and error, and works all the same.
 func TestClosedStreams(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, given: []string{"closed"}, args: flags(s.puppet(), "ready=notify", "port=127.0.0.1:0")}.start(t)
@@ -385,6 +399,7 @@ func TestClosedStreams(t *testing.T) {
 
 // TestSurroundings: dir, user, umask and no-new-privs are the worker's.
 func TestSurroundings(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to run a worker as someone else")
 	}

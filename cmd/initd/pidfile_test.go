@@ -53,6 +53,7 @@ func inode(t *testing.T, path string) string {
 // TestPidFile: it holds initd's pid and a newline, a second instance is refused and touches nothing of the
 // first's, and it is gone in the end.
 func TestPidFile(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		files := []string{dir + "/initd.pid", dir + "/status", dir + "/socket"}
@@ -87,6 +88,7 @@ func TestPidFile(t *testing.T) {
 
 // TestKilledInitd: what it leaves behind the next one takes over.
 func TestKilledInitd(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		s := newStage(t)
@@ -121,6 +123,7 @@ func TestKilledInitd(t *testing.T) {
 
 // TestOthersFiles: what has taken the place of initd's files is not removed at its exit.
 func TestOthersFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	d := run{mode: subreaper, args: flags(s.puppet(), "pid-file="+dir+"/pid", "status-file="+dir+"/status", "ready=notify")}.start(t)
@@ -143,6 +146,7 @@ func TestOthersFiles(t *testing.T) {
 // TestFailedStartLeavesNoFiles: an initd that ends before anything was ready leaves its own files no more
 // than another's are gone.
 func TestFailedStartLeavesNoFiles(t *testing.T) {
+	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +179,7 @@ func TestFailedStartLeavesNoFiles(t *testing.T) {
 
 // TestPidFileErrors: what cannot be a pid file is left alone.
 func TestPidFileErrors(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
 		t.Fatal(err)
@@ -190,6 +195,7 @@ func TestPidFileErrors(t *testing.T) {
 
 // TestRequireRoot: another user is refused before anything is touched.
 func TestRequireRoot(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to be somebody else")
 	}

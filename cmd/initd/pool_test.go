@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // slot is a worker's place in its generation.
@@ -70,14 +72,14 @@ func pool(t *testing.T, as mode, workers int, manners []string, settings ...stri
 // sync returns once initd has done what there was to be done about all that came before.
 func (d *daemon) sync(p *puppet) {
 	d.Helper()
-	mark := unique()
+	mark := initdtest.Unique()
 	p.do("notify", "STATUS="+mark)
 	d.says(mark)
 }
 
 // logged are the entries of an event so far.
-func (d *daemon) logged(event string) []entry {
-	return slices.DeleteFunc(d.entries(), func(e entry) bool { return e.Event != event })
+func (d *daemon) logged(event string) []initdtest.Entry {
+	return slices.DeleteFunc(d.entries(), func(e initdtest.Entry) bool { return e.Event != event })
 }
 
 // starts fails the test if another number of workers has been started since the beginning.
@@ -90,10 +92,10 @@ func (d *daemon) starts(p *puppet, want int) {
 }
 
 // resized waits until the pool has been told to have another size so many times, and returns the last.
-func (d *daemon) resized(times int) entry {
+func (d *daemon) resized(times int) initdtest.Entry {
 	d.Helper()
 	seen := 0
-	return d.event(fmt.Sprintf("the pool is resized for the %d. time", times), func(e entry) bool {
+	return d.event(fmt.Sprintf("the pool is resized for the %d. time", times), func(e initdtest.Entry) bool {
 		if e.Event == "resize" {
 			seen++
 		}
@@ -119,6 +121,7 @@ func (d *daemon) surveys(more int) {
 // TestPool: a generation is as many workers as are set, each in a slot of its own. It is ready when all of them
 // are, and gives way to the next when all of that are.
 func TestPool(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet(), "ready=notify", "workers=4", "port=127.0.0.1:0")}.start(t)
@@ -184,6 +187,7 @@ func has(t *testing.T, path string, all ...*puppet) {
 // TestSurge: a swap in turns of two of five slots. No old worker is told to stop before its successor is ready, no
 // turn begins before those have ended whom the one before has replaced, and the status file tells of each stage.
 func TestSurge(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path := t.TempDir() + "/status"
 		d, s, old := pool(t, as, 5, []string{"stubborn"}, "surge=2", "status-file="+path)
@@ -229,6 +233,7 @@ func TestSurge(t *testing.T) {
 // TestSurgeUnderWay: swaps in turns of a pool that serves by itself: at no moment has initd more children than the
 // pool and one turn, or does the status file tell of fewer workers than the pool has.
 func TestSurgeUnderWay(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const workers, surge = 5, 2
 		path := t.TempDir() + "/status"
@@ -269,6 +274,7 @@ func TestSurgeUnderWay(t *testing.T) {
 // TestFailedTurn: a swap in turns fails at the second one. What has been swapped stays, so does the rest, and the next
 // success is whole.
 func TestFailedTurn(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path := t.TempDir() + "/status"
 		d, s, old := pool(t, as, 4, nil, "surge=2", "max-failures=1", "status-file="+path)
@@ -330,6 +336,7 @@ func (d *daemon) readyFor(t time.Duration) {
 
 // TestRepeatedTurn: without an end to attempts, one that failed is repeated by itself, and begins anew.
 func TestRepeatedTurn(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, old := pool(t, as, 3, nil, "surge=1")
 		d.swap()
@@ -355,6 +362,7 @@ func TestRepeatedTurn(t *testing.T) {
 
 // TestTenKilled: ten workers that are killed together are ten again, without a back-off and without a zombie.
 func TestTenKilled(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const workers = 10
 		s := newStage(t)
@@ -396,10 +404,8 @@ func TestTenKilled(t *testing.T) {
 // TestCrashingPool: workers that all crash are one failure, not as many as there are of them, and back off as one.
 func TestCrashingPool(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
 	// Before any was ever ready.
-	c.run("Start", func(t *testing.T) {
+	atOnce(t, "Start", func(t *testing.T) {
 		d := run{mode: subreaper, args: flags([]string{"/bin/false"}, "workers=5", "ready=notify", "interval=0.2", "max-backoff=0.8")}.start(t)
 		want := 200 * time.Millisecond
 		for number := 2; number <= 4; number++ {
@@ -417,7 +423,7 @@ func TestCrashingPool(t *testing.T) {
 		}
 	})
 	// Soon after all were.
-	c.run("Ready", func(t *testing.T) {
+	atOnce(t, "Ready", func(t *testing.T) {
 		const interval = 4 * time.Second
 		s := newStage(t)
 		d := run{mode: subreaper, args: flags(s.puppet(), "workers=4", "ready=notify", "interval=4", "max-backoff=1000")}.start(t)
@@ -442,6 +448,7 @@ func TestCrashingPool(t *testing.T) {
 
 // TestPoolSignals: TTIN and TTOU ask for one worker more and for one fewer.
 func TestPoolSignals(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, first := pool(t, as, 2, nil)
 		asks := func(signal syscall.Signal, times, want int) {
@@ -481,6 +488,7 @@ func TestPoolSignals(t *testing.T) {
 
 // TestPoolLimit: max-workers is not passed, neither for the asking nor while one who has to leave is there still.
 func TestPoolLimit(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, first := pool(t, as, 2, []string{"stubborn"}, "max-workers=2", "min-idle=0")
 		d.signal(syscall.SIGTTIN)
@@ -502,14 +510,15 @@ func TestPoolLimit(t *testing.T) {
 // TestTerminalSignals: what a terminal sends to a job in the background asks for nothing, nor does it keep initd
 // from writing there.
 func TestTerminalSignals(t *testing.T) {
-	tty := openTerminal(t) // closed last
+	t.Parallel()
+	tty := initdtest.OpenTerminal(t) // closed last
 	s := newStage(t)
-	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
-	tty.line.Close()
-	tty.expect("ready> ")
-	tty.enter("stty tostop") // a write from the background is answered with TTOU
-	tty.expect("ready> ")
-	tty.enter(initdBinary(t) + " --ready=notify --workers=3 " + strings.Join(s.puppet(), " ") + " &")
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
+	tty.Line.Close()
+	tty.Expect("ready> ")
+	tty.Enter("stty tostop") // a write from the background is answered with TTOU
+	tty.Expect("ready> ")
+	tty.Enter(initdBinary(t) + " --ready=notify --workers=3 " + strings.Join(s.puppet(), " ") + " &")
 	all := s.pool(1, 0, 1, 2)
 	initd := all[0].Parent
 	t.Cleanup(func() {
@@ -518,18 +527,18 @@ func TestTerminalSignals(t *testing.T) {
 		}
 	})
 	makeReady(all)
-	tty.expect("event=serving")
+	tty.Expect("generation 1 is serving")
 	for _, signal := range []syscall.Signal{syscall.SIGTTOU, syscall.SIGTTIN} {
 		if err := syscall.Kill(initd, signal); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tty.expect("received TT")
-	tty.expect("received TT")
-	mark := unique()
+	tty.Expect("received TT")
+	tty.Expect("received TT")
+	mark := initdtest.Unique()
 	all[0].do("notify", "STATUS="+mark)
-	tty.expect(mark)
-	if screen := tty.screen.String(); strings.Contains(screen, "the pool has") || strings.Count(screen, "received TT") != 2 {
+	tty.Expect(mark)
+	if screen := tty.Screen.String(); strings.Contains(screen, "the pool has") || strings.Count(screen, "received TT") != 2 {
 		t.Errorf("the screen:\n%s", screen)
 	}
 	for _, p := range all {
@@ -544,24 +553,22 @@ func TestTerminalSignals(t *testing.T) {
 	for _, p := range all {
 		p.ends()
 	}
-	tty.expect("event=exit exit_status=0")
-	tty.enter("wait; exit 0")
+	tty.Expect("exiting  exit_status=0")
+	tty.Enter("wait; exit 0")
 	d.exits(0)
 }
 
 // TestIdlePool: initd does not wake up for a pool that nothing depends on, and not for one that stops.
 func TestIdlePool(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
-	c.run("Fixed", func(t *testing.T) {
+	atOnce(t, "Fixed", func(t *testing.T) {
 		d, _, first := pool(t, subreaper, 4, nil, "max-memory=0", "surge=1", "port=127.0.0.1:0", "reuse-port=1",
 			"watch=/etc/passwd", "hook-after-swap=true", "scoreboard="+t.TempDir()+"/board")
 		d.sleeps()
 		first[0].lives()
 		d.stop()
 	})
-	c.run("Stopping", func(t *testing.T) {
+	atOnce(t, "Stopping", func(t *testing.T) {
 		d, _, first := pool(t, subreaper, 2, []string{"stubborn"}, "max-workers=4", "max-requests=100", "max-memory=1G",
 			"max-lifetime=1000", "disconnect-signal=USR1", "log-level=debug")
 		d.surveys(2)

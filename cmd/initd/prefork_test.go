@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/scoreboard"
 )
 
@@ -24,10 +25,9 @@ const preforkFile = "../../docs/PREFORK.md"
 
 // TestPrefork: whoever knows Proc::Daemon::Prefork finds its features again, as docs/PREFORK.md says.
 func TestPrefork(t *testing.T) {
-	c := newCrowd(t)
-	defer c.wait()
+	t.Parallel()
 	for _, feature := range prefork {
-		c.run(feature.name, func(t *testing.T) {
+		atOnce(t, feature.name, func(t *testing.T) {
 			s := newStage(t)
 			feature.play(&forked{stage: s, dir: t.TempDir()})
 		})
@@ -88,7 +88,7 @@ func (f *forked) perl() []string {
 // excerpt is the one text of a language on the page.
 func excerpt(t *testing.T, language string) string {
 	t.Helper()
-	found := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(read(t, preforkFile), -1)
+	found := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(initdtest.Read(t, preforkFile), -1)
 	if len(found) != 1 {
 		t.Fatalf("%s has %d texts in %s", preforkFile, len(found), language)
 	}
@@ -103,7 +103,7 @@ func interpreter(t *testing.T, name string) []string {
 			return []string{path}
 		}
 	}
-	impossible(t, "needs %s in %s", name, searchPath)
+	initdtest.Impossible(t, "needs %s in %s", name, searchPath)
 	return nil
 }
 
@@ -114,7 +114,7 @@ func converse(address string) (pid int, err error) {
 		return 0, err
 	}
 	defer client.Close()
-	client.SetDeadline(time.Now().Add(patience))
+	client.SetDeadline(time.Now().Add(initdtest.Patience))
 	fmt.Fprintln(client, "hello")
 	_, err = fmt.Fscan(client, &pid)
 	return pid, err
@@ -196,7 +196,7 @@ func (f *forked) maxChildren() {
 // sized waits until initd wants so many workers.
 func (d *daemon) sized(workers int) {
 	d.Helper()
-	d.event(fmt.Sprintf("the pool has %d workers", workers), func(e entry) bool { return e.Event == "resize" && e.Workers == workers })
+	d.event(fmt.Sprintf("the pool has %d workers", workers), func(e initdtest.Entry) bool { return e.Event == "resize" && e.Workers == workers })
 }
 
 // rows is how many workers say that of themselves.
@@ -299,7 +299,7 @@ func (f *forked) autoReloadHandler() {
 	first.ready()
 	d.is("serving", 1)
 	f.write("Module.pm", "wrong\n")
-	d.event("the swap is refused", func(e entry) bool { return e.Event == "refused" })
+	d.event("the swap is refused", func(e initdtest.Entry) bool { return e.Event == "refused" })
 	first.lives()
 	f.write("Module.pm", "right\n")
 	f.next().ready()
@@ -410,7 +410,7 @@ func (f *forked) onClientDisconnect() {
 		workers := children(f.T, d.pid)
 		clients["another"].Close()
 		d.says("another was cancelled")
-		if lines, _, _ := d.log.after(0); slices.Contains(lines, "one was cancelled") {
+		if lines, _, _ := d.log.After(0); slices.Contains(lines, "one was cancelled") {
 			f.Error("a worker was told whose client has not gone")
 		}
 		clients["one"].Close()
@@ -571,7 +571,7 @@ func (f *forked) shutdown() {
 	client := f.holds(d.address("127.0.0.1"))
 	eventually(f.T, "a worker is busy", func() bool { return f.rows(f.file("board"), scoreboard.Busy) == 1 })
 	d.signal(syscall.SIGTERM)
-	d.event("a worker ends", func(e entry) bool { return e.Event == "exit" && e.Generation == 1 })
+	d.event("a worker ends", func(e initdtest.Entry) bool { return e.Event == "exit" && e.Generation == 1 })
 	fmt.Fprintln(client, "hello")
 	answer, err := bufio.NewReader(client).ReadString('\n')
 	if err != nil || len(strings.TrimSpace(answer)) == 0 {
@@ -591,7 +591,8 @@ var originalMethods = []string{"run", "check_pidfile", "kill_running", "shutdown
 
 // TestPreforkDocument: docs/PREFORK.md has all of Proc::Daemon::Prefork, each with tests, and all of these tests there are.
 func TestPreforkDocument(t *testing.T) {
-	page := read(t, preforkFile)
+	t.Parallel()
+	page := initdtest.Read(t, preforkFile)
 	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|.*\\| ((?:`Test[\\w/]+`(?:, )?)+) \\|$")
 	for title, want := range map[string][]string{"Arguments": originalArguments, "Methods": originalMethods} {
 		table, _ := between(t, page, "## "+title+"\n", "\n## ")
@@ -606,6 +607,8 @@ func TestPreforkDocument(t *testing.T) {
 
 	var sources string
 	files, err := filepath.Glob("*_test.go")
+	more, failure := filepath.Glob("*/*_test.go")
+	files, err = append(files, more...), errors.Join(err, failure)
 	for _, file := range files {
 		text, failure := os.ReadFile(file)
 		err = errors.Join(err, failure)

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/worker"
 )
 
@@ -36,7 +37,7 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: "@" + unique()})
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: "@" + initdtest.Unique()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func (s *stage) next() *puppet {
 	select {
 	case p := <-s.arrivals:
 		return p
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		s.Fatal("no worker has appeared")
 	}
 	return nil
@@ -187,7 +188,7 @@ func (p *puppet) do(command ...string) string {
 		return *m.Reply
 	case <-p.ended:
 		p.Fatalf("worker %d of generation %d ended at %q", p.pid, p.Generation(), command)
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		p.Fatalf("worker %d of generation %d does not answer to %q", p.pid, p.Generation(), command)
 	}
 	return ""
@@ -214,7 +215,7 @@ func (p *puppet) gets(want syscall.Signal) {
 		if got != want {
 			p.Fatalf("worker of generation %d got signal %d, not %d", p.Generation(), got, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		p.Fatalf("worker of generation %d did not get signal %d", p.Generation(), want)
 	}
 }
@@ -236,7 +237,7 @@ func (p *puppet) heard() syscall.Signal {
 	if err := syscall.Kill(p.pid, mark); err != nil {
 		p.Fatal(err)
 	}
-	if got := p.next(patience); got != mark {
+	if got := p.next(initdtest.Patience); got != mark {
 		return got
 	}
 	return 0
@@ -247,7 +248,7 @@ func (p *puppet) ends() {
 	p.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(initdtest.Patience):
 		p.Fatalf("worker %d of generation %d has not ended", p.pid, p.Generation())
 	}
 }
@@ -626,7 +627,7 @@ func hail(network, address string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(initdtest.Patience))
 	answer, err := io.ReadAll(conn)
 	return string(answer), err
 }

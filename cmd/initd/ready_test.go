@@ -6,10 +6,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestReadiness: who can make a generation ready, and who cannot.
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	notify := self + " notify READY=1"
 	for _, test := range []struct {
 		name string
@@ -36,6 +39,7 @@ func TestReadiness(t *testing.T) {
 
 // TestForeignReadiness: what anybody else says to the socket counts for nothing.
 func TestForeignReadiness(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, first := serving(t, as, "log-level=debug")
 		d.swap()
@@ -67,9 +71,10 @@ func TestForeignReadiness(t *testing.T) {
 
 // TestStatus: what a worker says of itself is logged.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	d, _, p := serving(t, subreaper)
 	p.do("notify", "STATUS=17 \"clients\" ön air")
-	e := d.event("its status", func(e entry) bool { return e.Event == "status" })
+	e := d.event("its status", func(e initdtest.Entry) bool { return e.Event == "status" })
 	if want := "status: 17 \"clients\" ön air"; e.Message != want || e.PID != p.pid || e.Generation != 1 {
 		t.Errorf("the status was logged as %+v", e)
 	}
@@ -79,6 +84,7 @@ func TestStatus(t *testing.T) {
 // TestAlive: a worker that says nothing is ready when it has lived for the interval, and by auto also
 // when it says so before.
 func TestAlive(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		for _, test := range []struct {
 			ready, interval string
@@ -111,6 +117,7 @@ func TestAlive(t *testing.T) {
 
 // TestWatchdog: a worker that is silent for too long is killed and replaced; it is told how long it may be.
 func TestWatchdog(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("Silent", func(t *testing.T) {
 			t.Parallel()
@@ -161,10 +168,11 @@ func TestWatchdog(t *testing.T) {
 
 // TestSupervisor: initd tells the service manager that it runs under.
 func TestSupervisor(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"abstract", "path"} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
-			name := "@" + unique()
+			name := "@" + initdtest.Unique()
 			if address == "path" {
 				name = t.TempDir() + "/notify"
 			}
@@ -175,7 +183,7 @@ func TestSupervisor(t *testing.T) {
 			defer supervisor.Close()
 			hears := func(lines ...string) string {
 				t.Helper()
-				supervisor.SetReadDeadline(time.Now().Add(patience))
+				supervisor.SetReadDeadline(time.Now().Add(initdtest.Patience))
 				buffer := make([]byte, 4096)
 				n, err := supervisor.Read(buffer)
 				if err != nil {

@@ -8,16 +8,16 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestRecycling: workers that are worn out are replaced, one at a time, and the new one has to be ready first.
 func TestRecycling(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
-	defer c.wait()
 	for _, as := range []mode{subreaper, pid1} {
 		run := func(name string, test func(t *testing.T, as mode)) {
-			c.run(name+"/"+string(as), func(t *testing.T) { test(t, as) })
+			atOnce(t, name+"/"+string(as), func(t *testing.T) { test(t, as) })
 		}
 		run("Requests", testMaxRequests)
 		run("Memory", testMaxMemory)
@@ -27,15 +27,15 @@ func TestRecycling(t *testing.T) {
 		run("SwapDuring", testSwapDuringRecycling)
 		run("Loss", testLossDuringRecycling)
 	}
-	c.run("Jitter", testRecyclingJitter)
-	c.run("Load", testRecyclingUnderLoad)
+	atOnce(t, "Jitter", testRecyclingJitter)
+	atOnce(t, "Load", testRecyclingUnderLoad)
 }
 
 // recycled waits until so many workers have been said to be worn out, and returns what was said of the last.
-func (d *daemon) recycled(times int) entry {
+func (d *daemon) recycled(times int) initdtest.Entry {
 	d.Helper()
 	seen := 0
-	return d.event(fmt.Sprintf("%d workers are worn out", times), func(e entry) bool {
+	return d.event(fmt.Sprintf("%d workers are worn out", times), func(e initdtest.Entry) bool {
 		if e.Event == "recycle" {
 			seen++
 		}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // asked is an initd with the files by which it is found.
@@ -54,7 +56,7 @@ func (d *daemon) waits() {
 	d.Helper()
 	select {
 	case <-d.ended:
-		d.Errorf("%q has returned already, with %d:\n%s", d.log.tail(), d.status.ExitStatus(), d.output())
+		d.Errorf("%q has returned already, with %d:\n%s", d.log.Tail(), d.status.ExitStatus(), d.output())
 	default:
 	}
 }
@@ -62,6 +64,7 @@ func (d *daemon) waits() {
 // TestRestart: it returns when a newer generation alone is left, and not before; failed attempts' numbers do
 // not confuse it.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) { // from outside, also where initd is PID 1
 		a, first := running(t, as, []string{"stubborn"}, "interval=0.1")
 		restart := a.request("restart")
@@ -94,12 +97,13 @@ func TestRestart(t *testing.T) {
 
 // TestRestartBeneathSwap: a swap that is under way began too early to count, and so did its number.
 func TestRestartBeneathSwap(t *testing.T) {
+	t.Parallel()
 	a, first := running(t, subreaper, nil)
 	a.swap()
 	second := a.stage.generation(2)
 	restart := a.request("restart")
 	eventually(t, "two HUPs have come", func() bool {
-		requests := slices.DeleteFunc(a.entries(), func(e entry) bool { return e.Signal != "HUP" })
+		requests := slices.DeleteFunc(a.entries(), func(e initdtest.Entry) bool { return e.Signal != "HUP" })
 		return len(requests) == 2
 	})
 	second.ready()
@@ -116,6 +120,7 @@ func TestRestartBeneathSwap(t *testing.T) {
 
 // TestRestartBeforeReady: it is not the first generation, either, which was there before.
 func TestRestartBeforeReady(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	files := []string{"pid-file=" + dir + "/pid", "status-file=" + dir + "/status"}
@@ -123,7 +128,7 @@ func TestRestartBeforeReady(t *testing.T) {
 	first := s.generation(1)
 	restart := run{mode: subreaper, args: flags(nil, append(files, "restart")...)}.start(t)
 	restart.says("waiting for a first generation to be ready")
-	d.event("HUP", func(e entry) bool { return e.Signal == "HUP" })
+	d.event("HUP", func(e initdtest.Entry) bool { return e.Signal == "HUP" })
 	first.ready()
 	second := s.generation(2)
 	restart.waits()
@@ -135,6 +140,7 @@ func TestRestartBeforeReady(t *testing.T) {
 
 // TestRestartFails: with the reason where no newer generation comes.
 func TestRestartFails(t *testing.T) {
+	t.Parallel()
 	t.Run("GivenUp", func(t *testing.T) {
 		t.Parallel()
 		a, first := running(t, subreaper, nil, "max-failures=2", "interval=0.1")
@@ -143,7 +149,7 @@ func TestRestartFails(t *testing.T) {
 		for number := 2; number <= 3; number++ {
 			a.stage.generation(number).tell("exit", "1")
 		}
-		a.event("given up", func(e entry) bool { return e.Event == "failed" && strings.Contains(e.Message, "given up") })
+		a.event("given up", func(e initdtest.Entry) bool { return e.Event == "failed" && strings.Contains(e.Message, "given up") })
 		restart := a.request("restart")
 		for number := 4; number <= 5; number++ {
 			restart.waits()
@@ -206,6 +212,7 @@ func TestRestartFails(t *testing.T) {
 
 // TestManyRestarts: each of several requests at one time is granted, by one swap or by several.
 func TestManyRestarts(t *testing.T) {
+	t.Parallel()
 	a, _ := running(t, subreaper, nil)
 	var all []*daemon
 	for range 5 {
@@ -227,7 +234,7 @@ func TestManyRestarts(t *testing.T) {
 			p.ready()
 		case <-ended:
 			open = false
-		case <-time.After(patience):
+		case <-time.After(initdtest.Patience):
 			t.Fatal("a request has not returned")
 		}
 	}
@@ -239,6 +246,7 @@ func TestManyRestarts(t *testing.T) {
 
 // TestNothingToAsk: without an initd that runs there is a clear word, and no signal for anyone.
 func TestNothingToAsk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	bystander := exec.Command("sleep", "1000")
 	if err := bystander.Start(); err != nil {
@@ -251,6 +259,7 @@ func TestNothingToAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	writes(t, dir+"/status", "1:1\n")
+	foreign := syscall.Kill(1, 0) == syscall.EPERM // so that nobody here can see what process 1 holds
 	for _, test := range []struct{ name, text, says string }{
 		{"absent", "", "there is none: initd does not run, or was given another"},
 		{"empty", "\n", "it is empty"},
@@ -270,6 +279,9 @@ func TestNothingToAsk(t *testing.T) {
 		}
 		for _, what := range []string{"restart", "stop"} {
 			said := request(t, 1, what, "pid-file="+pidFile, "status-file="+dir+"/status")
+			if test.name == "one" && foreign && said == "initd: kill 1: operation not permitted" {
+				continue
+			}
 			if !strings.HasPrefix(said, "initd: pid-file "+pidFile+": ") || !strings.Contains(said, test.says) || strings.Count(said, "\n") > 1 {
 				t.Errorf("%s of %s says %q", what, test.name, said)
 			}
@@ -290,6 +302,7 @@ func TestNothingToAsk(t *testing.T) {
 
 // TestRequestByEnvironment: within a container, what initd was given is known already.
 func TestRequestByEnvironment(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	environ := []string{"SERVER_STARTER_PID_FILE=" + dir + "/pid", "SERVER_STARTER_STATUS_FILE=" + dir + "/status", "SERVER_STARTER_PORT=127.0.0.1:0", "SERVER_STARTER_READY=notify"}
@@ -305,6 +318,7 @@ func TestRequestByEnvironment(t *testing.T) {
 
 // TestRequestFromElsewhere: who cannot see initd, being in another pid namespace, is told so.
 func TestRequestFromElsewhere(t *testing.T) {
+	t.Parallel()
 	a, p := running(t, subreaper, nil)
 	for _, what := range []string{"restart", "stop"} {
 		d := run{mode: pid1, args: flags(nil, append(a.files, what)...)}.start(t)
@@ -319,6 +333,7 @@ func TestRequestFromElsewhere(t *testing.T) {
 
 // TestStopOfZombie: that nobody waits for initd does not keep who asks it to stop.
 func TestStopOfZombie(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := newStage(t)
 	binary := initdBinary(t)
@@ -336,6 +351,7 @@ func TestStopOfZombie(t *testing.T) {
 
 // TestStopOfAnother: one that has taken over the files of the initd that was asked is not waited for.
 func TestStopOfAnother(t *testing.T) {
+	t.Parallel()
 	a, first := running(t, subreaper, []string{"stubborn"})
 	stop := a.request("stop")
 	first.gets(syscall.SIGTERM)
@@ -357,6 +373,7 @@ func TestStopOfAnother(t *testing.T) {
 
 // TestOriginal: initd asks start_server, and start_server asks initd.
 func TestOriginal(t *testing.T) {
+	t.Parallel()
 	original, err := exec.LookPath("start_server")
 	if err != nil {
 		t.Skip("needs start_server (Debian: libserver-starter-perl)")
@@ -408,6 +425,7 @@ func TestOriginal(t *testing.T) {
 
 // TestStartServer: under its name initd takes its place in a script that was written for it.
 func TestStartServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	link := dir + "/start_server"
 	if err := os.Symlink(initdBinary(t), link); err != nil {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // shared starts a pool of which each worker has a socket of its own.
@@ -34,7 +36,7 @@ func answered(t *testing.T, clients []net.Conn) (answers map[string]int) {
 	answers = map[string]int{}
 	lost := 0
 	for _, c := range clients {
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(initdtest.Patience))
 		text, err := io.ReadAll(c)
 		if err != nil || len(text) == 0 {
 			lost++
@@ -57,6 +59,7 @@ func (p *puppet) backlog() (n int) {
 
 // TestReusePort: what waits in a slot's socket is not lost when its worker goes, whatever it goes for.
 func TestReusePort(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		then func(t *testing.T, d *daemon, s *stage, all []*puppet, clients []net.Conn)
@@ -99,7 +102,7 @@ func TestReusePort(t *testing.T) {
 			all[0].serve()
 			all[1].serve()
 			// What comes from now on comes to those.
-			d.event("new connections go elsewhere", func(e entry) bool { return e.Message == `steer slots="0,1"` })
+			d.event("new connections go elsewhere", func(e initdtest.Entry) bool { return e.Message == `steer slots="0,1"` })
 			waits := all[2].backlog()
 			for range 20 {
 				greet(t, "tcp", d.address("127.0.0.1"))
@@ -147,6 +150,7 @@ func TestReusePort(t *testing.T) {
 
 // TestReusePortUDP: nor are datagrams lost.
 func TestReusePortUDP(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, all := pool(t, as, 2, nil, "reuse-port=true", "port=127.0.0.1:u0")
 		send := func(from, to int) (want []string) {
@@ -195,6 +199,7 @@ func TestReusePortUDP(t *testing.T) {
 // TestReusePortUnderLoad: swaps, also in turns, a pool that becomes larger and smaller, and workers that end by
 // themselves: clients that connect without pause notice nothing.
 func TestReusePortUnderLoad(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		d, s, all := shared(t, as, 3, []string{"eager"}, "surge=2", "log-level=info")
 		address := d.address("127.0.0.1")
@@ -239,7 +244,7 @@ func TestReusePortUnderLoad(t *testing.T) {
 			resizes += 2
 			d.resized(resizes)
 			stops := 0
-			d.event("one worker fewer", func(e entry) bool {
+			d.event("one worker fewer", func(e initdtest.Entry) bool {
 				if e.Event == "exit" && e.Generation == number {
 					stops++
 				}

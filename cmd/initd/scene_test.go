@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // A scene is played with one of two programs, which are taken for the same: start_server of Perl's
@@ -34,7 +36,7 @@ func newScene(t *testing.T, program string) *scene {
 	if s.original {
 		var err error
 		if s.program, err = exec.LookPath("start_server"); err != nil {
-			impossible(t, "needs start_server (Debian: libserver-starter-perl): %v", err)
+			initdtest.Impossible(t, "needs start_server (Debian: libserver-starter-perl): %v", err)
 		}
 	} else {
 		s.program = initdAsStartServer(t)
@@ -60,6 +62,16 @@ func initdAsStartServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(workshop, "start_server")
+}
+
+// asksToStop starts the program for --stop, in these words, which is for a daemon with that pid.
+func (s *scene) asksToStop(pid int, words ...string) *daemon {
+	s.Helper()
+	asked := s.runs(words...)
+	if s.original {
+		(&daemon{T: s.T, pid: pid, ended: asked.ended}).remind(syscall.SIGTERM)
+	}
+	return asked
 }
 
 // start starts the program, unless the run names another.
@@ -240,23 +252,10 @@ func (d *daemon) ongoing() bool {
 	}
 }
 
-// A crowd runs subtests at the same time that do little but wait. T.Parallel runs no more of them than
-// there are processors.
-type crowd struct {
-	*testing.T
-	running sync.WaitGroup
-	room    chan struct{}
-}
-
-func newCrowd(t *testing.T) *crowd { return &crowd{T: t, room: make(chan struct{}, 10)} }
-
-// run starts a subtest, and wait waits for all of them.
-func (c *crowd) run(name string, test func(t *testing.T)) {
-	c.running.Go(func() {
-		c.room <- struct{}{}
-		defer func() { <-c.room }()
-		c.Run(name, test)
+// atOnce runs a subtest at the same time as others.
+func atOnce(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		test(t)
 	})
 }
-
-func (c *crowd) wait() { c.running.Wait() }

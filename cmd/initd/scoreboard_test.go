@@ -28,6 +28,7 @@ func boardRows(t *testing.T, path string) (all []string) {
 
 // TestScoreboardFile: it is there while initd runs, for everyone to read.
 func TestScoreboardFile(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		path := dir + "/board"
@@ -62,6 +63,7 @@ func TestScoreboardFile(t *testing.T) {
 
 // TestStaleScoreboard: what another initd has left behind is replaced; what is no scoreboard is left alone.
 func TestStaleScoreboard(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path := t.TempDir() + "/board"
 		first, _, all := pool(t, as, 1, nil, "scoreboard="+path)
@@ -95,6 +97,7 @@ func TestStaleScoreboard(t *testing.T) {
 
 // TestFullScoreboard: there is no room for it, which is told at once and not by a SIGBUS later on.
 func TestFullScoreboard(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d := run{mode: pid1, given: []string{"small=" + dir}, args: flags([]string{"/bin/true"}, "workers=100", "scoreboard="+dir+"/board")}.start(t)
 	d.exits(125)
@@ -105,6 +108,7 @@ func TestFullScoreboard(t *testing.T) {
 
 // TestNoScoreboard: none is told of one that was not wanted.
 func TestNoScoreboard(t *testing.T) {
+	t.Parallel()
 	for _, settings := range [][]string{nil, {"scoreboard=none", "max-workers=4", "disconnect-signal=USR1"}} {
 		d, _, all := pool(t, subreaper, 1, nil, append(settings, "port=127.0.0.1:0")...)
 		first := all[0]
@@ -125,6 +129,7 @@ func TestNoScoreboard(t *testing.T) {
 // TestCorruptScoreboard: a worker fills the board with rubbish, those of all others too. That harms nobody: initd knows
 // who its workers are.
 func TestCorruptScoreboard(t *testing.T) {
+	t.Parallel()
 	for _, file := range []bool{false, true} {
 		t.Run(fmt.Sprintf("file=%v", file), func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // notForwarded are the signals that do not reach a command when they are sent to a plain init.
@@ -40,6 +42,7 @@ func forwarded() (all []syscall.Signal) {
 
 // TestForward: each signal that can be forwarded is, as it is, one after the other.
 func TestForward(t *testing.T) {
+	t.Parallel()
 	own := []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
 	for _, test := range []struct {
 		name, respawn string
@@ -69,6 +72,7 @@ func TestForward(t *testing.T) {
 // TestForwardEvenIfIgnored: initd was started with every signal ignored and blocked, by nohup(1) or a
 // careless parent, and hears them all the same.
 func TestForwardEvenIfIgnored(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, given: []string{"ignored", "blocked"}, args: plain(s.puppet("stubborn")...)}.start(t)
@@ -82,6 +86,7 @@ func TestForwardEvenIfIgnored(t *testing.T) {
 
 // TestDropped: what is about initd itself reaches no worker, and does not end or suspend initd.
 func TestDropped(t *testing.T) {
+	t.Parallel()
 	for _, respawn := range []string{"never", "always"} {
 		t.Run(respawn, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {
@@ -104,13 +109,14 @@ func TestDropped(t *testing.T) {
 
 // TestFileSizeLimit: XFSZ comes with each write beyond it, setrlimit(2), and ends neither initd nor a worker.
 func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	d := run{given: []string{"file-size=1000"}, args: flags(s.puppet(), "ready=notify", "access-log="+filepath.Join(t.TempDir(), "log"))}.start(t)
 	p := s.next()
 	p.ready()
 	d.is("serving", 1)
 	p.do("say", strings.Repeat("x", 2000))
-	d.event("the file has reached the limit", func(e entry) bool { return e.Event == "file" })
+	d.event("the file has reached the limit", func(e initdtest.Entry) bool { return e.Event == "file" })
 	p.lives()
 	d.swap()
 	s.generation(2).ready()
@@ -120,6 +126,7 @@ func TestFileSizeLimit(t *testing.T) {
 
 // TestInterruptRequest: who waits for a swap or a stop that does not come may give up; initd goes on.
 func TestInterruptRequest(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		s := newStage(t)
 		files := []string{"--pid-file=" + filepath.Join(t.TempDir(), "pid"), "--status-file=" + filepath.Join(t.TempDir(), "status")}
@@ -143,6 +150,7 @@ func TestInterruptRequest(t *testing.T) {
 
 // TestSignalMap: a signal is rewritten or dropped before anything else looks at it.
 func TestSignalMap(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, environ: []string{"SERVER_STARTER_SIGNAL_MAP=USR2:HUP;WINCH:0;HUP:USR1;RTMIN+3:TERM"},
@@ -167,11 +175,12 @@ func TestSignalMap(t *testing.T) {
 
 // TestEarlySignals: a TERM that comes before initd is ready for anything stops it all the same.
 func TestEarlySignals(t *testing.T) {
+	t.Parallel()
 	for _, as := range []mode{subreaper, bare} {
 		t.Run(string(as), func(t *testing.T) {
 			for range 20 {
 				d := run{mode: as, args: flags([]string{"sleep", "1000"}, "interval=0")}.start(t)
-				d.log.await(t, "it has started", func(string) bool { return true })
+				d.log.Await(t, "it has started", func(string) bool { return true })
 				d.signal(syscall.SIGTERM)
 				d.exits(0)
 			}
@@ -181,6 +190,7 @@ func TestEarlySignals(t *testing.T) {
 
 // TestDeathSignal: workers get to know that initd was killed.
 func TestDeathSignal(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		setting string
 		want    syscall.Signal
@@ -210,7 +220,7 @@ func TestDeathSignal(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer reader.Close()
-		reader.SetReadDeadline(time.Now().Add(patience))
+		reader.SetReadDeadline(time.Now().Add(initdtest.Patience))
 		d := run{mode: subreaper, stdout: writer, args: flags([]string{"sh", "-c", `sleep 1000 & trap "kill $!; echo told; exit" TERM; echo started; wait`}, "user=65531")}.start(t)
 		writer.Close()
 		said := bufio.NewScanner(reader)

@@ -13,6 +13,7 @@ import (
 
 // TestStatusFile: at each stage it has a line for each live worker of a generation that is or was ready.
 func TestStatusFile(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		path := t.TempDir() + "/status"
 		s := newStage(t)
@@ -68,6 +69,7 @@ func TestStatusFile(t *testing.T) {
 // TestStatusFileReaders: who reads it at any time finds it whole, and the numbers in order, of which 10 comes
 // after 9.
 func TestStatusFileReaders(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/status"
 	s := newStage(t)
 	d := run{mode: subreaper, args: flags(s.puppet("stubborn"), "status-file="+path, "ready=notify")}.start(t)
@@ -124,6 +126,7 @@ func TestStatusFileReaders(t *testing.T) {
 
 // TestStatusFileUnwritable: it is told once, ends nothing, and the file is there as soon as it can be.
 func TestStatusFileUnwritable(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/missing"
 	s := newStage(t)
 	d := run{mode: subreaper, args: flags(s.puppet(), "status-file="+dir+"/status", "ready=notify")}.start(t)
@@ -149,6 +152,7 @@ func TestStatusFileUnwritable(t *testing.T) {
 
 // TestPreciousFile: what is no status file is not replaced by one.
 func TestPreciousFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writes(t, dir+"/precious", "letters of my grandmother\n")
 	if err := os.Symlink("precious", dir+"/link"); err != nil {

@@ -12,6 +12,7 @@ import (
 // TestBrokenStderr: nobody reads the log any more, or nobody reads it just now. Neither ends or holds up
 // anything.
 func TestBrokenStderr(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		stderr func(t *testing.T) *os.File
@@ -77,6 +78,7 @@ func TestBrokenStderr(t *testing.T) {
 
 // TestDroppedLines: what could not be written is counted, and told when there is a reader again.
 func TestDroppedLines(t *testing.T) {
+	t.Parallel()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +99,7 @@ func TestDroppedLines(t *testing.T) {
 			n, err := reader.Read(buffer)
 			d.log.Write(buffer[:n])
 			if err != nil {
-				d.log.close()
+				d.log.Close()
 				return
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 // TestStop: what stops initd, what its workers get for it, and that their statuses do not matter.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name     string
 		settings []string
@@ -40,6 +41,7 @@ func TestStop(t *testing.T) {
 
 // TestStopWhenever: initd stops whatever is under way, and starts nothing any more.
 func TestStopWhenever(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		get  func(d *daemon, s *stage, first *puppet) (still []*puppet)
@@ -94,6 +96,7 @@ func TestStopWhenever(t *testing.T) {
 
 // TestStopUnready: also where nothing was ever ready.
 func TestStopUnready(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet(), "ready=notify")}.start(t)
@@ -104,8 +107,9 @@ func TestStopUnready(t *testing.T) {
 	})
 }
 
-// TestSecondSignal: who asks twice has no more patience.
+// TestSecondSignal: who asks twice has no more initdtest.Patience.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name          string
 		first, second syscall.Signal
@@ -135,6 +139,7 @@ func TestSecondSignal(t *testing.T) {
 
 // TestSecondQUIT: but QUIT is gentle, however often.
 func TestSecondQUIT(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify")}.start(t)
@@ -153,6 +158,7 @@ func TestSecondQUIT(t *testing.T) {
 
 // TestStopTimeout: workers that are left after stop-timeout are killed, the old ones too.
 func TestStopTimeout(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify", "stop-timeout=0.4")}.start(t)
@@ -178,6 +184,7 @@ func TestStopTimeout(t *testing.T) {
 
 // TestStopDelay: workers serve on for stop-delay; a second TERM does not wait for that.
 func TestStopDelay(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		t.Run("Waits", func(t *testing.T) {
 			t.Parallel()
@@ -231,6 +238,7 @@ func TestStopDelay(t *testing.T) {
 
 // TestKillGroup: a kill is the worker's alone, or its process group's with kill-group.
 func TestKillGroup(t *testing.T) {
+	t.Parallel()
 	for _, group := range []string{"false", "true"} {
 		t.Run(group, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {

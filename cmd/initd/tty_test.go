@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // What a terminal makes of keys.
@@ -21,7 +23,8 @@ const (
 // TestJobControl: a plain init under a shell. The command has the terminal; Ctrl-C is for it alone, and
 // Ctrl-Z suspends it together with initd, until the shell continues the job.
 func TestJobControl(t *testing.T) {
-	tty := openTerminal(t) // closed last
+	t.Parallel()
+	tty := initdtest.OpenTerminal(t) // closed last
 	s := newStage(t)
 	// The shell is a puppet, the leader of a session with the terminal.
 	shell := s.shell(t, tty)
@@ -35,11 +38,11 @@ func TestJobControl(t *testing.T) {
 	command := s.next()
 	expectForeground(t, tty, command.pid)
 
-	tty.press(controlC)
+	tty.Press(controlC)
 	command.gets(syscall.SIGINT)
 
 	for range 3 {
-		tty.press(controlZ)
+		tty.Press(controlZ)
 		if got, want := shell.do("wait", job), fmt.Sprint("stopped ", int(syscall.SIGSTOP)); got != want {
 			t.Fatalf("the shell sees that initd has %s, not %s", got, want)
 		}
@@ -47,7 +50,7 @@ func TestJobControl(t *testing.T) {
 		shell.do("fg", job)
 		command.gets(syscall.SIGCONT)
 		expectForeground(t, tty, command.pid)
-		tty.press(controlC)
+		tty.Press(controlC)
 		command.gets(syscall.SIGINT)
 	}
 
@@ -61,34 +64,36 @@ func TestJobControl(t *testing.T) {
 // TestTerminalReturned: a script that goes on after initd, in its process group, can read from the
 // terminal.
 func TestTerminalReturned(t *testing.T) {
-	tty := openTerminal(t)
+	t.Parallel()
+	tty := initdtest.OpenTerminal(t)
 	script := fmt.Sprintf(`%s --respawn=never -- sh -c 'read x; echo com""mand:$x; exit 3'; echo stat""us:$?; read y; echo scr""ipt:$y`, initdBinary(t))
 	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-c", script}, terminal: tty}.start(t)
-	tty.line.Close()
-	tty.enter("one")
-	tty.expect("command:one")
-	tty.expect("status:3")
-	tty.enter("two")
-	tty.expect("script:two")
+	tty.Line.Close()
+	tty.Enter("one")
+	tty.Expect("command:one")
+	tty.Expect("status:3")
+	tty.Enter("two")
+	tty.Expect("script:two")
 	d.exits(0)
 }
 
 // TestTerminalOfPID1: as PID 1 that leads its session, as in `docker run -it`.
 func TestTerminalOfPID1(t *testing.T) {
-	tty := openTerminal(t) // closed last
+	t.Parallel()
+	tty := initdtest.OpenTerminal(t) // closed last
 	s := newStage(t)
 	d := run{mode: pid1, args: plain(s.puppet("stubborn")...), terminal: tty}.start(t)
-	tty.line.Close()
+	tty.Line.Close()
 	command := s.next()
 	expectForeground(t, tty, command.pid)
-	tty.press(controlC)
+	tty.Press(controlC)
 	command.gets(syscall.SIGINT)
 	// Nobody could continue PID 1: the command alone is suspended, until initd is sent CONT.
-	tty.press(controlZ)
+	tty.Press(controlZ)
 	eventually(t, "the command is suspended", func() bool { return state(command.pid) == "T" })
 	d.signal(syscall.SIGCONT)
 	command.gets(syscall.SIGCONT)
-	tty.press(controlC)
+	tty.Press(controlC)
 	command.gets(syscall.SIGINT)
 	command.tell("exit", "6")
 	d.exits(6)
@@ -96,13 +101,14 @@ func TestTerminalOfPID1(t *testing.T) {
 
 // TestShellOnTerminal: an interactive shell finds job control.
 func TestShellOnTerminal(t *testing.T) {
+	t.Parallel()
 	for _, as := range []mode{subreaper, pid1} {
 		t.Run(string(as), func(t *testing.T) {
-			tty := openTerminal(t)
-			d := run{mode: as, args: plain("/bin/sh", "-i"), environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
-			tty.line.Close()
-			tty.expect("ready> ")
-			tty.enter("sleep 1000")
+			tty := initdtest.OpenTerminal(t)
+			d := run{mode: as, args: plain("/bin/sh", "-i"), environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
+			tty.Line.Close()
+			tty.Expect("ready> ")
+			tty.Enter("sleep 1000")
 			sleep := func() (pid int) {
 				eventually(t, "sleep has the terminal", func() bool {
 					pid = foreground(t, tty)
@@ -112,20 +118,20 @@ func TestShellOnTerminal(t *testing.T) {
 				return pid
 			}
 			before := sleep()
-			tty.press(controlZ)
-			tty.expect("ready> ")
-			tty.enter("fg")
+			tty.Press(controlZ)
+			tty.Expect("ready> ")
+			tty.Enter("fg")
 			if after := sleep(); after != before {
 				t.Errorf("%d was suspended, and %d continued", before, after)
 			}
-			tty.press(controlC)
-			tty.expect("ready> ")
-			tty.enter("echo stat\"\"us=$?")
-			tty.expect("status=130")
-			tty.enter("exit 4")
+			tty.Press(controlC)
+			tty.Expect("ready> ")
+			tty.Enter("echo stat\"\"us=$?")
+			tty.Expect("status=130")
+			tty.Enter("exit 4")
 			d.exits(4)
-			if strings.Contains(tty.screen.String(), "job control") {
-				t.Errorf("the shell complains:\n%s", tty.screen)
+			if strings.Contains(tty.Screen.String(), "job control") {
+				t.Errorf("the shell complains:\n%s", tty.Screen)
 			}
 		})
 	}
@@ -134,12 +140,13 @@ func TestShellOnTerminal(t *testing.T) {
 // TestBackgroundJob: a plain init that was started in the background gives its command the terminal when
 // the shell puts it in the foreground.
 func TestBackgroundJob(t *testing.T) {
-	tty := openTerminal(t)
-	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
-	tty.line.Close()
-	tty.expect("ready> ")
-	tty.enter(initdBinary(t) + ` --respawn=never -- sh -c 'echo start""ed; exec sed -u s/^/from:/' &`)
-	tty.expect("started")
+	t.Parallel()
+	tty := initdtest.OpenTerminal(t)
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
+	tty.Line.Close()
+	tty.Expect("ready> ")
+	tty.Enter(initdBinary(t) + ` --respawn=never -- sh -c 'echo start""ed; exec sed -u s/^/from:/' &`)
+	tty.Expect("started")
 	family := descendants(t, d.pid)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -148,36 +155,37 @@ func TestBackgroundJob(t *testing.T) {
 			}
 		}
 	})
-	tty.enter("fg")
-	tty.expect("--respawn=never")
-	tty.enter("here")
-	tty.expect("from:here")
-	tty.press(controlC)
-	tty.expect("ready> ")
-	tty.enter(`echo stat""us=$?`)
-	tty.expect("status=130")
-	tty.enter("exit 0")
+	tty.Enter("fg")
+	tty.Expect("--respawn=never")
+	tty.Enter("here")
+	tty.Expect("from:here")
+	tty.Press(controlC)
+	tty.Expect("ready> ")
+	tty.Enter(`echo stat""us=$?`)
+	tty.Expect("status=130")
+	tty.Enter("exit 0")
 	d.exits(0)
 }
 
 // TestSentToBackground: a plain init whose job was suspended and sent to the background leaves the terminal
 // to the shell, also when it ends.
 func TestSentToBackground(t *testing.T) {
+	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tty := openTerminal(t)
-	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.line}.start(t)
-	tty.line.Close()
-	tty.expect("ready> ")
-	tty.enter(initdBinary(t) + ` --respawn=never -- sh -c 'echo start""ed; read line <` + fifo + `; exit 3'`)
-	tty.expect("started")
-	tty.press(controlZ)
-	tty.expect("ready> ")
+	tty := initdtest.OpenTerminal(t)
+	d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
+	tty.Line.Close()
+	tty.Expect("ready> ")
+	tty.Enter(initdBinary(t) + ` --respawn=never -- sh -c 'echo start""ed; read line <` + fifo + `; exit 3'`)
+	tty.Expect("started")
+	tty.Press(controlZ)
+	tty.Expect("ready> ")
 	expectForeground(t, tty, d.pid)
-	tty.enter("bg")
-	tty.expect("ready> ")
+	tty.Enter("bg")
+	tty.Expect("ready> ")
 	release, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits for the command
 	if err != nil {
 		t.Fatal(err)
@@ -197,25 +205,25 @@ func TestSentToBackground(t *testing.T) {
 	if got := foreground(t, tty); got != d.pid {
 		t.Errorf("%d has the terminal, not the shell, %d", got, d.pid)
 	}
-	tty.enter(`wait %1; echo stat""us=$?`)
-	tty.expect("status=3")
-	tty.enter("exit 0")
+	tty.Enter(`wait %1; echo stat""us=$?`)
+	tty.Expect("status=3")
+	tty.Enter("exit 0")
 	d.exits(0)
 }
 
 // shell starts a puppet that leads a session with a terminal.
-func (s *stage) shell(t *testing.T, tty *terminal) *puppet {
+func (s *stage) shell(t *testing.T, tty *initdtest.Terminal) *puppet {
 	t.Helper()
 	command := s.puppet("stubborn")
 	run{mode: subreaper, program: command[0], args: command[1:], terminal: tty}.start(t)
-	tty.line.Close()
+	tty.Line.Close()
 	return s.next()
 }
 
 // foreground is the process group that has a terminal.
-func foreground(t *testing.T, tty *terminal) int {
+func foreground(t *testing.T, tty *initdtest.Terminal) int {
 	t.Helper()
-	group, err := unix.IoctlGetInt(int(tty.person.Fd()), unix.TIOCGPGRP)
+	group, err := unix.IoctlGetInt(int(tty.Person.Fd()), unix.TIOCGPGRP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +231,7 @@ func foreground(t *testing.T, tty *terminal) int {
 }
 
 // expectForeground waits until a process group has a terminal.
-func expectForeground(t *testing.T, tty *terminal, group int) {
+func expectForeground(t *testing.T, tty *initdtest.Terminal, group int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d has the terminal", group), func() bool { return foreground(t, tty) == group })
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // configMap is a volume as the kubelet keeps it: the files are links into a directory that is replaced as one.
@@ -61,6 +63,7 @@ func (p *puppet) version() (version string) {
 
 // TestWatchConfigMap: an update of a volume is one change, and one swap.
 func TestWatchConfigMap(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		m := newConfigMap(t)
 		d, s, all := pool(t, as, 1, nil, "envdir="+m.dir, "watch=envdir", "watch-debounce=0.2")
@@ -87,6 +90,7 @@ func TestWatchConfigMap(t *testing.T) {
 // TestWatchUpdates: many updates while swaps are under way: none of the swaps has an environment of two versions, there
 // are no more of them than updates, and the last version is what serves in the end.
 func TestWatchUpdates(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const updates = 200
 		m := newConfigMap(t)
@@ -122,6 +126,7 @@ func TestWatchUpdates(t *testing.T) {
 
 // TestWatchCommand: the command's own file is replaced, by whatever means, and what is started next is that.
 func TestWatchCommand(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
 		dir := t.TempDir()
@@ -160,6 +165,7 @@ func TestWatchCommand(t *testing.T) {
 
 // TestWatchTouch: time stamps, modes and the same content once more are no change; files that come and go are.
 func TestWatchTouch(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
 		writes(t, dir+"/touched", "as it was\n")
@@ -221,12 +227,13 @@ func TestWatchMount(t *testing.T) {
 
 // TestWatchDuringSwap: what changes while a swap is under way makes one more after it.
 func TestWatchDuringSwap(t *testing.T) {
+	t.Parallel()
 	m := newConfigMap(t)
 	d, s, all := pool(t, subreaper, 2, nil, "envdir="+m.dir, "watch=envdir", "watch-debounce=0.1", "surge=1")
 	d.swap()
 	first := s.pool(2, 0)[0]
 	m.update()
-	d.event("it has seen the change", func(e entry) bool { return e.Event == "changed" })
+	d.event("it has seen the change", func(e initdtest.Entry) bool { return e.Event == "changed" })
 	first.ready()
 	all[0].ends()
 	second := s.pool(2, 1)[0]

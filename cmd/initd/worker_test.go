@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/worker"
 )
 
@@ -24,7 +25,7 @@ func playServer() int {
 		fmt.Fprint(w, worker.Generation())
 	})}
 	// However slow this machine is, a client that goes on sending is not taken for idle.
-	if err := worker.Serve(context.Background(), server, worker.IdleGrace(patience)); err != nil {
+	if err := worker.Serve(context.Background(), server, worker.IdleGrace(initdtest.Patience)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -34,6 +35,7 @@ func playServer() int {
 // TestKeepAlive: clients that keep their connections, and never send a request twice, have every one of
 // them answered, whatever is swapped beneath them.
 func TestKeepAlive(t *testing.T) {
+	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		const swaps = 30
 		path := filepath.Join(t.TempDir(), "socket")
@@ -49,7 +51,7 @@ func TestKeepAlive(t *testing.T) {
 		for number := 2; number <= 1+swaps; number++ {
 			d.swap()
 			d.is("serving", number)
-			late := time.After(patience)
+			late := time.After(initdtest.Patience)
 			for _, latest := range crew.latest {
 				for generation := 0; generation < number; {
 					select {
@@ -123,7 +125,7 @@ func (c *crew) talk(network, address string, latest chan<- int) error {
 	c.connections.Add(1)
 	reader := bufio.NewReader(conn)
 	for {
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(initdtest.Patience))
 		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"); err != nil {
 			return err
 		}

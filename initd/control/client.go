@@ -15,23 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Client is a connection to an initd. It may be used by several goroutines,
-// which take turns; a [Client.Follow] keeps it for as long as it lasts.
+// A Client is a connection to an initd. Several goroutines may use it, and take
+// turns: a call of [Client.Follow] has the connection until it ends.
 type Client struct {
 	conn  net.Conn
-	turn  chan struct{} // full: it is somebody's
+	turn  chan struct{} // full: a call has the connection
 	lines *bufio.Reader
-	begun []byte // of an answer, when nobody waited for it any more
+	begun []byte // the beginning of an answer whose reader gave up
 	last  int64  // ID of the last request
 	err   error  // why the connection is of no more use
 }
 
-// A Refusal is an answer that says what is wrong.
+// A Refusal is an error that initd answered with.
 type Refusal struct{ Code, Text string }
 
 func (r *Refusal) Error() string { return r.Text }
 
-// Dial connects to the socket of an initd.
+// Dial connects to the control socket at path.
 func Dial(path string) (*Client, error) {
 	conn, err := net.Dial("unix", path)
 	if err != nil {
@@ -40,21 +40,21 @@ func Dial(path string) (*Client, error) {
 	return NewClient(conn), nil
 }
 
-// NewClient speaks to an initd over a connection there is already.
+// NewClient returns a client that uses a connection, which is its own from then on.
 func NewClient(conn net.Conn) *Client {
 	return &Client{conn: conn, turn: make(chan struct{}, 1), lines: bufio.NewReader(conn)}
 }
 
-// Peer is the process that listens at the other end; see the function of that name.
+// Peer is the process that listens at the other end; see the function [Peer].
 func (c *Client) Peer() (pid, uid int, err error) { return Peer(c.conn) }
 
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Ask requests something and returns the answer, of a request with several
-// the first; the others are passed over when they come. What initd refuses is an
-// error that is a [*Refusal]; that ctx is done is its error. After these two the
-// connection can still be used, after any other error not.
+// Ask sends a request and returns the answer, or the first one if there are several;
+// the others are dropped when they arrive. If initd refuses, the error is a
+// [*Refusal]; if ctx is done, it is that of ctx. After these two the connection can
+// still be used, and after any other error it cannot.
 func (c *Client) Ask(ctx context.Context, r Request) (Answer, error) {
 	for a, err := range c.Follow(ctx, r) {
 		return a, err
@@ -62,10 +62,10 @@ func (c *Client) Ask(ctx context.Context, r Request) (Answer, error) {
 	return Answer{}, io.ErrUnexpectedEOF
 }
 
-// Follow requests something and yields all answers: of a swap with Wait and of
-// await up to the final outcome, of subscribe until the caller stops, ctx is done
-// or the connection breaks, which is an error. A connection that has subscribed
-// is of no use for anything else.
+// Follow sends a request and yields all answers: of a swap with Wait and of await up
+// to the final outcome, of subscribe until the caller stops, ctx is done or the
+// connection breaks, which is an error. A connection that has subscribed can be used
+// for nothing else.
 func (c *Client) Follow(ctx context.Context, r Request) iter.Seq2[Answer, error] {
 	return func(yield func(Answer, error) bool) {
 		select {
@@ -79,7 +79,7 @@ func (c *Client) Follow(ctx context.Context, r Request) iter.Seq2[Answer, error]
 			yield(Answer{}, err)
 			return
 		}
-		defer c.obey(ctx)()
+		defer c.cancelWith(ctx)()
 		if c.err != nil {
 			yield(Answer{}, c.err)
 			return
@@ -112,9 +112,9 @@ func (c *Client) Follow(ctx context.Context, r Request) iter.Seq2[Answer, error]
 	}
 }
 
-// obey has what waits for the connection end when ctx is done, until it is told
-// otherwise.
-func (c *Client) obey(ctx context.Context) (cease func()) {
+// cancelWith ends reads and writes on the connection when ctx is done, until the
+// function that it returns is called.
+func (c *Client) cancelWith(ctx context.Context) (release func()) {
 	c.conn.SetDeadline(time.Time{})
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -123,7 +123,7 @@ func (c *Client) obey(ctx context.Context) (cease func()) {
 	})
 	return func() {
 		if !stop() {
-			<-ended // or it would end the next one's
+			<-ended // or it would end those of the next call
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (c *Client) send(ctx context.Context, r *Request) error {
 	}
 	n, err := c.conn.Write(append(line, '\n'))
 	switch {
-	case err == nil, errors.Is(err, unix.EPIPE): // it has hung up, and may have said why
+	case err == nil, errors.Is(err, unix.EPIPE): // initd has hung up, and may have answered why
 		return nil
 	case n > 0 || ctx.Err() == nil:
 		c.err = fmt.Errorf("a request was cut off: %w", err)
@@ -150,8 +150,8 @@ func (c *Client) send(ctx context.Context, r *Request) error {
 	return cmp.Or(ctx.Err(), err)
 }
 
-// receive reads the next answer to a request. Those to an earlier one, which
-// nobody waits for any more, are passed over.
+// receive reads the next answer to a request. Answers to an earlier request, whose
+// caller gave up, are dropped.
 func (c *Client) receive(ctx context.Context, id int64) (Answer, error) {
 	for {
 		rest, err := c.lines.ReadBytes('\n')

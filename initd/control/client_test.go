@@ -29,9 +29,9 @@ func TestClient(t *testing.T) {
 	in.answer = func(c Call) {
 		answer(c)
 		if c.Wait {
-			in.Tell(Outcome{Ticket: 3, Outcome: "begun"})
-			in.Tell(Outcome{Ticket: 3, Outcome: "failed"})
-			in.Tell(Outcome{Ticket: 3, Outcome: "ready", Final: true})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "begun"})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "failed"})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "ready", Final: true})
 		}
 	}
 	c, ctx := in.dial(), t.Context()
@@ -149,7 +149,7 @@ func TestClientIsCancelled(t *testing.T) {
 	}
 }
 
-// A client knows what it can hear from nobody, of another version, and cut off.
+// A client knows what it can receive from nobody, of another version, and cut off.
 func TestClientHearsNonsense(t *testing.T) {
 	for _, test := range []struct{ says, want string }{
 		{"", io.ErrUnexpectedEOF.Error()},
@@ -175,7 +175,7 @@ func TestClientHearsNonsense(t *testing.T) {
 // What initd says before it hangs up is heard, even if it takes no request.
 func TestClientIsTurnedAway(t *testing.T) {
 	server, p := pair(t)
-	fmt.Fprintf(server, `{"version":1,"answer":"error","error":"uid 7 may not steer initd","code":"forbidden"}`+"\n")
+	fmt.Fprintf(server, `{"version":1,"answer":"error","error":"uid 7 may not control initd","code":"forbidden"}`+"\n")
 	server.Close()
 	var refusal *Refusal
 	if _, err := NewClient(p.conn).Ask(t.Context(), Request{Request: AskStatus}); !errors.As(err, &refusal) || refusal.Code != Forbidden {
@@ -219,7 +219,7 @@ func TestClientCeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := &slow{over: make(chan bool)}
 		ctx, cancel := context.WithCancel(t.Context())
-		cease := NewClient(conn).obey(ctx)
+		cease := NewClient(conn).cancelWith(ctx)
 		cancel()
 		synctest.Wait()
 		ceased := make(chan bool, 1)

@@ -27,7 +27,7 @@ func TestSilent(t *testing.T) {
 		}
 	}
 	for _, p := range silent[:n-maxConnections] {
-		p.hearEnd()
+		p.receiveEnd()
 	}
 	if n := in.connected(); n > maxConnections {
 		t.Errorf("%d connections count", n)
@@ -49,7 +49,7 @@ func TestOldestGoes(t *testing.T) {
 	eventually(t, "all wait for a request", in.allIdle)
 	late := in.connect()
 	late.ask(`{"request":"health"}`)
-	peers[1].hearEnd()
+	peers[1].receiveEnd()
 	for _, p := range append(peers[2:], peers[0], late) {
 		p.ask(`{"request":"health"}`)
 	}
@@ -73,10 +73,10 @@ func TestEndedIsNotServed(t *testing.T) {
 	in.answer = func(c Call) { t.Errorf("asked for %s", c.Request.Request); answer(c) }
 	conn, p := pair(t)
 	c := &connection{Conn: conn, server: in.Server, idle: true}
-	p.say(`{"request":"stop"}` + "\n")
+	p.send(`{"request":"stop"}` + "\n")
 	c.ended = true // just now
 	c.serve()
-	p.hearEnd()
+	p.receiveEnd()
 }
 
 // As many as may wait keep nobody from asking, and no more may wait.
@@ -105,9 +105,9 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	in.Tell(Outcome{Ticket: 1, Outcome: "ready", Final: true})
+	in.PublishOutcome(Outcome{Ticket: 1, Outcome: "ready", Final: true})
 	p := waiting[1]
-	p.hear()
+	p.receive()
 	p.ask(`{"request":"health"}`) // so it waits no more
 	if a := p.ask(wait[0]); a.Error != "" {
 		t.Errorf("in the place of one that waits no more: %+v", a)
@@ -127,7 +127,7 @@ func TestAllBusy(t *testing.T) {
 	var busy []*peer
 	for range maxConnections {
 		p := in.connect()
-		p.say(`{"request":"health"}` + "\n")
+		p.send(`{"request":"health"}` + "\n")
 		busy = append(busy, p)
 	}
 	<-asked
@@ -143,10 +143,10 @@ func TestAllBusy(t *testing.T) {
 		return n == maxConnections
 	})
 	p := in.connect()
-	if a := p.hear(); a.Code != Busy {
+	if a := p.receive(); a.Code != Busy {
 		t.Errorf("one more: %+v", a)
 	}
-	p.hearEnd()
+	p.receiveEnd()
 	go func() {
 		for range maxConnections - 1 {
 			goOn <- true
@@ -155,7 +155,7 @@ func TestAllBusy(t *testing.T) {
 		goOn <- true
 	}()
 	for _, p := range busy {
-		if a := p.hear(); a.Health == nil {
+		if a := p.receive(); a.Health == nil {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -176,7 +176,7 @@ func TestGone(t *testing.T) {
 						if a := p.ask(request); a.Error != "" {
 							t.Fatalf("%+v", a)
 						}
-						p.say(further)
+						p.send(further)
 						if halfClosed {
 							p.conn.CloseWrite()
 						}
@@ -224,7 +224,7 @@ func TestFireAndForget(t *testing.T) {
 		answer(c)
 	}
 	p := in.connect()
-	p.say(`{"request":"stop"}` + "\n")
+	p.send(`{"request":"stop"}` + "\n")
 	p.conn.Close()
 	if got := <-asked; got != AskStop {
 		t.Errorf("asked for %s", got)
@@ -266,7 +266,7 @@ func TestUnread(t *testing.T) {
 // again, and not at once.
 func TestNoDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
+		s := NewServer(sink(t), func(*Status) {})
 		conn, client := net.Pipe()
 		began := time.Now()
 		accepts := []func() (net.Conn, error){

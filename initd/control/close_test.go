@@ -20,27 +20,27 @@ func TestClose(t *testing.T) {
 	}
 	subscribed.ask(`{"request":"subscribe"}`)
 	silent.ask(`{"request":"settings"}`)
-	asking.say(`{"request":"health"}` + "\n")
+	asking.send(`{"request":"health"}` + "\n")
 	call := <-held
-	in.Tell(Outcome{Ticket: 3, Outcome: "stopped", Final: true})
+	in.PublishOutcome(Outcome{Ticket: 3, Outcome: "stopped", Final: true})
 	in.Publish([]byte(`{"event":"exit"}`))
 	call.Answer(Answer{Health: &Health{State: "stopping"}})
 	in.Close(patience)
 	if got := in.connected(); got > 0 {
 		t.Errorf("%d clients are there still", got)
 	}
-	if o := waiting.hearOutcomes(0); o[0].Outcome != "stopped" {
+	if o := waiting.receiveOutcomes(0); o[0].Outcome != "stopped" {
 		t.Errorf("who waits is told %+v", o)
 	}
-	if a := subscribed.hear(); string(a.Event) != `{"event":"exit"}` {
+	if a := subscribed.receive(); string(a.Event) != `{"event":"exit"}` {
 		t.Errorf("the subscriber is told %+v", a)
 	}
-	if a := asking.hear(); a.Health == nil || a.Health.State != "stopping" {
+	if a := asking.receive(); a.Health == nil || a.Health.State != "stopping" {
 		t.Errorf("who has asked is told %+v", a)
 	}
 	late := in.connect()
 	for _, p := range []*peer{waiting, subscribed, silent, asking, late} {
-		p.hearEnd()
+		p.receiveEnd()
 	}
 }
 

@@ -1,10 +1,10 @@
-// Package control is how an initd that runs is seen and steered: the protocol,
-// what speaks it on initd's side, and a client.
+// Package control is how a running initd is observed and controlled: the protocol,
+// its server, which is initd's side, and a client.
 //
-// The protocol is one JSON object to a line, over a unix stream socket; who asks
-// speaks first. docs/CONTROL.md has it in full.
+// The protocol is one JSON object a line, over a unix stream socket; the client
+// begins. docs/CONTROL.md has it in full.
 //
-// [Server] never waits for a client where the loop could: it has a bounded number
-// of connections, each with a goroutine, a line of bounded length and time limits,
-// and asks the loop by a channel whose answers are always taken.
+// The loop never waits for a client. A [Server] has a bounded number of connections,
+// each with a goroutine, time limits and lines of bounded length. What it has for the
+// loop goes to a [Sink], and the loop's answers are always taken.
 package control

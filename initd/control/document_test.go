@@ -47,13 +47,13 @@ func TestDocumentExamples(t *testing.T) {
 				var request struct{ Request string }
 				if json.Unmarshal(value, &request); request.Request != "" {
 					played[request.Request] = true
-					p.say(line.String() + "\n")
+					p.send(line.String() + "\n")
 					continue
 				}
 				a := understand(t, value)
 				switch {
 				case a.Outcome != nil:
-					in.Tell(*a.Outcome)
+					in.PublishOutcome(*a.Outcome)
 				case a.Event != nil:
 					eventually(t, "it subscribes", in.Subscribed)
 					in.Publish(a.Event)
@@ -68,7 +68,7 @@ func TestDocumentExamples(t *testing.T) {
 			}
 			if !in.Subscribed() {
 				p.conn.CloseWrite()
-				p.hearEnd() // no answer is missing in the document
+				p.receiveEnd() // no answer is missing in the document
 			}
 		})
 	}

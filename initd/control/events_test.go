@@ -24,17 +24,17 @@ func TestEvents(t *testing.T) {
 	want := `{"event":"note","msg":"a <b>"}`
 	in.Publish(line)
 	copy(line, strings.Repeat("x", len(line))) // it is not kept
-	a := p.hear()
+	a := p.receive()
 	var event struct{ Event, Msg string }
 	if err := json.Unmarshal(a.Event, &event); err != nil || event.Msg != "a <b>" || a.ID != 5 || a.Answer != "event" {
 		t.Errorf("%+v, %s instead of %s", a, a.Event, want)
 	}
 	in.Publish([]byte(`no object`))
-	if n := missed(t, p.hear()); n != 1 {
+	if n := missed(t, p.receive()); n != 1 {
 		t.Errorf("%d missed", n)
 	}
 	in.Publish([]byte(`{"event":"long","msg":"` + strings.Repeat("x", maxEvent) + `"}`))
-	if n := missed(t, p.hear()); n != 1 {
+	if n := missed(t, p.receive()); n != 1 {
 		t.Errorf("%d missed", n)
 	}
 }
@@ -44,25 +44,25 @@ func TestEvents(t *testing.T) {
 // no more is given up.
 func TestSlowSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
-		_, leave := s.subscribe() // another one, so that events are kept
-		defer leave()
+		s := NewServer(sink(t), func(*Status) {})
+		_, unsubscribe := s.subscribe() // another one, so that events are kept
+		defer unsubscribe()
 		for range keptEvents + 1 {
 			s.Publish([]byte(`{"event":"early"}`))
 		}
 		conn, client := net.Pipe()
 		c := &connection{Conn: conn, server: s}
 		ended := make(chan error)
-		go func() { ended <- c.events(Request{Request: AskSubscribe}, nil) }()
+		go func() { ended <- c.sendEvents(Request{Request: AskSubscribe}, nil) }()
 		lines := bufio.NewReader(client)
-		hear := func() Answer {
+		receive := func() Answer {
 			line, err := lines.ReadBytes('\n')
 			if err != nil {
 				t.Fatal(err)
 			}
 			return understand(t, line)
 		}
-		if a := hear(); a.Answer != AskSubscribe {
+		if a := receive(); a.Answer != AskSubscribe {
 			t.Errorf("%+v", a)
 		}
 		const n = 5000
@@ -71,7 +71,7 @@ func TestSlowSubscriber(t *testing.T) {
 		}
 		lost := 0
 		for next := 0; next < n; {
-			a := hear()
+			a := receive()
 			if m := missed(t, a); m > 0 {
 				next += m
 				lost += m
@@ -87,7 +87,7 @@ func TestSlowSubscriber(t *testing.T) {
 			t.Errorf("%d were missed", lost)
 		}
 		s.Publish([]byte(`{"event":"last"}`))
-		if a := hear(); string(a.Event) != `{"event":"last"}` {
+		if a := receive(); string(a.Event) != `{"event":"last"}` {
 			t.Errorf("%s", a.Event)
 		}
 		s.Publish([]byte(`{"event":"unread"}`))

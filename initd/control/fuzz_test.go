@@ -75,32 +75,26 @@ func FuzzConversation(f *testing.F) {
 	f.Add([]byte(strings.Repeat(`{"request":"swap","wait":true}`+"\n", 40) + `{"request":"await","ticket":1}`))
 	f.Add([]byte(strings.Repeat("x", MaxRequest-1) + "\n" + strings.Repeat("x", MaxRequest) + "\n"))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
-		var running sync.WaitGroup
-		stop := make(chan struct{})
-		running.Go(func() {
-			tickets := 0
-			for {
-				select {
-				case c := <-s.Calls():
-					switch {
-					case c.Request.Request == AskSwap:
-						tickets++
-						c.Answer(Answer{Ticket: tickets})
-						s.Tell(Outcome{Ticket: tickets, Outcome: "begun"})
-						s.Tell(Outcome{Ticket: tickets, Outcome: "ready", Final: true})
-					case c.Request.Request == AskAwait && c.Ticket > tickets:
-						c.Refuse(NotFound, "no such ticket")
-					case c.Request.Request == AskAwait:
-						c.Answer(Answer{})
-					default:
-						answer(c)
-					}
-				case <-stop:
-					return
-				}
+		tickets := 0
+		sink := sink(t)
+		var s *Server
+		sink.Call = func(c Call, _ <-chan struct{}) { // of one client, and so one at a time
+			switch {
+			case c.Request.Request == AskSwap:
+				tickets++
+				c.Answer(Answer{Ticket: tickets})
+				s.PublishOutcome(Outcome{Ticket: tickets, Outcome: "begun"})
+				s.PublishOutcome(Outcome{Ticket: tickets, Outcome: "ready", Final: true})
+			case c.Request.Request == AskAwait && c.Ticket > tickets:
+				c.Refuse(NotFound, "no such ticket")
+			case c.Request.Request == AskAwait:
+				c.Answer(Answer{})
+			default:
+				answer(c)
 			}
-		})
+		}
+		s = NewServer(sink, func(*Status) {})
+		var running sync.WaitGroup
 		conn, p := pair(t)
 		running.Go((&connection{Conn: conn, server: s, root: true}).serve)
 		running.Go(func() {
@@ -113,13 +107,13 @@ func FuzzConversation(f *testing.F) {
 			line, after, _ := bytes.Cut(rest, []byte("\n"))
 			rest = after
 			if len(line) >= MaxRequest {
-				if a := p.hear(); a.Code != BadRequest || a.Error == "" {
+				if a := p.receive(); a.Code != BadRequest || a.Error == "" {
 					t.Fatalf("a line of %d bytes is answered %+v", len(line), a)
 				}
 				continue
 			}
 			r, err := Parse(line)
-			a := p.hear()
+			a := p.receive()
 			switch {
 			case a.ID != r.ID:
 				t.Fatalf("%q is answered %+v", line, a)
@@ -138,7 +132,7 @@ func FuzzConversation(f *testing.F) {
 				p.conn.Close()
 			case r.waits():
 				for final := false; !final; {
-					a := p.hear()
+					a := p.receive()
 					final = a.Code == NotFound || a.Outcome.Final
 					if a.ID != r.ID || a.Code == "" && a.Answer != "outcome" {
 						t.Fatalf("%q is followed by %+v", line, a)
@@ -146,10 +140,9 @@ func FuzzConversation(f *testing.F) {
 				}
 			}
 		}
-		p.hearEnd()
+		p.receiveEnd()
 		p.conn.Close()
 		eventually(t, "nobody is served", func() bool { return serving() == 0 })
-		close(stop)
 		running.Wait()
 	})
 }

@@ -26,13 +26,22 @@ type initd struct {
 	path     string
 	complete func(*Status) // may be set before the first client
 	answer   func(Call)    // so may this: instead of the book
-	warnings chan string
+	defects  chan error
 }
 
 func start(t *testing.T) *initd {
 	t.Helper()
-	in := &initd{t: t, path: filepath.Join(t.TempDir(), "s"), answer: answer, complete: func(*Status) {}, warnings: make(chan string, 100)}
-	in.Server = NewServer(func(s *Status) { in.complete(s) }, func(text string) { in.warnings <- text })
+	in := &initd{t: t, path: filepath.Join(t.TempDir(), "s"), answer: answer, complete: func(*Status) {}, defects: make(chan error, 100)}
+	calls := make(chan Call)
+	sink := sink(t)
+	sink.Call = func(c Call, over <-chan struct{}) {
+		select {
+		case calls <- c:
+		case <-over:
+		}
+	}
+	sink.Defect = func(err error, _ <-chan struct{}) { in.defects <- err }
+	in.Server = NewServer(sink, func(s *Status) { in.complete(s) })
 	listener, err := net.Listen("unix", in.path)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +53,7 @@ func start(t *testing.T) *initd {
 	running.Go(func() {
 		for {
 			select {
-			case call := <-in.Calls():
+			case call := <-calls:
 				in.answer(call)
 			case <-stop:
 				return
@@ -64,6 +73,16 @@ func start(t *testing.T) *initd {
 		}
 	})
 	return in
+}
+
+// sink is for a server that has no loop: nothing is to be asked of it, and no
+// defect to come.
+func sink(t *testing.T) Sink {
+	return Sink{
+		Call:   func(c Call, _ <-chan struct{}) { t.Errorf("%s is asked for", c.Request.Request) },
+		Idle:   func(<-chan struct{}) {},
+		Defect: func(err error, _ <-chan struct{}) { t.Error(err) },
+	}
 }
 
 func (in *initd) connected() int {
@@ -177,15 +196,15 @@ func newPeer(t *testing.T, conn net.Conn) *peer {
 	return &peer{t, conn.(*net.UnixConn), bufio.NewReader(conn)}
 }
 
-func (p *peer) say(text string) {
+func (p *peer) send(text string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.conn, text); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// hear is the next answer.
-func (p *peer) hear() Answer {
+// receive is the next answer.
+func (p *peer) receive() Answer {
 	p.t.Helper()
 	line, err := p.lines.ReadBytes('\n')
 	if err != nil {
@@ -196,13 +215,13 @@ func (p *peer) hear() Answer {
 
 func (p *peer) ask(line string) Answer {
 	p.t.Helper()
-	p.say(line + "\n")
-	return p.hear()
+	p.send(line + "\n")
+	return p.receive()
 }
 
-// hearEnd waits for the end of the connection. What was not read of what it said
+// receiveEnd waits for the end of the connection. What was not read of what it said
 // makes it one by a reset.
-func (p *peer) hearEnd() {
+func (p *peer) receiveEnd() {
 	p.t.Helper()
 	line, err := p.lines.ReadBytes('\n')
 	if err == nil || os.IsTimeout(err) {

@@ -2,8 +2,8 @@ package control
 
 import "sync"
 
-// A journal keeps the last things that were said, for readers who come when they
-// can. Who writes never waits for one who reads.
+// A journal keeps the last entries, for readers who come when they can. The writer
+// never waits for a reader.
 type journal[T any] struct {
 	mu   sync.Mutex
 	kept []T           // a ring: entry n is at n % cap
@@ -35,8 +35,8 @@ func (j *journal[T]) end() int64 {
 	return j.next
 }
 
-// from are the entries that are kept, from number n on, at most limit of them;
-// how many before those are kept no more; and where there is none yet, what is
+// from returns the entries from number n on, at most limit of them, and how many
+// from n on are no longer kept. If there is none yet, it returns a channel that is
 // closed when there is.
 func (j *journal[T]) from(n int64, limit int) (entries []T, missed int64, more <-chan struct{}) {
 	j.mu.Lock()

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// hearOutcomes are what comes up to the final outcome.
-func (p *peer) hearOutcomes(id int64) (outcomes []Outcome) {
+// receiveOutcomes are what comes up to the final outcome.
+func (p *peer) receiveOutcomes(id int64) (outcomes []Outcome) {
 	p.t.Helper()
 	for {
-		a := p.hear()
+		a := p.receive()
 		if a.Answer != "outcome" || a.ID != id {
 			p.t.Fatalf("%+v is no outcome for %d", a, id)
 		}
@@ -34,7 +34,7 @@ func TestAwait(t *testing.T) {
 		{Ticket: 3, Outcome: "begun", Generation: 4},
 	}
 	for _, o := range told {
-		in.Tell(o)
+		in.PublishOutcome(o)
 	}
 	p := in.connect()
 	for ticket, want := range map[int][]Outcome{1: told[:4], 2: told[4:7]} { // that are over
@@ -42,16 +42,16 @@ func TestAwait(t *testing.T) {
 		if a.Answer != AskAwait || a.Ticket != ticket {
 			t.Errorf("%+v", a)
 		}
-		if got := p.hearOutcomes(9); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := p.receiveOutcomes(9); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("ticket %d: %+v instead of %+v", ticket, got, want)
 		}
 	}
 	p.ask(`{"request":"await","ticket":3,"id":10}`) // that runs
-	if a := p.hear(); a.Outcome.Generation != 4 {
+	if a := p.receive(); a.Outcome.Generation != 4 {
 		t.Errorf("%+v", a)
 	}
-	in.Tell(Outcome{Ticket: 3, Outcome: "stopped", Final: true})
-	if got := p.hearOutcomes(10); len(got) != 1 || got[0].Outcome != "stopped" {
+	in.PublishOutcome(Outcome{Ticket: 3, Outcome: "stopped", Final: true})
+	if got := p.receiveOutcomes(10); len(got) != 1 || got[0].Outcome != "stopped" {
 		t.Errorf("%+v", got)
 	}
 	if a := p.ask(`{"request":"await","ticket":4}`); a.Code != NotFound {
@@ -62,23 +62,23 @@ func TestAwait(t *testing.T) {
 // An outcome that is no longer kept is not waited for.
 func TestForgotten(t *testing.T) {
 	in := start(t)
-	in.Tell(Outcome{Ticket: 1, Outcome: "begun"})
-	in.Tell(Outcome{Ticket: 1, Outcome: "ready", Final: true})
+	in.PublishOutcome(Outcome{Ticket: 1, Outcome: "begun"})
+	in.PublishOutcome(Outcome{Ticket: 1, Outcome: "ready", Final: true})
 	for range keptOutcomes {
-		in.Tell(Outcome{Ticket: 2, Outcome: "failed"})
+		in.PublishOutcome(Outcome{Ticket: 2, Outcome: "failed"})
 	}
 	p := in.connect()
 	p.ask(`{"request":"await","ticket":1,"id":7}`)
-	if a := p.hear(); a.Code != NotFound || a.ID != 7 {
+	if a := p.receive(); a.Code != NotFound || a.ID != 7 {
 		t.Errorf("%+v", a)
 	}
 	// The older outcomes of one that is not over are not, either, but it is.
 	p.ask(`{"request":"await","ticket":2}`)
 	for range keptOutcomes {
-		p.hear()
+		p.receive()
 	}
-	in.Tell(Outcome{Ticket: 2, Outcome: "refused", Final: true})
-	if got := p.hearOutcomes(0); len(got) != 1 {
+	in.PublishOutcome(Outcome{Ticket: 2, Outcome: "refused", Final: true})
+	if got := p.receiveOutcomes(0); len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -97,11 +97,11 @@ func TestManyFollow(t *testing.T) {
 	for i := range maxWaiting {
 		p := in.connect()
 		followers.Go(func() {
-			p.say(fmt.Sprintf(`{"request":"swap","wait":true,"id":%d}`+"\n", i+1))
-			if a := p.hear(); a.Ticket != 3 {
+			p.send(fmt.Sprintf(`{"request":"swap","wait":true,"id":%d}`+"\n", i+1))
+			if a := p.receive(); a.Ticket != 3 {
 				t.Errorf("%+v", a)
 			}
-			outcomes := p.hearOutcomes(int64(i + 1))
+			outcomes := p.receiveOutcomes(int64(i + 1))
 			if len(outcomes) != attempts {
 				t.Errorf("client %d was told %d outcomes", i, len(outcomes))
 			}
@@ -114,7 +114,7 @@ func TestManyFollow(t *testing.T) {
 	}
 	asked.Wait()
 	for n := range attempts {
-		in.Tell(Outcome{Ticket: 3, Outcome: "failed", Generation: n + 1, Final: n == attempts-1})
+		in.PublishOutcome(Outcome{Ticket: 3, Outcome: "failed", Generation: n + 1, Final: n == attempts-1})
 	}
 	followers.Wait()
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer is who is at the other end of a unix socket: the process that has
-// connected, or that has begun to listen. A process in a pid namespace that
+// Peer returns the process at the other end of a unix socket, and its user: the one
+// that connected, or the one that began to listen. A process in a pid namespace that
 // cannot be seen from here has pid 0; unix(7), SO_PEERCRED, pid_namespaces(7).
 func Peer(conn net.Conn) (pid, uid int, err error) {
 	pid, uid = -1, -1
@@ -22,7 +22,7 @@ func Peer(conn net.Conn) (pid, uid int, err error) {
 	return pid, uid, err
 }
 
-// control does something with the descriptor of a connection.
+// control calls do with the descriptor of a connection.
 func control(conn net.Conn, do func(fd int) error) (err error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// report is the status as it is sent, and is good for a moment: of many who ask
-// at the same time, one makes it for all, and what asks all the time costs what
-// asks ten times a second does.
+// report is the status as it is sent. It is good for a moment: of many clients that
+// ask at the same time one has it made for all, and who asks all the time costs no
+// more than who asks ten times a second.
 type report struct {
 	mu    sync.Mutex
 	text  []byte
@@ -17,15 +17,14 @@ type report struct {
 	asked time.Time
 }
 
-// freshFor is how long a report is good unless something happens.
+// freshFor is how long a report is good if nothing changes.
 const freshFor = 100 * time.Millisecond
 
-// Changed says that something has happened, so that no report made before is
-// good any more. It never waits.
+// Changed notes that something has changed, so that no report made before is good
+// any more. It never waits.
 func (s *Server) Changed() { s.state.Add(1) }
 
-// status is the status as JSON, from where calls are answered or from the last
-// who has asked.
+// status is the status as JSON, from the loop or as the last client got it.
 func (s *Server) status() ([]byte, error) {
 	r := &s.report
 	r.mu.Lock()
@@ -42,6 +41,11 @@ func (s *Server) status() ([]byte, error) {
 		return nil, errors.New(a.Error)
 	}
 	s.complete(a.Status)
+	for i := range a.Status.Swaps {
+		if lines := a.Status.Swaps[i].Lines; lines != nil {
+			a.Status.Swaps[i].Stderr = lines()
+		}
+	}
 	text, err := json.Marshal(a.Status)
 	if err == nil {
 		r.text = text

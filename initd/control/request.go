@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Parse reads a client's line. The error says what is wrong with it and what is
-// expected, for people: one line of bounded length. The request has the ID, if
-// that could be read, even then.
+// Parse parses a line of a client. The error is one line of bounded length for people,
+// with what is wrong and what was expected. The request then still has its ID, if that
+// could be read.
 func Parse(line []byte) (r Request, err error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
@@ -25,7 +25,7 @@ func Parse(line []byte) (r Request, err error) {
 	return r, r.check()
 }
 
-// wrong is what the decoder says, in words of the protocol instead of Go's.
+// wrong is the decoder's error in terms of the protocol instead of Go's.
 func wrong(err error) string {
 	var typed *json.UnmarshalTypeError
 	switch {
@@ -38,10 +38,10 @@ func wrong(err error) string {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the JSON is cut off"
 	}
-	return fmt.Sprintf("%.80s", strings.TrimPrefix(err.Error(), "json: ")) // it has quoted what is no text
+	return fmt.Sprintf("%.80s", strings.TrimPrefix(err.Error(), "json: ")) // it quotes what is no text
 }
 
-// takes are the requests there are, and what each may say besides.
+// takes are the requests that exist, and the fields that each may have.
 var takes = map[string][]string{
 	AskHealth:      {},
 	AskStatus:      {},
@@ -55,11 +55,10 @@ var takes = map[string][]string{
 	AskSettings:    {},
 }
 
-// maxSignal is how long the name of a signal can be, with some to spare:
-// SIGRTMIN+15 is the longest.
+// maxSignal bounds the name of a signal, in bytes: SIGRTMIN+15 is the longest.
 const maxSignal = 16
 
-// check finds what makes no sense whatever initd does.
+// check finds what is invalid in any state of initd.
 func (r Request) check() error {
 	fields, known := takes[r.Request]
 	if !known {
@@ -98,7 +97,7 @@ func (r Request) check() error {
 	return nil
 }
 
-// waits reports whether answers follow the first one, as things happen.
+// waits reports whether further answers may follow the first one.
 func (r Request) waits() bool {
 	return r.Request == AskSubscribe || r.Request == AskAwait || r.Request == AskSwap && r.Wait
 }

@@ -1,9 +1,7 @@
 package control
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,8 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -93,47 +89,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestLongLine(t *testing.T) {
-	in := start(t)
-	request := `{"request":"health"}`
-	longest := request + strings.Repeat(" ", MaxRequest-len(request)-1)
-	p := in.connect()
-	if a := p.ask(longest); a.Health == nil {
-		t.Errorf("the longest line is answered %+v", a)
-	}
-	for _, n := range []int{MaxRequest, MaxRequest + 1, 2 * MaxRequest, 1 << 20} {
-		written := make(chan bool)
-		go func() {
-			defer close(written)
-			p.conn.Write([]byte(strings.Repeat("x", n) + "\n"))
-		}()
-		if a := p.hear(); a.Code != BadRequest || !strings.Contains(a.Error, "1024 bytes") {
-			t.Errorf("a line of %d bytes is answered %+v", n, a)
-		}
-		<-written
-		if a := p.ask(request); a.Health == nil {
-			t.Errorf("after a line of %d bytes: %+v", n, a)
-		}
-	}
-
-	p.say(strings.Repeat("x", MaxRequest+1)) // of a line that does not end
-	p.conn.CloseWrite()
-	if a := p.hear(); a.Code != BadRequest {
-		t.Errorf("a line without end is answered %+v", a)
-	}
-	p.hearEnd()
-}
-
-func TestGarbage(t *testing.T) {
-	p := start(t).connect()
-	for i := range 256 {
-		garbage := strings.ReplaceAll(string([]byte{0, byte(i), 0xff, '"', byte(255 - i), 0x1b}), "\n", "")
-		if a := p.ask(garbage); a.Code != BadRequest {
-			t.Errorf("%q is answered %+v", garbage, a)
-		}
-	}
-}
-
 // Many requests in one packet are answered each, in their order, and those that
 // come while a swap is waited for afterwards.
 func TestPipeline(t *testing.T) {
@@ -141,7 +96,7 @@ func TestPipeline(t *testing.T) {
 	in.answer = func(c Call) {
 		answer(c)
 		if c.Wait {
-			in.Tell(Outcome{Ticket: 3, Outcome: "ready", Final: true})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "ready", Final: true})
 		}
 	}
 	p := in.connect()
@@ -154,7 +109,7 @@ func TestPipeline(t *testing.T) {
 	written.Go(func() { p.conn.Write([]byte(packet.String())) })
 	for i := range rounds {
 		for _, want := range []string{AskHealth, AskSwap, "outcome", "error"} {
-			if a := p.hear(); a.ID != int64(i+1) || a.Answer != want {
+			if a := p.receive(); a.ID != int64(i+1) || a.Answer != want {
 				t.Fatalf("round %d: %+v instead of %s", i+1, a, want)
 			}
 		}
@@ -170,55 +125,55 @@ func TestHalfClosed(t *testing.T) {
 	in.answer = func(c Call) {
 		answer(c)
 		if c.Wait {
-			in.Tell(Outcome{Ticket: 3, Outcome: "begun", Generation: 2})
+			in.PublishOutcome(Outcome{Ticket: 3, Outcome: "begun", Generation: 2})
 			go func() {
 				<-ready
-				in.Tell(Outcome{Ticket: 3, Outcome: "ready", Final: true, Generation: 2})
+				in.PublishOutcome(Outcome{Ticket: 3, Outcome: "ready", Final: true, Generation: 2})
 			}()
 		}
 	}
 	last := func(requests string) *peer {
 		p := in.connect()
-		p.say(requests)
+		p.send(requests)
 		p.conn.CloseWrite()
 		return p
 	}
 	for _, request := range []string{`{"request":"status"}`, `{"request":"status"}` + "\n"} {
 		p := last(request)
-		if a := p.hear(); a.Status == nil {
+		if a := p.receive(); a.Status == nil {
 			t.Errorf("%q: %+v", request, a)
 		}
-		p.hearEnd()
+		p.receiveEnd()
 	}
 	p := last(`{"request":"sta`)
-	if a := p.hear(); a.Code != BadRequest {
+	if a := p.receive(); a.Code != BadRequest {
 		t.Errorf("cut off: %+v", a)
 	}
-	p.hearEnd()
+	p.receiveEnd()
 
 	p = last(`{"request":"swap","wait":true}` + "\n" + `{"request":"health"}`)
-	if a := p.hear(); a.Ticket != 3 {
+	if a := p.receive(); a.Ticket != 3 {
 		t.Errorf("swap: %+v", a)
 	}
-	if a := p.hear(); a.Outcome == nil || a.Outcome.Final {
+	if a := p.receive(); a.Outcome == nil || a.Outcome.Final {
 		t.Errorf("begun: %+v", a)
 	}
 	ready <- true
-	if a := p.hear(); a.Outcome == nil || !a.Outcome.Final {
+	if a := p.receive(); a.Outcome == nil || !a.Outcome.Final {
 		t.Errorf("ready: %+v", a)
 	}
-	if a := p.hear(); a.Health == nil {
+	if a := p.receive(); a.Health == nil {
 		t.Errorf("health: %+v", a)
 	}
-	p.hearEnd()
+	p.receiveEnd()
 
 	p = last(`{"request":"subscribe"}`)
-	if a := p.hear(); a.Answer != AskSubscribe {
+	if a := p.receive(); a.Answer != AskSubscribe {
 		t.Errorf("subscribe: %+v", a)
 	}
 	for i := range 3 {
 		in.Publish(fmt.Appendf(nil, `{"event":"start","pid":%d}`+"\n", i))
-		if a := p.hear(); string(a.Event) != fmt.Sprintf(`{"event":"start","pid":%d}`, i) {
+		if a := p.receive(); string(a.Event) != fmt.Sprintf(`{"event":"start","pid":%d}`, i) {
 			t.Errorf("event %d: %+v", i, a)
 		}
 	}
@@ -309,157 +264,4 @@ func TestForbidden(t *testing.T) {
 	if a := understand(t, line[:n]); a.Code != Forbidden || !strings.Contains(a.Error, "uid 54321") {
 		t.Errorf("it was answered %s", line[:n])
 	}
-}
-
-// A defect in what completes a status costs the connection that asked.
-func TestPanic(t *testing.T) {
-	in := start(t)
-	in.complete = func(*Status) { panic("no such file") }
-	other, p := in.connect(), in.connect()
-	if a := other.ask(`{"request":"health"}`); a.Health == nil {
-		t.Errorf("before: %+v", a)
-	}
-	for range 3 * maxConnections {
-		if a := p.ask(`{"request":"status"}`); a.Code != Defect {
-			t.Errorf("after a panic: %+v", a)
-		}
-		p.hearEnd()
-		if text := <-in.warnings; !strings.Contains(text, "no such file") || !strings.Contains(text, "server_test.go") {
-			t.Errorf("warned of %q", text)
-		}
-		p = in.connect()
-	}
-	if a := other.ask(`{"request":"health"}`); a.Health == nil {
-		t.Errorf("the other one: %+v", a)
-	}
-}
-
-// What JSON cannot write is an answer, too.
-func TestUnwritable(t *testing.T) {
-	in := start(t)
-	in.complete = func(s *Status) { s.Counters.SwapSeconds = math.NaN() }
-	p := in.connect()
-	if a := p.ask(`{"request":"status","id":7}`); a.Code != Defect || a.ID != 7 {
-		t.Errorf("it is %+v", a)
-	}
-	if a := p.ask(`{"request":"health"}`); a.Health == nil {
-		t.Errorf("afterwards: %+v", a)
-	}
-}
-
-// One at a time completes a status, and it is not the loop.
-func TestComplete(t *testing.T) {
-	in := start(t)
-	var busy sync.Mutex
-	in.complete = func(s *Status) {
-		if !busy.TryLock() {
-			t.Error("two complete a status")
-			return
-		}
-		defer busy.Unlock()
-		in.connect().ask(`{"request":"health"}`) // the loop answers meanwhile
-		s.Memory = 42
-	}
-	var clients sync.WaitGroup
-	for range 5 {
-		p := in.connect()
-		clients.Go(func() {
-			if a := p.ask(`{"request":"status"}`); a.Status.Memory != 42 {
-				t.Errorf("%+v", a.Status)
-			}
-		})
-	}
-	clients.Wait()
-}
-
-// Calm comes a second after the last request, once, and not without any.
-func TestCalm(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
-		conn, client := net.Pipe()
-		go s.Serve(conn)
-		go func() {
-			for c := range s.Calls() {
-				answer(c)
-			}
-		}()
-		answers := json.NewDecoder(client)
-		calm := func() bool {
-			select {
-			case <-s.Calm():
-				return true
-			default:
-				return false
-			}
-		}
-		ask := func() {
-			fmt.Fprintln(client, `{"request":"health"}`)
-			if err := answers.Decode(new(Answer)); err != nil {
-				t.Error(err)
-			}
-			synctest.Wait()
-		}
-		for round := range int64(2) {
-			time.Sleep(time.Hour)
-			if calm() {
-				t.Error("calm without a request")
-			}
-			for range 10 {
-				ask()
-				time.Sleep(calmAfter - time.Nanosecond)
-				if calm() {
-					t.Error("calm between requests")
-				}
-			}
-			time.Sleep(time.Nanosecond)
-			synctest.Wait()
-			if !calm() {
-				t.Error("no calm after the last request")
-			}
-			if got := s.Answered(); got != (round+1)*10 {
-				t.Errorf("%d answered in round %d", got, round)
-			}
-		}
-		client.Close()
-		close(s.calls)
-		synctest.Wait()
-	})
-}
-
-// Who says nothing for the limit, or not all of a line, has to go; who is to look
-// may take any time.
-func TestLimits(t *testing.T) {
-	for _, said := range []string{"", `{"request":"st`} {
-		synctest.Test(t, func(t *testing.T) {
-			s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
-			conn, client := net.Pipe()
-			began := time.Now()
-			go (&connection{Conn: conn, server: s}).serve()
-			go func() {
-				for i := range len(said) { // a byte now and then is no line
-					time.Sleep(time.Second)
-					client.Write([]byte{said[i]})
-				}
-			}()
-			if _, err := client.Read(make([]byte, 1)); err == nil || time.Since(began) != idleLimit {
-				t.Errorf("%v after %v", err, time.Since(began))
-			}
-		})
-	}
-	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(func(*Status) {}, func(text string) { t.Error(text) })
-		conn, client := net.Pipe()
-		began := time.Now()
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			s.Serve(conn)
-		}()
-		time.Sleep(time.Hour)
-		client.Write([]byte("?\n")) // and does not read
-		<-ended
-		if took := time.Since(began); took != time.Hour+writeLimit {
-			t.Errorf("given up after %v", took)
-		}
-	})
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 const (
@@ -27,9 +29,9 @@ var errChanged = errors.New("changed during each attempt to read it")
 //
 // The value is the file's first line without its newline, otherwise byte for
 // byte; an empty file adds nothing. Symbolic links are followed. A name that
-// begins with a dot or is no name of a variable, and what is no regular file,
-// is passed over. A directory or file that cannot be read, and a value that
-// execve(2) would refuse, is an error, which names it and never shows a value.
+// begins with a dot or is no name of a variable, and anything but a regular file, is
+// ignored. A directory or file that cannot be read, and a value that execve(2) would
+// refuse, is an error, which names it and never contains a value.
 //
 // In a volume that Kubernetes maintains, and in a directory that is itself
 // replaced by renaming a symbolic link, all values are of one version.
@@ -136,8 +138,8 @@ func variables(d *os.File) ([]string, error) {
 	return environ, nil
 }
 
-// isVariable tells whether name is one in the shell's sense, a letter or
-// underscore, then also digits. ..data and its like are not.
+// isVariable reports whether name is the name of a variable as in a shell: letters,
+// digits and underscores, of which the first is no digit. ..data and its like are not.
 func isVariable(name string) bool {
 	for i, c := range []byte(name) {
 		switch {
@@ -156,12 +158,12 @@ func isVariable(name string) bool {
 func openRegular(d *os.File, name string) (*os.File, error) {
 	at := int(d.Fd())
 	var stat unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(at, name, &stat, 0) })
+	err := eintr.Retry(func() error { return unix.Fstatat(at, name, &stat, 0) })
 	if err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, err
 	}
 	var fd int
-	err = retry(func() (err error) {
+	err = eintr.Retry(func() (err error) {
 		fd, err = unix.Openat(at, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -176,23 +178,13 @@ func openRegular(d *os.File, name string) (*os.File, error) {
 	return f, nil
 }
 
-// removed reports whether name is not in d any more: as good as removed before
-// it was listed, unless d itself is being removed, which snapshot finds out. A
-// symbolic link that leads nowhere is still there.
+// removed reports whether name is not in d any more. Then it can be ignored, as if it
+// had been removed before d was listed; if d itself is being removed, snapshot finds
+// that out. A symbolic link that leads nowhere is still there.
 func removed(d *os.File, name string) bool {
 	var stat unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+	err := eintr.Retry(func() error { return unix.Fstatat(int(d.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
 	return err == unix.ENOENT
-}
-
-// retry calls f again while a signal interrupts it, as the runtime's own do on
-// a slow file system: signal(7).
-func retry(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
 }
 
 // firstLine returns the first line of f without its newline, nil if f is

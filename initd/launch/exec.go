@@ -50,7 +50,7 @@ func searchPath(environ []string) string {
 	return defaultPath
 }
 
-// find is the file that execute would execute in the directory dir, where that can be told from outside.
+// find is the file that execute would execute in the directory dir, if that can be found out from outside.
 func find(argv, environ []string, dir string) (string, bool) {
 	for _, file := range Candidates(argv, environ) {
 		seen := file
@@ -77,7 +77,7 @@ func execute(argv, environ []string) *Failure {
 		case syscall.ENOENT:
 			f.Hint = missing(file)
 		case syscall.ENOEXEC:
-			// A script without its #! line is the shell's. A program for another machine is nobody's.
+			// A script without a #! line is for the shell. A program for another machine is not.
 			if strings.HasPrefix(head(file), "\x7fELF") {
 				f.Hint = "it is a program for another machine"
 			} else {
@@ -88,7 +88,7 @@ func execute(argv, environ []string) *Failure {
 		default:
 			return f
 		}
-		// The search goes on; of the files that will not do, the first that is there at all is remembered.
+		// The search goes on; the first file that exists and cannot be executed is remembered.
 		if failure == nil && (file == argv[0] || f.Hint != "" || f.Errno == syscall.EACCES) {
 			failure = f
 		}
@@ -102,7 +102,7 @@ func execute(argv, environ []string) *Failure {
 	return failure
 }
 
-// missing explains how execve(2) can fail to find a file that is there: it is what the file is to be run by that is not.
+// missing explains why execve(2) does not find a file that exists: what it is to be run by does not.
 func missing(file string) string {
 	if _, err := os.Stat(file); err != nil {
 		return ""

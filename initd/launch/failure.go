@@ -12,7 +12,7 @@ type Failure struct {
 	Stage string        // what failed: exec, chdir, setgroups, setresuid, fork/exec …
 	Path  string        // the file that it was about, if any
 	Errno syscall.Errno // why
-	Hint  string        // what else is known of the cause, if anything
+	Hint  string        // more about the cause, if it is known
 }
 
 func failed(stage, path string, err error) *Failure {
@@ -36,8 +36,8 @@ func (f *Failure) Error() string {
 
 func (f *Failure) Unwrap() error { return f.Errno }
 
-// ExitStatus is what a shell's would be: 127 where there is no such program, 126 where it cannot be executed; and 125
-// where it did not come to that.
+// ExitStatus is that of a shell: 127 if there is no such program, 126 if it cannot be executed; and 125 if something
+// failed before that.
 func (f *Failure) ExitStatus() int {
 	switch {
 	case f.Stage != "exec":

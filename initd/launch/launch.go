@@ -1,8 +1,8 @@
-// Package launch starts programs: with exactly the files, the surroundings and the clean signal state that they are
-// meant to have, and with a reason where one cannot be executed.
+// Package launch starts programs: with exactly the files, the environment and the clean signal state that they are
+// meant to have, and with a reason if one cannot be executed.
 //
-// A program is started through a stage. Start executes this same binary again, under the name of stage instead of its
-// own, and this package's init does there what no parent can do for its child (LISTEN_PID is the child's own pid,
+// A program is started through a stage. Start executes this same binary again, with the name stage as its argv[0], and
+// there this package's init does what no parent can do for its child (LISTEN_PID is the child's own pid,
 // sd_listen_fds(3)) and what syscall.SysProcAttr does not know (umask, no_new_privs, signals inherited as ignored, a search
 // of PATH with the rights of the program's user). So a program that imports the package is its own stage, and another
 // package whose init does what only a real start needs has to import it, too, to come after it. The stage goes by
@@ -27,7 +27,7 @@ import (
 // self is this very program, even if its file was replaced or removed: proc_pid_exe(5).
 const self = "/proc/self/exe"
 
-// A Command says what to start and in what surroundings.
+// A Command is what to start, and how.
 type Command struct {
 	// Argv is the program and its arguments. A program without a slash is looked for in the PATH of Environ.
 	Argv []string
@@ -49,8 +49,8 @@ type Command struct {
 	// where fd 0 is not our controlling terminal.
 	Foreground bool
 
-	// Direct executes the program without the stage where nothing above needs one, which saves some milliseconds. The
-	// caller then waits for execve(2), on a dead file server for ever: for a program whose start is all there is to do.
+	// Direct executes the program without the stage if nothing above needs one, which saves some milliseconds. The
+	// caller then waits for execve(2), on a dead file server for ever: it is for a caller that has nothing else to do.
 	Direct bool
 }
 
@@ -59,13 +59,13 @@ type Command struct {
 // The caller must be locked to its thread, runtime.LockOSThread, as c.DeathSignal is sent when that thread ends, not the
 // process (prctl(2)); and it must be the one who waits for children.
 //
-// Where err is nil there is a child, pid, to be waited for, and outcome yields once and is closed: nil when the program
+// If err is nil there is a child, pid, to be waited for, and outcome yields once and is closed: nil when the program
 // was executed, a *Failure when it could not be, in which case the child exits with its ExitStatus. A child that ends
-// before it could execute anything yields nil too, as end of file is all there is to see: it is the exit that tells. So
-// it is with one that was killed, and near a limit of processes (pids.max, RLIMIT_NPROC) with one that found no room for
-// the stage's threads, three beside itself: it exits with 2 and the Go runtime's complaint on its standard error.
+// before it could execute anything yields nil, too, for end of file is all that can be seen: only its exit shows it.
+// That happens when it is killed, and near a limit of processes (pids.max, RLIMIT_NPROC) when it cannot start the
+// stage's three further threads: then it exits with 2, and the Go runtime's message is on its standard error.
 //
-// An err is a *Failure as well and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
+// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
 // arguments and environment are too large (E2BIG).
 func Start(c *Command) (pid int, outcome <-chan error, err error) {
 	if pid, ok := c.direct(); ok {
@@ -77,9 +77,8 @@ func Start(c *Command) (pid int, outcome <-chan error, err error) {
 	return c.staged()
 }
 
-// staged starts c through the stage. The report comes over a pipe whose end of file, made by the execve(2) that closes
-// the stage's end, means success. The program may be on a file system that hangs: it is waited for by the runtime's
-// poller, in nobody's way.
+// staged starts c through the stage. The report comes over a pipe whose end of file, when execve(2) closes the stage's
+// end, means success. The program may be on a file system that hangs: so the runtime's poller waits for it.
 func (c *Command) staged() (int, <-chan error, error) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
@@ -111,7 +110,7 @@ func (c *Command) staged() (int, <-chan error, error) {
 	return pid, outcome, nil
 }
 
-// direct starts c without the stage where that comes to the same, and is the caller's wish. It reports no failure: c is
+// direct starts c without the stage, if the caller wants that and it makes no difference. It reports no failure: c is
 // then started through the stage after all, which finds out why.
 func (c *Command) direct() (pid int, ok bool) {
 	if !c.Direct || c.Umask >= 0 || c.Credential != nil || c.NoNewPrivs || c.ListenPID || ignoring() {

@@ -15,7 +15,7 @@ var (
 	everySignal = every()
 )
 
-// every is the set of all signals save those that are raised by an instruction, which end a thread that blocks them
+// every is the set of all signals except those that are raised by an instruction, which end a thread that blocks them
 // (sigprocmask(2)): a defect is to panic.
 func every() (set unix.Sigset_t) {
 	for i := range set.Val {
@@ -38,7 +38,7 @@ func rtSigaction(signal int, new, old *sigaction) {
 		uintptr(unsafe.Pointer(new)), uintptr(unsafe.Pointer(old)), signals/8, 0, 0)
 }
 
-// ignoring tells whether we ignore any signal, of which our children would inherit that (execve(2)). A Go program
+// ignoring reports whether we ignore any signal, which our children would inherit (execve(2)). A Go program
 // ignores what it inherited as ignored and the runtime does not take for itself. The two signals of the C library's
 // threads do not count: whatever glibc's posix_spawn starts has them ignored, and a library that needs them sets them.
 func ignoring() bool {
@@ -57,8 +57,8 @@ func ignored(signal int) bool {
 	return old[0] == sigIgn
 }
 
-// resetSignals gives every signal its default action. From here on the Go runtime hears of none: not of a QUIT, which
-// it would meet with a stack trace, nor of its own URG, which is ignored by default.
+// resetSignals gives every signal its default action. From here on the Go runtime gets none: not a QUIT, for which it
+// would write a stack trace, nor its own URG, which is ignored by default.
 func resetSignals() {
 	for signal := 1; signal <= signals; signal++ {
 		rtSigaction(signal, new(sigaction), nil)

@@ -100,7 +100,7 @@ func field(line []string, i int) string {
 	return ""
 }
 
-// parseID reads a user's or group's number. The highest means «leave it» to the kernel (setresuid(2)) and is none.
+// parseID reads a user's or group's number. For the kernel the highest means «unchanged» (setresuid(2)), so that it is none.
 func parseID(text string) (uint32, bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	return uint32(n), err == nil && n != math.MaxUint32

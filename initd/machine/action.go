@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// Action is something to be done, in the order given. What comes of those that
-// have a result comes back as the event named.
+// Action is something to be done, in the order given. Its result, if it has one,
+// comes back as the event that is named.
 type Action interface{ fmt.Stringer }
 
 // Prepare: read the environment for a generation, which is an attempt for a
-// ticket. Prepared or Refused.
+// ticket. Prepared or Refused. Where the numbers of attempts are published, this
+// one has to be published before anything is read: whoever waits for an attempt
+// that is later than a change of theirs must not take this one for it.
 type Prepare struct {
 	Generation, Ticket int
 	Trigger            Trigger // that the ticket was given for
@@ -45,41 +47,27 @@ type Probe struct{ Generation int }
 // for it would be taken for that of the next probe.
 type CancelProbe struct{ Generation int }
 
-// Announce: a generation has come to a state, or has failed, been refused or
-// is gone. Next is the time from now to the next attempt, where one follows.
-type Announce struct {
+// Transition: a generation has changed its state, is refused, has lost its last
+// worker, or is gone. One that keeps its state has lost a worker, or a replacement
+// has failed. There is nothing to be done about it but to log and publish it. Next
+// is the time from now to the next attempt, where one follows.
+type Transition struct {
 	Generation int
 	State      State
 	Reason     string
 	Next       time.Duration
 }
 
-// Report: tell initd's own supervisor its state.
-type Report struct {
-	Readiness  Readiness
-	Generation int // the serving one, 0 when none is
-}
+// StartLogCommand: start the log command of this number, from 0. LogCommandEnded, once.
+type StartLogCommand struct{ Number int }
 
-// Publish: tell who wants to know of the workers. Workers has a line
-// "generation:pid" for each that there is of generations which are ready or
-// have been, or of such a batch, ordered by number and slot, and last in each
-// those that have given up their slot. Attempt is the last number given, and
-// GivenUp the last of those that came to nothing and are not tried again.
-type Publish struct {
-	Attempt, GivenUp int
-	Workers          string
-}
+// StartHTTP: start the HTTP process. HTTPEnded, once.
+type StartHTTP struct{}
 
-// StartLogger: start the logger of this number, from 0. LoggerEnded, once.
-type StartLogger struct{ Logger int }
+// StopHTTP: ask the HTTP process to end, for initd exits and leaves orphans alone.
+type StopHTTP struct{}
 
-// StartCompanion: start the companion. CompanionEnded, once.
-type StartCompanion struct{}
-
-// StopCompanion: end the companion, for the exit comes and no orphan is ended.
-type StopCompanion struct{}
-
-// Reopen: open the logs anew.
+// Reopen: open the log files anew.
 type Reopen struct{}
 
 // EndOrphans: ask every child that is left to end. Childless, when none is.
@@ -87,10 +75,6 @@ type EndOrphans struct{}
 
 // KillOrphans: kill every child that is left.
 type KillOrphans struct{}
-
-// Rest: nothing is under way any more, one generation serves, alone and whole.
-// What was needed to come here may be given back.
-type Rest struct{}
 
 // Exit: end initd with a status. It comes once, last.
 type Exit struct {
@@ -104,33 +88,29 @@ func (a Prepare) String() string {
 func (a Start) String() string {
 	return fmt.Sprintf("start generation=%d slot=%d", a.Generation, a.Slot)
 }
-func (a Probe) String() string        { return fmt.Sprintf("probe generation=%d", a.Generation) }
-func (a CancelProbe) String() string  { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
-func (a EndOrphans) String() string   { return "end-orphans" }
-func (a KillOrphans) String() string  { return "kill-orphans" }
-func (a Rest) String() string         { return "rest" }
-func (a Reopen) String() string       { return "reopen" }
-func (StartCompanion) String() string { return "start-companion" }
-func (StopCompanion) String() string  { return "stop-companion" }
-func (a StartLogger) String() string  { return fmt.Sprintf("start-logger logger=%d", a.Logger) }
-func (a Publish) String() string {
-	return fmt.Sprintf("publish attempt=%d given_up=%d workers=%q", a.Attempt, a.GivenUp, a.Workers)
-}
+func (a Probe) String() string           { return fmt.Sprintf("probe generation=%d", a.Generation) }
+func (a CancelProbe) String() string     { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
+func (a EndOrphans) String() string      { return "end-orphans" }
+func (a KillOrphans) String() string     { return "kill-orphans" }
+func (a Reopen) String() string          { return "reopen" }
+func (StartHTTP) String() string         { return "start-http" }
+func (StopHTTP) String() string          { return "stop-http" }
+func (a StartLogCommand) String() string { return fmt.Sprintf("start-log-command number=%d", a.Number) }
 func (a Stop) String() string {
-	return fmt.Sprintf("stop %s signal=%v", worker3(a.Generation, a.Slot, a.PID), a.Signal)
+	return fmt.Sprintf("stop %s signal=%v", workerFields(a.Generation, a.Slot, a.PID), a.Signal)
 }
 func (a Forward) String() string {
-	return fmt.Sprintf("forward %s signal=%v", worker3(a.Generation, a.Slot, a.PID), a.Signal)
+	return fmt.Sprintf("forward %s signal=%v", workerFields(a.Generation, a.Slot, a.PID), a.Signal)
 }
 func (a Kill) String() string {
-	s := "kill " + worker3(a.Generation, a.Slot, a.PID)
+	s := "kill " + workerFields(a.Generation, a.Slot, a.PID)
 	if a.Group {
 		s += " group=true"
 	}
 	return s + fmt.Sprintf(" reason=%q", a.Reason)
 }
-func (a Announce) String() string {
-	s := fmt.Sprintf("announce generation=%d state=%v", a.Generation, a.State)
+func (a Transition) String() string {
+	s := fmt.Sprintf("transition generation=%d state=%v", a.Generation, a.State)
 	if a.Reason != "" {
 		s += fmt.Sprintf(" reason=%q", a.Reason)
 	}
@@ -138,9 +118,6 @@ func (a Announce) String() string {
 		s += fmt.Sprintf(" next=%v", a.Next)
 	}
 	return s
-}
-func (a Report) String() string {
-	return fmt.Sprintf("report %v generation=%d", a.Readiness, a.Generation)
 }
 func (a Exit) String() string {
 	s := fmt.Sprintf("exit exit_status=%d", a.Status)
@@ -150,7 +127,7 @@ func (a Exit) String() string {
 	return s
 }
 
-// Readiness is what initd says of itself; sd_notify(3).
+// Readiness is the state of initd for its own supervisor; sd_notify(3).
 type Readiness int
 
 const (
@@ -164,28 +141,28 @@ func (r Readiness) String() string {
 	return [...]string{"not-ready", "ready", "reloading", "stopping"}[r]
 }
 
-// Resize: the pool has another size now, or keeps its own although it was
-// asked to change. There is nothing to be done about it but to say so.
+// Resize: the pool has another size now, or keeps its size although it was asked
+// to change. There is nothing to be done about it but to log it.
 type Resize struct {
 	Workers int
 	Reason  string
 }
 
-// Recycle: a worker is worn out, and its successor is started. There is nothing
-// to be done about it but to say so.
+// Recycle: a worker has reached a limit, and its replacement is started. There is
+// nothing to be done about it but to log it.
 type Recycle struct {
 	Generation, Slot, PID int
 	Reason                string
 }
 
-// Steer: new connections are to go to the sockets of these slots alone,
-// "0,1,3".
-type Steer struct{ Slots string }
+// Steer: new connections are to go to the sockets of these slots alone, which
+// are in ascending order.
+type Steer struct{ Slots []int }
 
 func (a Resize) String() string {
 	return fmt.Sprintf("resize workers=%d reason=%q", a.Workers, a.Reason)
 }
 func (a Recycle) String() string {
-	return fmt.Sprintf("recycle %s reason=%q", worker3(a.Generation, a.Slot, a.PID), a.Reason)
+	return fmt.Sprintf("recycle %s reason=%q", workerFields(a.Generation, a.Slot, a.PID), a.Reason)
 }
-func (a Steer) String() string { return fmt.Sprintf("steer slots=%q", a.Slots) }
+func (a Steer) String() string { return fmt.Sprintf("steer slots=%q", list(a.Slots)) }

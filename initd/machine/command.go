@@ -2,23 +2,23 @@ package machine
 
 import "fmt"
 
-// The commands of who controls initd. Client is a number that the shell has
-// chosen; Answer follows in the same step, once, until the exit.
+// The commands of clients that control initd. Client is a number that the loop has
+// chosen. One Answer follows in the same step, until the exit.
 
-// SwapAsked says that a swap was asked for.
+// SwapAsked: a swap was asked for.
 type SwapAsked struct{ Client int }
 
-// StopAsked says that initd was asked to stop, as by the signal: TERM, INT or
+// StopAsked: initd was asked to stop, as by the signal: TERM, INT or
 // QUIT.
 type StopAsked struct {
 	Client int
 	Signal Signal
 }
 
-// ScaleAsked says which size the pool was asked to have at rest.
+// ScaleAsked: the pool was asked to have this base size.
 type ScaleAsked struct{ Client, Workers int }
 
-// SignalAsked says that workers were asked to be sent a signal: those of a
+// SignalAsked: a signal was asked to be sent to workers: those of a
 // generation, or all where it is 0, and of these that in a slot, or all where
 // it is -1.
 type SignalAsked struct {
@@ -31,7 +31,7 @@ type SignalAsked struct {
 type Answer struct {
 	Client  int
 	Ticket  int    // of the swap that was asked for
-	Workers int    // size at rest; or how many were sent the signal
+	Workers int    // base size; or how many workers were sent the signal
 	Refusal string // why it was refused, for people; empty: it was not
 	Missing bool   // refused: there is no such generation or worker
 }
@@ -70,11 +70,11 @@ const (
 	neverPools = "respawn=never: there is one command, and no pool"
 )
 
-// unfit is why no worker is sent a signal.
+// unfit is why a signal is not sent to workers.
 var unfit = map[Signal]string{
 	KILL: "a worker is killed by initd, when a limit such as drain-timeout is over",
-	STOP: "it could not be asked to end any more, but killed by initd",
-	CHLD: "it is the kernel that tells of children",
+	STOP: "a stopped worker cannot obey when it is asked to end, and would be killed",
+	CHLD: "only the kernel sends it, when a child ends",
 }
 
 // lastSignal is the highest number that a signal has; signal(7).
@@ -144,7 +144,7 @@ func (e SignalAsked) apply(m *Machine) {
 	m.do(a)
 }
 
-// where says which workers are meant.
+// where names the workers that are meant.
 func (e SignalAsked) where() (s string) {
 	if e.Generation != 0 {
 		s += fmt.Sprintf(" in generation %d", e.Generation)

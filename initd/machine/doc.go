@@ -24,24 +24,24 @@
 //	  - preparing: its environment is being read.
 //	  - checking: it has been, and a hook is asked whether it may go on.
 //	  - starting: the workers of a batch are started and not all of them are ready,
-//	    or those that make room for the next batch have not ended.
+//	    or those that the last batch has replaced have not ended.
 //	  - probing: they are ready, and the probe has not succeeded yet.
-//	  - trial: the batch is ready, and the older workers still stand by for
-//	    kill-old-delay.
-//	  - serving: it is the one. What it loses is replaced.
+//	  - trial: the batch is ready, and the older workers are not stopped before
+//	    kill-old-delay is over.
+//	  - serving: it has all slots. A worker that ends is replaced.
 //	  - partial: a batch of it has failed, and it keeps the slots of those before.
-//	    What it loses goes back to the generation that serves. It retires when a
-//	    later one serves.
-//	  - retiring: its workers are asked to stop, each once. They may finish what
-//	    they hold.
+//	    The slot of a worker that ends goes back to the generation that serves. It
+//	    retires when a later one serves.
+//	  - retiring: its workers are asked to stop, each once. They may finish the
+//	    requests in hand.
 //	  - failed: no batch of it was ever ready. Its workers are killed.
 //
 // # A ticket
 //
 // Every request for a swap has a ticket, a number that only grows: the first
 // start, HUP, a command, what is watched, auto-restart, and the loss of all that
-// served ([Trigger]). [Outcome] tells what becomes of it, in the step in which that
-// is decided, and of each attempt for it.
+// served ([Trigger]). [Outcome] is what becomes of it, and of each attempt for it,
+// in the step in which that is decided.
 //
 //	           ┌───────── failed ◀────────┐
 //	           ▼                          │
@@ -72,9 +72,9 @@
 // closed; where connections can be steered, they are steered away first and
 // what its queue holds is served.
 //
-// In a slot a generation has a worker, and a successor while the worker is being
-// recycled. Workers that have lost their slot leave: what becomes of them is
-// no concern of the slot's.
+// In a slot a generation has a worker, and a replacement while the worker is being
+// recycled. What becomes of workers that have lost their slot is of no consequence
+// for it.
 //
 // # A worker
 //
@@ -82,8 +82,8 @@
 //
 // A worker may be reaped from any state, and any state may be followed by any
 // later one. Stopping means asked by a swap, or because its slot is not needed or
-// its successor is ready, ending asked because initd stops: each of the two is
-// said to a worker at most once.
+// its replacement is ready, ending asked because initd stops: each of the two
+// happens to a worker at most once.
 //
 // # initd
 //

@@ -10,43 +10,43 @@ type Event interface {
 	apply(*Machine)
 }
 
-// Begin says that initd is set up. It comes once, first.
+// Begin: initd is set up. It comes once, first.
 type Begin struct{}
 
-// Tick says that the deadline may have passed.
+// Tick: the deadline may have passed.
 type Tick struct{}
 
-// Signaled says that initd was sent a signal.
+// Signaled: initd was sent a signal.
 type Signaled struct{ Signal Signal }
 
-// Prepared says that the environment of a generation has been read, and what
-// it says about timing.
+// Prepared: the environment of a generation has been read, and what
+// is in it about timing.
 type Prepared struct {
 	Generation int
 	Timing     Timing
 }
 
-// Refused says that a generation cannot be prepared.
+// Refused: a generation cannot be prepared.
 type Refused struct {
 	Generation int
 	Reason     string
 }
 
-// Forked says that a worker is there as a process.
+// Forked: a worker has become a process.
 type Forked struct{ Generation, Slot, PID int }
 
-// ForkFailed says that a worker could not be made a process. Status is as that
-// of NotExecuted: 126 where no retry will help.
+// ForkFailed: no process could be made for a worker. Status is as that of
+// NotExecuted: 126 where no retry will help.
 type ForkFailed struct {
 	Generation, Slot int
 	Status           int
 	Reason           string
 }
 
-// Executed says that a process runs the program.
+// Executed: a process runs the program.
 type Executed struct{ PID int }
 
-// NotExecuted says that a process has ended, reaped, without having become the
+// NotExecuted: a process has ended and been reaped, and has never run the
 // program. Status is initd's own exit status for that: 125, 126 or 127.
 type NotExecuted struct {
 	PID    int
@@ -54,43 +54,43 @@ type NotExecuted struct {
 	Reason string
 }
 
-// Notified says that a worker has said READY=1.
+// Notified: a worker has sent READY=1; sd_notify(3).
 type Notified struct{ PID int }
 
-// Pinged says that a worker has said WATCHDOG=1.
+// Pinged: a worker has sent WATCHDOG=1.
 type Pinged struct{ PID int }
 
-// Hung says that a worker has said WATCHDOG=trigger.
+// Hung: a worker has sent WATCHDOG=trigger.
 type Hung struct{ PID int }
 
-// Probed says how a probe of a generation ended.
+// Probed: a probe of a generation has ended.
 type Probed struct {
 	Generation int
 	Status     Status
 }
 
-// Exited says that a process has ended and been reaped.
+// Exited: a process has ended and been reaped.
 type Exited struct {
 	PID    int
 	Status Status
 }
 
-// LoggerEnded says that a logger has ended and been reaped, or could not be
+// LogCommandEnded: a log command has ended and been reaped, or could not
+// be started.
+type LogCommandEnded struct{ Number int }
+
+// HTTPEnded: the HTTP process has ended and been reaped, or could not be
 // started.
-type LoggerEnded struct{ Logger int }
+type HTTPEnded struct{}
 
-// CompanionEnded says that the companion has ended and been reaped, or could
-// not be started.
-type CompanionEnded struct{}
-
-// Childless says that initd has no child left at all but loggers.
+// Childless: initd has no child left but log commands.
 type Childless struct{}
 
 func (Begin) String() string      { return "begin" }
 func (Tick) String() string       { return "tick" }
 func (e Signaled) String() string { return fmt.Sprintf("signaled signal=%v", e.Signal) }
 func (e Forked) String() string {
-	return fmt.Sprintf("forked %s", worker3(e.Generation, e.Slot, e.PID))
+	return fmt.Sprintf("forked %s", workerFields(e.Generation, e.Slot, e.PID))
 }
 func (e Executed) String() string  { return fmt.Sprintf("executed pid=%d", e.PID) }
 func (e Notified) String() string  { return fmt.Sprintf("notified pid=%d", e.PID) }
@@ -98,10 +98,10 @@ func (e Pinged) String() string    { return fmt.Sprintf("pinged pid=%d", e.PID) 
 func (e Hung) String() string      { return fmt.Sprintf("hung pid=%d", e.PID) }
 func (e Exited) String() string    { return fmt.Sprintf("exited pid=%d %v", e.PID, e.Status) }
 func (e Childless) String() string { return "childless" }
-func (e LoggerEnded) String() string {
-	return fmt.Sprintf("logger-ended logger=%d", e.Logger)
+func (e LogCommandEnded) String() string {
+	return fmt.Sprintf("log-command-ended number=%d", e.Number)
 }
-func (e CompanionEnded) String() string { return "companion-ended" }
+func (e HTTPEnded) String() string { return "http-ended" }
 func (e Probed) String() string {
 	return fmt.Sprintf("probed generation=%d %v", e.Generation, e.Status)
 }
@@ -125,6 +125,7 @@ func (e Prepared) String() string {
 	return s
 }
 
-func worker3(generation, slot, pid int) string {
+// workerFields are how a worker is named in the text of events and actions.
+func workerFields(generation, slot, pid int) string {
 	return fmt.Sprintf("generation=%d slot=%d pid=%d", generation, slot, pid)
 }

@@ -18,9 +18,9 @@ func FuzzMachine(f *testing.F) {
 		for _, b := range bytes {
 			picks = append(picks, uint32(b))
 		}
-		whole := &tape{picks: picks}
-		if w := play(whole); w.err != nil {
-			t.Fatal(whole.story())
+		recorded := &tape{picks: picks}
+		if w := play(recorded); w.err != nil {
+			t.Fatal(recorded.story())
 		}
 	})
 }

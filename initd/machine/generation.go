@@ -9,17 +9,17 @@ import (
 type State int
 
 const (
-	Preparing State = iota
-	Checking
-	Starting
-	Probing
-	Trial
-	Serving
-	Partial
-	Retiring
-	Failed
+	Preparing State = iota // its environment is being read
+	Checking               // a hook decides whether it may go on
+	Starting               // the workers of a batch are started
+	Probing                // they are ready, and are being probed
+	Trial                  // they are ready, and the older ones are not stopped yet
+	Serving                // it has all slots
+	Partial                // a batch has failed, and it keeps the slots of earlier ones
+	Retiring               // it is replaced, and its workers were asked to stop
+	Failed                 // its attempt has failed, and its workers are killed
 
-	// Outcomes that are announced and that no generation stays in.
+	// What a Transition also reports: no generation stays in one of these.
 	Declined // it could not be prepared, and what serves goes on
 	Lost     // it had served and has no worker left
 	Gone     // it has retired, or failed, and its last worker has ended
@@ -34,10 +34,10 @@ func (s State) String() string {
 type generation struct {
 	number  int
 	state   State
-	began   time.Time // when its attempt did, or the batch that is being started
+	began   time.Time // when its attempt, or the batch that is being started, began
 	places  []place   // by slot
-	leaving []*worker // those that have given up their place and are still there
-	trialAt time.Time // trial: its end
+	leaving []*worker // those that have lost their slot and have not ended
+	trialAt time.Time // trial: when it is over
 
 	attempted time.Time // when its attempt began
 	servedAt  time.Time // when it began to serve; zero: it has not
@@ -49,40 +49,40 @@ type generation struct {
 
 // place is a slot in a generation.
 type place struct {
-	worker    *worker   // nil where it is vacant
-	successor *worker   // that is to take the worker's place once it is ready
-	called    bool      // candidate: the slot is of the batch that is being started
-	refillAt  time.Time // when it may be filled, if vacant
+	worker      *worker   // nil where it is vacant
+	replacement *worker   // takes the slot over when it is ready
+	inBatch     bool      // candidate: the slot is one of the batch that is being started
+	refillAt    time.Time // when it may be filled, if vacant
 }
 
 // worker is one process of a generation.
 type worker struct {
-	slot    int
-	pid     int // 0 while forking
-	state   workerState
-	started time.Time // when it was forked
-	readyAt time.Time // zero until it is ready
-	heard   time.Time // when it last gave a sign of life
-	killAt  time.Time // stopping: end of the grace; zero: no end
+	slot     int
+	pid      int // 0 while forking
+	state    workerState
+	started  time.Time // when it was forked
+	readyAt  time.Time // zero until it is ready
+	lastPing time.Time // when it became ready or sent WATCHDOG=1 last
+	killAt   time.Time // stopping: when drain-timeout is over; zero: never
 
-	life      lifetime
-	idleSince time.Time // as far as surveys have seen; zero: it is busy, or none has
-	cpu       time.Duration
-	surveyed  time.Time // when cpu was
-	requests  int64
-	forsaken  int // surveys in a row that saw its clients gone
+	life        lifetime
+	idleSince   time.Time // as far as surveys have seen; zero: it is busy, or none has
+	cpu         time.Duration
+	surveyed    time.Time // when a survey saw it last
+	requests    int64
+	clientsGone int // surveys in a row that saw all of its clients gone
 
-	failed bool // its attempt has, and it is killed as soon as it can be
+	failed bool // its attempt has failed: it is killed as soon as it is a process
 }
 
 type workerState int
 
 const (
 	forking   workerState = iota // it was asked for and is no process yet
-	executing                    // it is a process and not yet the program
-	running                      // it is the program
+	executing                    // it is a process and does not run the program yet
+	running                      // it runs the program
 	ready
-	stopping // it was asked to end, by a swap or because its place is not needed
+	stopping // it was asked to stop, by a swap or because it is not needed in its slot
 	ending   // initd stops and has asked it to end
 	killed
 )
@@ -94,7 +94,7 @@ func (s workerState) String() string {
 // isCandidate reports whether the generation is on its way to serving.
 func (g *generation) isCandidate() bool { return g.state < Serving }
 
-// place is that of a slot, which there may have been none of before.
+// place is the place of a slot, and is made if the generation has none yet.
 func (g *generation) place(slot int) *place {
 	for len(g.places) <= slot {
 		g.places = append(g.places, place{})
@@ -102,11 +102,17 @@ func (g *generation) place(slot int) *place {
 	return &g.places[slot]
 }
 
-// live yields the workers that are there, by slot, and then those that leave.
+// hasBatch reports whether a batch of a candidate is under way.
+func (g *generation) hasBatch() bool {
+	return slices.ContainsFunc(g.places, func(p place) bool { return p.inBatch })
+}
+
+// live yields the workers that have not ended, by slot, and then those that have
+// lost their slot.
 func (g *generation) live(yield func(*worker) bool) {
 	for i := range g.places {
 		p := &g.places[i]
-		if p.worker != nil && !yield(p.worker) || p.successor != nil && !yield(p.successor) {
+		if p.worker != nil && !yield(p.worker) || p.replacement != nil && !yield(p.replacement) {
 			return
 		}
 	}
@@ -117,7 +123,7 @@ func (g *generation) live(yield func(*worker) bool) {
 	}
 }
 
-// isAlive reports whether a worker is there that was not killed.
+// isAlive reports whether a worker is left that was not killed.
 func (g *generation) isAlive() bool {
 	for w := range g.live {
 		if w.state < killed {
@@ -127,7 +133,7 @@ func (g *generation) isAlive() bool {
 	return false
 }
 
-// empty reports whether no worker is there.
+// empty reports whether no worker is left.
 func (g *generation) empty() bool {
 	for range g.live {
 		return false
@@ -135,12 +141,12 @@ func (g *generation) empty() bool {
 	return true
 }
 
-// forking is the worker of a slot that is no process yet. There is at most
-// one, so that the answer to its start is known for its own.
+// forking is the worker of a slot that is no process yet. There is one at most, so
+// that it is known which start a Forked or ForkFailed is about.
 func (g *generation) forking(slot int) *worker {
 	is := func(w *worker) bool { return w != nil && w.slot == slot && w.state == forking }
 	if 0 <= slot && slot < len(g.places) {
-		for _, w := range [...]*worker{g.places[slot].worker, g.places[slot].successor} {
+		for _, w := range [...]*worker{g.places[slot].worker, g.places[slot].replacement} {
 			if is(w) {
 				return w
 			}
@@ -152,36 +158,63 @@ func (g *generation) forking(slot int) *worker {
 	return nil
 }
 
-// isCrowded reports whether a slot has a successor, or a worker that has given it
-// up and is still there.
-func (g *generation) isCrowded(slot int) bool {
-	return g.place(slot).successor != nil || slices.ContainsFunc(g.leaving, func(w *worker) bool { return w.slot == slot })
+// hasSecondWorker reports whether a slot has a replacement, or a worker that has
+// lost the slot and is still there.
+func (g *generation) hasSecondWorker(slot int) bool {
+	return g.place(slot).replacement != nil || slices.ContainsFunc(g.leaving, func(w *worker) bool { return w.slot == slot })
 }
 
-// vacate has a worker give up its place: it is asked to end, and whatever
-// comes of it concerns the slot no more.
+// vacate takes its slot from a worker. It will be asked to stop, and what becomes
+// of it is of no more consequence for the slot.
 func (g *generation) vacate(w *worker) {
-	if g.leaves(w) {
+	if g.clearPlace(w) {
 		g.leaving = append(g.leaving, w)
 	}
 }
 
-// leaves takes a worker out of its place, and reports whether it had one.
-func (g *generation) leaves(w *worker) bool {
+// clearPlace takes a worker out of its place, and reports whether it had one.
+func (g *generation) clearPlace(w *worker) bool {
 	switch p := g.place(w.slot); w {
 	case p.worker:
-		p.worker, p.successor = p.successor, nil
-	case p.successor:
-		p.successor = nil
+		p.worker, p.replacement = p.replacement, nil
+	case p.replacement:
+		p.replacement = nil
 	default:
 		return false
 	}
 	return true
 }
 
-// bury takes a worker out of the generation.
-func (g *generation) bury(w *worker) {
-	if !g.leaves(w) {
+// removeWorker takes a worker that has ended out of the generation.
+func (g *generation) removeWorker(w *worker) {
+	if !g.clearPlace(w) {
 		g.leaving = slices.DeleteFunc(g.leaving, func(other *worker) bool { return other == w })
 	}
+}
+
+// enter has a generation change its state.
+func (m *Machine) enter(g *generation, s State, reason string) {
+	g.state = s
+	m.do(Transition{Generation: g.number, State: s, Reason: reason})
+}
+
+// removeEmpty removes a generation that has no worker left.
+func (m *Machine) removeEmpty(g *generation) {
+	if g.empty() {
+		m.do(Transition{Generation: g.number, State: Gone})
+		m.remove(g)
+	}
+}
+
+// removeDone removes a generation that has no worker left and is to get none.
+func (m *Machine) removeDone(g *generation) {
+	if g.state >= Partial {
+		m.removeEmpty(g)
+	}
+}
+
+// remove has the machine forget a generation. The slice is copied, for a caller
+// may be going through it.
+func (m *Machine) remove(g *generation) {
+	m.generations = slices.DeleteFunc(slices.Clone(m.generations), func(x *generation) bool { return x == g })
 }

@@ -9,11 +9,11 @@ import (
 type Hook int
 
 const (
-	AfterInit      Hook = iota // before the first worker; may refuse
-	BeforeSwap                 // may refuse the swap
-	AfterSwap                  // is told how it went
-	BeforeShutdown             // is told
-	OnDisconnect               // is told of a worker whose clients have gone
+	AfterInit      Hook = iota // before the first worker; its failure ends initd
+	BeforeSwap                 // before a swap; its failure refuses the swap
+	AfterSwap                  // after a swap, with its result
+	BeforeShutdown             // before workers are asked to end
+	OnDisconnect               // for a worker that is busy though its clients have gone
 	hooks
 )
 
@@ -21,8 +21,8 @@ func (h Hook) String() string {
 	return [...]string{"after-init", "before-swap", "after-swap", "before-shutdown", "on-disconnect"}[h]
 }
 
-// RunHook: run a hook. Hooked. Failure is what it is told of one, empty for
-// none; the worker, where it is about one, is PID in Slot.
+// RunHook: run a hook. Hooked. Failure is what has failed, for the hook to know;
+// empty: nothing has. Where the hook is about a worker, that is PID in Slot.
 type RunHook struct {
 	Hook       Hook
 	Generation int
@@ -30,10 +30,10 @@ type RunHook struct {
 	Slot, PID  int
 }
 
-// CancelHook: end a hook that runs. No Hooked of it is to follow.
+// CancelHook: kill a hook that runs. No Hooked may follow for it.
 type CancelHook struct{ Hook Hook }
 
-// Hooked says how a hook ended.
+// Hooked: a hook has ended.
 type Hooked struct {
 	Hook   Hook
 	Status Status
@@ -56,15 +56,15 @@ func (e Hooked) String() string     { return fmt.Sprintf("hooked hook=%v %v", e.
 type hookRun struct {
 	runs  bool
 	until time.Time // its limit; zero: none
-	next  []RunHook // what it has to be told when it has ended
+	next  []RunHook // its next runs, when it has ended
 }
 
-// maxNext is how much may wait to be told to a hook that runs; of what comes
-// then the oldest is never told.
+// maxNext is how many runs may wait until a hook has ended. If there are more, the
+// oldest is dropped.
 const maxNext = 64
 
-// runHook runs a hook, if there is one, and reports whether there is. Where it
-// runs still, what it has to be told waits: of swaps the latest alone counts.
+// runHook runs a hook, if there is one, and reports whether there is. While it runs
+// already, the next run waits, of several swaps only the latest.
 func (m *Machine) runHook(a RunHook) bool {
 	if !m.policy.Hooks[a.Hook] {
 		return false
@@ -96,8 +96,8 @@ func (m *Machine) cancelHooks() {
 	}
 }
 
-// limitHooks ends the hooks that take too long, and those that have become
-// pointless.
+// limitHooks cancels the hooks that take too long, and those whose result does not
+// matter any more.
 func (m *Machine) limitHooks() {
 	if m.phase != operating {
 		m.cancelHook(AfterInit)
@@ -123,7 +123,7 @@ func (e Hooked) apply(m *Machine) {
 	m.hooked(e.Hook, failure)
 }
 
-// hooked goes on after a hook. An empty failure is success.
+// hooked does what follows from the end of a hook. An empty failure is success.
 func (m *Machine) hooked(h Hook, failure string) {
 	m.changed = true
 	switch h {

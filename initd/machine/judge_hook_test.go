@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// errands is what the judge knows of hooks, and of what is watched.
-type errands struct {
+// seenHooks is what the judge knows of hooks, and of what is watched.
+type seenHooks struct {
 	begun    bool
-	hooks    [hooks]errand
+	hooks    [hooks]seenHook
 	hooksDue []RunHook // to be run in this step
 
 	changedFirst, changedLast time.Time
 }
 
-// errand is a hook that runs.
-type errand struct {
+// seenHook is a hook that runs.
+type seenHook struct {
 	runs  bool
 	until time.Time
-	told  []RunHook // that it has to be told still
+	next  []RunHook // its next runs, when it has ended
 }
 
 // runHook has a hook run, if there is one, and reports whether there is.
@@ -28,11 +28,11 @@ func (j *judge) runHook(h Hook, generation int, failed bool) bool {
 	if failed {
 		a.Failure = "it has failed"
 	}
-	return j.tell(a)
+	return j.queueHook(a)
 }
 
-// tell has a hook run, at once or when it has ended.
-func (j *judge) tell(a RunHook) bool {
+// queueHook has a hook run, at once or when it has ended.
+func (j *judge) queueHook(a RunHook) bool {
 	if !j.policy.Hooks[a.Hook] {
 		return false
 	}
@@ -42,13 +42,13 @@ func (j *judge) tell(a RunHook) bool {
 		e.runs, e.until = true, j.limit(j.now, j.policy.HookTimeout)
 		j.hooksDue = append(j.hooksDue, a)
 	case a.Hook == OnDisconnect:
-		j.mark("on-disconnect is told of several")
-		e.told = append(e.told, a)
+		j.mark("on-disconnect runs for several")
+		e.next = append(e.next, a)
 	default:
-		if len(e.told) > 0 {
-			j.mark("after-swap is told of the latest alone")
+		if len(e.next) > 0 {
+			j.mark("after-swap runs for the latest alone")
 		}
-		e.told = []RunHook{a}
+		e.next = []RunHook{a}
 	}
 	return true
 }
@@ -62,7 +62,7 @@ func (j *judge) judgeRunHook(a RunHook) {
 		broken("I32", "%v is not due", a)
 	}
 	j.hooksDue = slices.Delete(j.hooksDue, i, i+1)
-	j.mark(fmt.Sprintf("%v runs, told of a failure: %v", a.Hook, a.Failure != ""))
+	j.mark(fmt.Sprintf("%v runs after a failure: %v", a.Hook, a.Failure != ""))
 }
 
 func (j *judge) judgeCancelHook(a CancelHook) {
@@ -112,10 +112,10 @@ func (j *judge) hookEnded(h Hook, success bool) {
 			j.expect(g, Starting, 0)
 		}
 	}
-	if e := &j.hooks[h]; len(e.told) > 0 {
-		a := e.told[0]
-		e.told = e.told[1:]
-		j.tell(a)
+	if e := &j.hooks[h]; len(e.next) > 0 {
+		a := e.next[0]
+		e.next = e.next[1:]
+		j.queueHook(a)
 	}
 }
 

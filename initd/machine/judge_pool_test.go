@@ -5,44 +5,24 @@ import (
 	"time"
 )
 
-// stand is what the judge knows of the slots.
-type stand struct {
-	slots      []berth
+// seenPool is what the judge knows of the slots.
+type seenPool struct {
+	slots      []seenSlot
 	base, size int
-	resizes    []int  // that are due
-	steered    string // as was said last
+	resizes    []int // that are due
+	steered    []int // by the last Steer
 }
 
-// berth is a slot as it is seen from outside.
-type berth struct {
+// seenSlot is a slot as it is seen from outside.
+type seenSlot struct {
 	open    bool
 	owner   int // 0: the generation that serves
 	closing time.Time
 	queue   int // -1: it is not known
 }
 
-// inquiry is what the judge knows of the surveys, and of what follows from them.
-type inquiry struct {
-	surveyAsked time.Time // zero: none is outstanding
-	surveyDue   time.Time
-	waits       int // surveys in a row that saw a queue
-	step        int // the next growth, at most
-	surplus     time.Time
-	patience    time.Duration
-	shrunk      time.Time
-}
-
-// wear is what the judge knows of the recycling.
-type wear struct {
-	recycles     *unit // whose successor is to be started in this step
-	replacements int   // that have failed in a row
-	replaceAt    time.Time
-}
-
-// What is asked of the slots.
-
 // holds reports whether a slot is for a generation to have a worker in.
-func (j *judge) holds(g *cohort, slot int) bool {
+func (j *judge) holds(g *seenGeneration, slot int) bool {
 	if slot >= len(j.slots) || !j.slots[slot].open {
 		return false
 	}
@@ -52,24 +32,24 @@ func (j *judge) holds(g *cohort, slot int) bool {
 	case g.state == Serving:
 		return owner == 0
 	}
-	return g.state < Serving && slot < len(g.seats) && g.seats[slot].called
+	return g.state < Serving && slot < len(g.places) && g.places[slot].inBatch
 }
 
 // holder is the worker that a slot has for who connects to it.
-func (j *judge) holder(slot int) *unit {
-	for _, g := range j.cohorts {
+func (j *judge) holder(slot int) *seenWorker {
+	for _, g := range j.generations {
 		if (g.state == Serving || j.slots[slot].owner == g.number) && j.holds(g, slot) {
-			return g.seat(slot).unit
+			return g.place(slot).worker
 		}
 	}
 	return nil
 }
 
-// whole reports whether every slot of a generation has a worker that is ready
+// allReady reports whether every slot of a generation has a worker that is ready
 // and goes on.
-func (j *judge) whole(g *cohort) bool {
+func (j *judge) allReady(g *seenGeneration) bool {
 	for slot := range j.slots {
-		if j.holds(g, slot) && !g.seat(slot).unit.accepts() {
+		if j.holds(g, slot) && !g.place(slot).worker.accepts() {
 			return false
 		}
 	}
@@ -77,7 +57,7 @@ func (j *judge) whole(g *cohort) bool {
 }
 
 // accepts reports whether a worker is ready and goes on.
-func (u *unit) accepts() bool { return u != nil && !u.ready.IsZero() && u.untouched() }
+func (u *seenWorker) accepts() bool { return u != nil && !u.ready.IsZero() && u.untouched() }
 
 func (j *judge) readySlots() (n int) {
 	for slot := range j.slots {
@@ -89,13 +69,13 @@ func (j *judge) readySlots() (n int) {
 }
 
 func (j *judge) shared() bool {
-	return slices.ContainsFunc(j.slots, func(b berth) bool { return b.owner != 0 })
+	return slices.ContainsFunc(j.slots, func(b seenSlot) bool { return b.owner != 0 })
 }
 
 // refills reports whether a slot of a generation is to be filled.
-func (j *judge) refills(g *cohort) bool {
+func (j *judge) refills(g *seenGeneration) bool {
 	for slot := range j.slots {
-		if j.holds(g, slot) && !g.seat(slot).refill.IsZero() {
+		if j.holds(g, slot) && !g.place(slot).refill.IsZero() {
 			return true
 		}
 	}
@@ -111,8 +91,8 @@ func (j *judge) openSlots() (n int) {
 	return n
 }
 
-// stays is the number of slots that are open and are not being closed.
-func (j *judge) stays() (n int) {
+// stayingOpen is the number of slots that are open and are not being closed.
+func (j *judge) stayingOpen() (n int) {
 	for _, b := range j.slots {
 		if b.open && b.closing.IsZero() {
 			n++
@@ -123,30 +103,28 @@ func (j *judge) stays() (n int) {
 
 // replaces reports whether a worker is on its way to be one of a generation
 // that goes on without it.
-func (j *judge) replaces(u *unit) bool {
-	g := u.cohort
-	return u.ready.IsZero() && !u.leaving && Starting <= g.state && g.state <= Partial && (g.state >= Serving || !g.seat(u.slot).called)
+func (j *judge) replaces(u *seenWorker) bool {
+	g := u.generation
+	return u.ready.IsZero() && !u.leaving && Starting <= g.state && g.state <= Partial && (g.state >= Serving || !g.place(u.slot).inBatch)
 }
 
 // giveBack gives a slot to the generation that serves, if there is one.
-func (j *judge) giveBack(from *cohort, slot int, at time.Time) {
+func (j *judge) giveBack(from *seenGeneration, slot int, at time.Time) {
 	if j.slots[slot].owner != from.number {
 		return
 	}
 	j.slots[slot].owner = 0
 	if g := j.serving(); g != nil {
-		g.seat(slot).refill = at
+		g.place(slot).refill = at
 	}
 }
 
-// How many there are.
-
-// noteWish takes note of a TTIN or TTOU.
-func (j *judge) noteWish(more int) {
+// noteBaseSignal takes note of a TTIN or TTOU.
+func (j *judge) noteBaseSignal(more int) {
 	if j.phase != operating {
 		return
 	}
-	if j.restsAt(more) {
+	if j.changeBase(more) {
 		j.mark(map[int]string{+1: "TTIN", -1: "TTOU"}[more])
 		if j.candidate() != nil {
 			j.mark("resized while a swap is under way")
@@ -157,9 +135,9 @@ func (j *judge) noteWish(more int) {
 	j.resizes = append(j.resizes, j.size)
 }
 
-// restsAt has the pool have one worker more or less at rest, and reports
-// whether it may.
-func (j *judge) restsAt(more int) bool {
+// changeBase makes the base size larger or smaller by one, and reports whether it
+// may.
+func (j *judge) changeBase(more int) bool {
 	most := j.policy.MaxWorkers
 	base := max(1, j.base+more)
 	if most > 0 && more > 0 && base > most {
@@ -185,14 +163,14 @@ func (j *judge) judgeResize(a Resize) {
 	j.resizes = j.resizes[1:]
 }
 
-// fit opens and closes slots by the size that is wanted.
-func (j *judge) fit() {
+// fitSlots opens and closes slots by the size that is wanted.
+func (j *judge) fitSlots() {
 	if j.phase != operating {
 		return
 	}
-	for j.serving() != nil && j.stays() < j.size && j.openSlot() {
+	for j.serving() != nil && j.stayingOpen() < j.size && j.openSlot() {
 	}
-	for j.serving() != nil && j.candidate() == nil && j.stays() > j.size {
+	for j.serving() != nil && j.candidate() == nil && j.stayingOpen() > j.size {
 		b := &j.slots[j.leastMissed()]
 		b.closing, b.queue = j.now, -1
 		if !j.policy.Steer {
@@ -204,10 +182,10 @@ func (j *judge) fit() {
 	for slot := range j.slots {
 		if b := &j.slots[slot]; !b.closing.IsZero() && b.queue == 0 && (j.allAccept() || !j.holder(slot).accepts()) {
 			j.mark("slot closed")
-			*b = berth{}
-			for _, g := range j.cohorts {
-				for p := g.seat(slot); p.unit != nil && (g.state == Serving || g.state == Partial); {
-					j.leave(p.unit)
+			*b = seenSlot{}
+			for _, g := range j.generations {
+				for p := g.place(slot); p.worker != nil && (g.state == Serving || g.state == Partial); {
+					j.vacate(p.worker)
 				}
 			}
 		}
@@ -228,7 +206,7 @@ func (j *judge) allAccept() bool {
 // openSlot opens a slot if it may.
 func (j *judge) openSlot() bool {
 	there := j.openSlots()
-	for _, g := range j.cohorts {
+	for _, g := range j.generations {
 		if g.state == Serving || g.state == Partial {
 			there += len(g.leaving)
 		}
@@ -259,14 +237,14 @@ func (j *judge) openSlot() bool {
 		return false
 	case shut < 0:
 		shut = len(j.slots)
-		j.slots = append(j.slots, berth{})
+		j.slots = append(j.slots, seenSlot{})
 	}
 	j.mark("slot opened")
 	if j.candidate() != nil {
 		j.mark("slot opened while a swap is under way")
 	}
-	j.slots[shut] = berth{open: true}
-	j.serving().seat(shut).refill = j.now
+	j.slots[shut] = seenSlot{open: true}
+	j.serving().place(shut).refill = j.now
 	return true
 }
 
@@ -293,256 +271,9 @@ func (j *judge) leastMissed() int {
 	return least
 }
 
-// What they do.
-
-func (j *judge) judgeSurvey(a Survey) {
-	switch {
-	case j.phase != operating:
-		broken("I8", "%v after a stop", a)
-	case !j.surveyAsked.IsZero():
-		broken("I29", "%v and one is outstanding", a)
-	case j.serving() == nil:
-		broken("I29", "%v and nothing serves", a)
-	case j.surveyDue.IsZero() || j.now.Before(j.surveyDue):
-		broken("I29", "%v too early", a)
-	}
-	j.surveyAsked, j.surveyDue = j.now, time.Time{}
-}
-
-func (j *judge) noteSurvey(e Surveyed) {
-	asked := j.surveyAsked
-	if j.surveyAsked = (time.Time{}); asked.IsZero() || j.phase != operating {
-		return
-	}
-	j.mark("surveyed")
-	for _, s := range e.Workers {
-		switch u := j.unit(s.PID); {
-		case u == nil:
-			j.mark("a sample of nobody")
-		case !u.started.Before(asked):
-			j.mark("a sample of one that came after it was asked for")
-		case u.accepts():
-			j.noteSample(u, s)
-		}
-	}
-	for slot := range j.slots {
-		b := &j.slots[slot]
-		if slot < len(e.Queues) && (b.closing.IsZero() || asked.Sub(b.closing) >= time.Second) {
-			b.queue = e.Queues[slot]
-		}
-	}
-	j.noteLoad(e.Queue)
-}
-
-// noteSample takes note of what was seen of a worker.
-func (j *judge) noteSample(u *unit, s Sample) {
-	busy := s.Activity == Busy
-	switch {
-	case s.Activity != Silent:
-	case s.Clients >= 0:
-		busy = s.Clients > 0
-	case !u.seen.IsZero():
-		j.mark("judged by its CPU time")
-		busy = s.CPU-u.cpu >= j.now.Sub(u.seen)/2
-	}
-	if busy {
-		u.idle = time.Time{}
-	} else if u.idle.IsZero() || s.Requests != u.requests {
-		u.idle = j.now
-	}
-	if s.Activity != Idle && s.Clients > 0 && s.Gone >= s.Clients {
-		if u.forsaken++; u.forsaken == 2 {
-			if j.policy.DisconnectSignal != 0 {
-				j.mark("told that its clients have gone")
-				j.forwards = append(j.forwards, Forward{u.cohort.number, u.slot, u.pid, j.policy.DisconnectSignal})
-			}
-			j.tell(RunHook{Hook: OnDisconnect, Generation: u.cohort.number, Slot: u.slot, PID: u.pid})
-		}
-	} else {
-		u.forsaken = 0
-	}
-	u.seen, u.cpu, u.requests = j.now, s.CPU, s.Requests
-	uses := func(used, limit int64) {
-		if limit > 0 {
-			u.worn = u.worn || 10*used >= 9*limit
-			u.wornOut = u.wornOut || used > limit
-		}
-	}
-	uses(s.Requests, j.policy.MaxRequests)
-	uses(s.Memory, j.policy.MaxMemory)
-	u.wornOut = u.wornOut || j.policy.MaxRequests > 0 && s.Requests == j.policy.MaxRequests
-}
-
-// noteLoad takes note of how much there is to do.
-func (j *judge) noteLoad(queue int) {
-	if j.serving() == nil {
-		return
-	}
-	idle, starting := 0, max(0, j.size-j.stays())
-	for slot, b := range j.slots {
-		if !b.open || !b.closing.IsZero() {
-			continue
-		}
-		switch u := j.holder(slot); {
-		case !u.accepts() || u.seen.IsZero():
-			starting++
-		case !u.idle.IsZero():
-			idle++
-		}
-	}
-	j.waits++
-	if queue == 0 {
-		j.waits = 0
-	}
-	need, reason := j.policy.MinIdle-idle-starting, "grown by min-idle"
-	if n := queue - starting; j.waits >= 2 && n > need {
-		need, reason = n, "grown by the queue"
-	}
-	most := max(j.policy.MaxWorkers, j.base)
-	if need <= 0 {
-		j.step = 1
-	} else if j.grow(min(j.size+min(need, j.step), most), reason) {
-		if j.step = min(2*j.step, 32); j.step > 4 {
-			j.mark("grown by more and more")
-		}
-		return
-	}
-	if slices.ContainsFunc(j.slots, func(b berth) bool { return !b.open && b.queue > 0 }) {
-		if j.policy.MaxWorkers == 0 {
-			most = j.size + 1
-		}
-		if j.grow(min(j.size+1, most), "grown by the queue of a closed slot") {
-			return
-		}
-	}
-	if starting > 0 && j.failures > 0 && idle > j.policy.MaxIdle && j.size > j.base {
-		j.mark("shrinking while workers fail")
-		starting = 0
-	}
-	switch {
-	case idle <= j.policy.MaxIdle || starting > 0 || j.waits > 1 || j.size <= j.base:
-		j.surplus = time.Time{}
-	case j.surplus.IsZero():
-		j.surplus = j.now
-	case j.now.Sub(j.surplus) < j.patience:
-	case j.candidate() != nil:
-		j.mark("not shrunk while a swap is under way")
-	case !j.shrunk.IsZero() && j.now.Sub(j.shrunk) < time.Second:
-		j.mark("not shrunk within a second")
-	default:
-		j.mark("shrunk")
-		if j.patience > 15*time.Second {
-			j.mark("shrunk after more patience")
-		}
-		j.shrunk = j.now
-		j.size--
-		j.resizes = append(j.resizes, j.size)
-	}
-}
-
-// grow takes note of a growth if there is to be one.
-func (j *judge) grow(size int, reason string) bool {
-	j.surplus = time.Time{}
-	if size <= j.size {
-		j.mark("too small and cannot grow")
-		return false
-	}
-	if j.failures > 0 {
-		j.mark("not grown while workers fail")
-		return false
-	}
-	j.mark(reason)
-	if !j.shrunk.IsZero() {
-		switch quiet := j.now.Sub(j.shrunk); {
-		case quiet < 10*time.Minute:
-			j.mark("more patience")
-			j.patience = min(2*j.patience, 10*time.Minute)
-		case quiet > 40*time.Minute:
-			j.patience = 15 * time.Second
-		}
-	}
-	j.shrunk = time.Time{}
-	j.size = size
-	j.resizes = append(j.resizes, size)
-	return true
-}
-
-// How long they live.
-
-// recyclable reports whether a worn worker may be recycled now, but for the
-// back-off.
-func (j *judge) recyclable() bool {
-	g := j.serving()
-	return j.phase == operating && g != nil && !j.wanted() && j.candidate() == nil && !j.shared() && j.whole(g) && !g.succeeds()
-}
-
-// wears yields the workers that may be recycled when they are worn.
-func (j *judge) wears(yield func(*unit) bool) {
-	g := j.serving()
-	if !j.recyclable() || j.now.Before(j.replaceAt) {
-		return
-	}
-	for slot := range g.seats {
-		if u := g.seats[slot].unit; u != nil && j.slots[slot].closing.IsZero() && !g.isLeft(slot) && !yield(u) {
-			return
-		}
-	}
-}
-
-// isLeft reports whether a worker has given a slot up and is still there.
-func (g *cohort) isLeft(slot int) bool {
-	return slices.ContainsFunc(g.leaving, func(u *unit) bool { return u.slot == slot })
-}
-
-func (j *judge) judgeRecycle(a Recycle) {
-	j.fit()
-	u := j.named(a, a.Generation, a.Slot, a.PID)
-	if j.recycles != nil {
-		broken("I25", "%v and another one is being recycled", a)
-	}
-	for other := range j.wears {
-		if other == u {
-			j.recycles = u
-		}
-	}
-	if j.recycles == nil {
-		broken("I25", "%v, and something else is under way", a)
-	}
-	old := j.policy.MaxLifetime > 0 && j.now.Sub(u.ready) >= j.policy.MaxLifetime/10*9
-	if !u.worn && !old {
-		broken("I25", "%v, and it is not worn", a)
-	}
-	j.mark(map[bool]string{true: "recycled for its age", false: "recycled for its wear"}[old])
-	u.worn, u.wornOut = true, true // it was found to be
-}
-
-// noteBadSuccessor takes note of a replacement that has failed.
-func (j *judge) noteBadSuccessor(u *unit) {
-	j.mark("a replacement failed")
-	j.replacements++
-	j.replaceAt = u.started.Add(j.wait(j.replacements))
-	j.expect(u.cohort, u.cohort.state, j.replaceAt.Sub(j.now))
-}
-
-// endsLife reports whether a deadline is the end of a worker's life, which is
-// drawn, and not later than another limit.
-func (j *judge) endsLife(deadline, earliest time.Time) bool {
-	if deadline.IsZero() || !earliest.IsZero() && deadline.After(earliest) {
-		return false
-	}
-	for u := range j.wears {
-		if life := deadline.Sub(u.ready); life >= j.policy.MaxLifetime/10*9 && life <= j.policy.MaxLifetime {
-			return true
-		}
-	}
-	return false
-}
-
-// Where connections go.
-
 func (j *judge) judgeSteer(a Steer) {
-	if j.fit(); a.Slots == j.steered || !j.policy.Steer || j.phase != operating {
-		broken("I30", "%v says nothing new", a)
+	if j.fitSlots(); slices.Equal(a.Slots, j.steered) || !j.policy.Steer || j.phase != operating {
+		broken("I30", "%v changes nothing", a)
 	}
 	j.mark("steered")
 	j.steered = a.Slots
@@ -562,10 +293,10 @@ func (j *judge) concludePool() {
 	if n := j.readySlots(); n < j.readied-j.missing && n < j.size {
 		broken("I23", "of %d ready workers are left %d, %d have ended", j.readied, n, j.missing)
 	}
-	if j.recycles != nil {
-		broken("I25", "slot %d is recycled without a successor", j.recycles.slot)
+	if j.recycled != nil {
+		broken("I25", "slot %d is recycled without a replacement", j.recycled.slot)
 	}
-	for u := range j.wears {
+	for u := range j.recyclables {
 		if u.wornOut || j.policy.MaxLifetime > 0 && j.now.Sub(u.ready) >= j.policy.MaxLifetime {
 			broken("I25", "slot %d is worn and not recycled", u.slot)
 		}
@@ -585,8 +316,8 @@ func (j *judge) concludePool() {
 	if len(accept) == 0 {
 		accept = open
 	}
-	if want := list(accept); want != j.steered {
-		broken("I30", "connections are steered to %q and not to %q", j.steered, want)
+	if !slices.Equal(accept, j.steered) {
+		broken("I30", "connections are steered to %v and not to %v", j.steered, accept)
 	}
 }
 
@@ -594,7 +325,7 @@ func (j *judge) concludePool() {
 // is due.
 func (j *judge) poolLimits(limit func(t time.Time, format string, args ...any)) {
 	every := j.policy.Survey
-	if j.policy.Steer && slices.ContainsFunc(j.slots, func(b berth) bool { return !b.closing.IsZero() }) {
+	if j.policy.Steer && slices.ContainsFunc(j.slots, func(b seenSlot) bool { return !b.closing.IsZero() }) {
 		every = 250 * time.Millisecond
 	}
 	if every > 0 && j.surveyAsked.IsZero() && j.serving() != nil {
@@ -607,7 +338,7 @@ func (j *judge) poolLimits(limit func(t time.Time, format string, args ...any)) 
 		if j.now.Before(j.replaceAt) {
 			limit(j.replaceAt, "back-off of replacements")
 		}
-		for u := range j.wears {
+		for u := range j.recyclables {
 			// Drawn lower it shows in endsLife.
 			limit(j.limit(u.ready, j.policy.MaxLifetime), "life of pid %d", u.pid)
 		}

@@ -16,9 +16,9 @@ type Machine struct {
 	begun       bool
 	generations []*generation // those that have a worker or are a candidate, by number
 	number      int           // the last that was given; every attempt takes one
-	gaveUp      int           // the last number of which no more was tried
-	loggers     []attendant
-	companion   attendant
+	gaveUp      int           // the last that was refused or given up
+	logCommands []service
+	http        service
 	pool        pool
 	survey      survey
 	recycling   recycling
@@ -26,28 +26,24 @@ type Machine struct {
 	watch       debounce
 
 	ticket    int       // the last that was given
-	wish      wish      // a swap that is wanted and that no attempt has begun for
-	trying    wish      // the one that the candidate is an attempt for
+	waiting   request   // no attempt for it has begun, or the last one has failed
+	current   request   // the one that the candidate is an attempt for
 	notBefore time.Time // back-off: the next attempt may not begin earlier
 	failures  int       // failed attempts in a row
 	failedAt  time.Time // when the last of them failed
-	wholeAt   time.Time // since when all workers of what serves are ready; zero: they are not
-	swappedAt time.Time // when the serving generation took over
+	swappedAt time.Time // when the serving generation took over, or a swap was given up
 	everReady bool      // a generation has served
+
+	allReadySince time.Time // all workers of the serving generation are; zero: not all are
 
 	early []Signal // a plain init's, from before its command runs
 
 	asked      bool      // somebody has asked initd to stop
-	stopSignal Signal    // what workers are told when initd stops
-	stopAt     time.Time // lingering: when they are told
-	killAt     time.Time // terminating, orphaned: end of the grace; zero: no end
+	stopSignal Signal    // what workers are sent when initd stops
+	stopAt     time.Time // lingering: when they are
+	killAt     time.Time // terminating, orphaned: when those left are killed; zero: never
+	forcedBy   Signal    // the second TERM or INT, which has forced the stop; 0: none has
 	exit       Exit
-
-	reported  Report
-	published Publish
-	lines     []line // of what is published
-	spare     []line // to collect the next in
-	resting   bool
 
 	now      time.Time
 	deadline time.Time
@@ -59,16 +55,16 @@ type phase int
 
 const (
 	operating   phase = iota
-	lingering         // a stop was asked for; workers serve on for stop-delay
-	terminating       // workers have been told to end
-	orphaned          // no worker is left; orphans have been told to end
+	lingering         // initd is to stop; workers serve on for stop-delay
+	terminating       // workers have been asked to end
+	orphaned          // no worker is left; orphans have been asked to end
 	exited
 )
 
 // New returns a machine that waits for Begin.
 func New(policy Policy) *Machine {
 	policy.Workers = max(policy.Workers, 1)
-	return &Machine{policy: policy, timing: policy.Timing, loggers: make([]attendant, policy.Loggers), pool: newPool(policy.Workers)}
+	return &Machine{policy: policy, timing: policy.Timing, logCommands: make([]service, policy.LogCommands), pool: newPool(policy.Workers)}
 }
 
 // Deadline is when Step wants a Tick at the latest, if no other event comes
@@ -76,15 +72,16 @@ func New(policy Policy) *Machine {
 // the now of the last Step.
 func (m *Machine) Deadline() time.Time { return m.deadline }
 
-// Step takes note of an event and returns what is to be done about it and
-// about all that has become due by now. The actions are to be carried out in
-// order before the next Step; their results are further events.
+// Step takes note of an event and returns what is to be done because of it, and
+// because of all that has become due by now. The actions are to be carried out
+// in order before the next Step; their results are further events. What the
+// machine's views are after a Step is so as soon as these actions are carried out.
 func (m *Machine) Step(now time.Time, event Event) []Action {
 	if m.phase == exited {
 		return nil
 	}
 	m.now, m.actions = now, nil
-	m.settle()
+	m.resetFailures()
 	event.apply(m)
 	// A decision may make another one due: go on until none is.
 	for m.changed = true; m.changed; {
@@ -92,12 +89,12 @@ func (m *Machine) Step(now time.Time, event Event) []Action {
 		m.deadline = time.Time{}
 		m.decide()
 	}
-	m.whole()
+	m.noteAllReady()
 	return m.actions
 }
 
-// due reports whether a time has come, and else makes sure that the deadline
-// is not later. A zero time never comes.
+// due reports whether a time has come. If it has not, the deadline will be no later
+// than that. A zero time never comes.
 func (m *Machine) due(t time.Time) bool {
 	if t.IsZero() {
 		return false
@@ -111,7 +108,7 @@ func (m *Machine) due(t time.Time) bool {
 	return false
 }
 
-// after is the time a limit from t ends, or zero where there is no limit.
+// after is when a limit that begins at t ends, or zero where there is no limit.
 func after(t time.Time, limit time.Duration) time.Time {
 	if limit <= 0 {
 		return time.Time{}
@@ -119,33 +116,35 @@ func after(t time.Time, limit time.Duration) time.Time {
 	return t.Add(limit)
 }
 
+// do adds an action to the step.
 func (m *Machine) do(a Action) {
 	m.actions = append(m.actions, a)
 	m.changed = true
 }
 
-// settle forgets earlier failures once what serves has become ready since the
-// last of them, and was for the interval: only then has it shown that it can.
-func (m *Machine) settle() {
-	if !m.wholeAt.IsZero() && !m.wholeAt.Before(m.failedAt) && m.now.Sub(m.wholeAt) >= m.policy.settled() {
+// resetFailures forgets earlier failures once all workers of what serves have been
+// ready for long enough, and since the last of the failures: only then is it shown
+// that they can be.
+func (m *Machine) resetFailures() {
+	if !m.allReadySince.IsZero() && !m.allReadySince.Before(m.failedAt) && m.now.Sub(m.allReadySince) >= m.policy.stableAfter() {
 		m.failures = 0
 	}
 }
 
-// whole takes note of whether all that serves is ready.
-func (m *Machine) whole() {
+// noteAllReady takes note of whether all workers of what serves are ready.
+func (m *Machine) noteAllReady() {
 	switch g := m.serving(); {
 	case g == nil || !m.allReady(g):
-		m.wholeAt = time.Time{}
-	case m.wholeAt.IsZero():
-		m.wholeAt = m.now
+		m.allReadySince = time.Time{}
+	case m.allReadySince.IsZero():
+		m.allReadySince = m.now
 	}
 }
 
-// decide does what the facts ask for.
+// decide does what has to be done in the machine's state.
 func (m *Machine) decide() {
-	m.attend()
-	m.dismiss()
+	m.startServices()
+	m.stopUnneeded()
 	m.killOverdue()
 	m.limitHooks()
 	switch m.phase {
@@ -160,7 +159,7 @@ func (m *Machine) decide() {
 		m.recycle()
 		m.limitOld()
 		m.attempt()
-		m.look()
+		m.surveyIfDue()
 	case lingering:
 		if !m.hooks[BeforeShutdown].runs && (m.workers() == 0 || m.due(m.stopAt)) {
 			m.terminate()
@@ -168,20 +167,17 @@ func (m *Machine) decide() {
 	case terminating:
 		m.endAll()
 		if m.workers() == 0 {
-			m.abandon()
-		} else if m.due(m.killAt) {
-			m.killAll("the grace to end is over")
+			m.endOrphans()
+		} else {
+			m.killOverdueAtStop()
 		}
 	case orphaned:
 		if m.due(m.killAt) {
 			m.do(KillOrphans{})
-			m.leave()
+			m.finish()
 		}
 	}
 	m.steer()
-	m.report()
-	m.publish()
-	m.rest()
 }
 
 // The events.
@@ -193,11 +189,11 @@ func (Begin) apply(m *Machine) {
 	m.begun = true
 	m.request(OnStart)
 	m.runHook(RunHook{Hook: AfterInit})
-	for i := range m.loggers {
-		m.loggers[i].startAt = m.now
+	for i := range m.logCommands {
+		m.logCommands[i].startAt = m.now
 	}
-	if m.policy.Companion {
-		m.companion.startAt = m.now
+	if m.policy.HTTP {
+		m.http.startAt = m.now
 	}
 }
 
@@ -213,13 +209,13 @@ func (e Signaled) apply(m *Machine) {
 	case signal == REOPEN:
 		m.do(Reopen{})
 	case !mapped && (signal == TSTP || m.policy.Respawn == Never && (signal == TTIN || signal == TTOU)):
-		// It was meant for who has the terminal.
+		// It is about the terminal, and meant for the process that has it.
 	case m.policy.Respawn == Never && m.phase == operating:
 		m.forward(signal)
 	case signal == HUP:
 		m.request(OnSignal)
 	case signal == TTIN, signal == TTOU:
-		m.asksFor(map[Signal]int{TTIN: +1, TTOU: -1}[signal])
+		m.changeBase(map[Signal]int{TTIN: +1, TTOU: -1}[signal])
 	case signal == TERM, signal == INT, signal == QUIT:
 		m.stop(signal)
 	default:
@@ -296,7 +292,7 @@ func (e NotExecuted) apply(m *Machine) {
 
 func (e Notified) apply(m *Machine) {
 	if g, w := m.worker(e.PID); w != nil && m.policy.Ready != Alive {
-		// READY=1 is proof enough that the program was executed.
+		// READY=1 proves that the program was executed.
 		if w.state == executing || w.state == running {
 			m.becomeReady(g, w)
 		}
@@ -305,13 +301,13 @@ func (e Notified) apply(m *Machine) {
 
 func (e Pinged) apply(m *Machine) {
 	if _, w := m.worker(e.PID); w != nil {
-		w.heard = m.now
+		w.lastPing = m.now
 	}
 }
 
 func (e Hung) apply(m *Machine) {
 	if g, w := m.worker(e.PID); w != nil && m.policy.Watchdog > 0 && w.state < stopping && m.phase == operating {
-		m.kill(g, w, "it says that it hangs (WATCHDOG=trigger)")
+		m.kill(g, w, "it has sent WATCHDOG=trigger")
 	}
 }
 
@@ -333,22 +329,24 @@ func (e Exited) apply(m *Machine) {
 	}
 	reason := fmt.Sprintf("worker ended with %v after %v", e.Status, m.now.Sub(w.started).Round(time.Millisecond))
 	if m.policy.Respawn == Never {
-		reason = "" // the status is all that a plain init has to say
+		reason = "" // a plain init ends with the status, and needs no words
 	}
 	m.lose(g, w, e.Status, reason)
 }
 
 func (Childless) apply(m *Machine) {
 	if m.phase == orphaned {
-		m.leave()
+		m.finish()
 	}
 }
 
-// What the facts are asked.
+// Questions about the state.
 
-// first reports whether nothing but the first attempt has been made yet, and
-// nothing was ever ready.
-func (m *Machine) first() bool { return m.number == 1 && m.serving() == nil && m.failures == 0 }
+// isFirstAttempt reports whether only one attempt has been made yet, and nothing
+// was ever ready.
+func (m *Machine) isFirstAttempt() bool {
+	return m.number == 1 && m.serving() == nil && m.failures == 0
+}
 
 func (m *Machine) generation(number int) *generation {
 	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.number == number })
@@ -374,6 +372,8 @@ func (m *Machine) candidate() *generation {
 	return m.generations[i]
 }
 
+// worker finds a worker by its pid. It costs as much as there are workers, some
+// nanoseconds each: with 3,000 workers less than the wait4(2) that it is called for.
 func (m *Machine) worker(pid int) (*generation, *worker) {
 	for _, g := range m.generations {
 		for w := range g.live {
@@ -385,7 +385,7 @@ func (m *Machine) worker(pid int) (*generation, *worker) {
 	return nil, nil
 }
 
-// workers is the number of workers there are or will be.
+// workers is the number of workers there are, and of those that are being started.
 func (m *Machine) workers() (n int) {
 	for _, g := range m.generations {
 		for range g.live {

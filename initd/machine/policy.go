@@ -5,7 +5,7 @@ import "time"
 // Policy is what the settings say about decisions. A zero duration of a
 // timeout means no limit.
 type Policy struct {
-	Workers    int  // of the pool at rest, at least 1
+	Workers    int  // of the pool when there is little to do, at least 1
 	MaxWorkers int  // it never has more; 0: it never grows by itself
 	MinIdle    int  // the pool grows while fewer are idle
 	MaxIdle    int  // it shrinks, down to Workers, while more are
@@ -40,9 +40,8 @@ type Policy struct {
 
 	LeaveOrphans bool // exit without ending the orphans that remain
 
-	Publish   bool // say which workers there are whenever that changes
-	Loggers   int  // commands that take output, kept running until the exit
-	Companion bool // a process is kept beside the workers, until they have ended
+	LogCommands int  // how many there are
+	HTTP        bool // there is an HTTP process
 
 	Respawn     Respawn
 	MaxBackoff  time.Duration
@@ -65,8 +64,16 @@ type Ready int
 const (
 	Auto   Ready = iota // Alive or Notify, whichever comes first
 	Alive               // it has lived for the interval
-	Notify              // it has said READY=1
+	Notify              // it has sent READY=1
 )
+
+var readyNames = []string{Auto: "auto", Alive: "alive", Notify: "notify"}
+
+// String is the word for it in settings.
+func (r Ready) String() string { return readyNames[r] }
+
+// Values are all of them, in the order in which they are listed to users.
+func (Ready) Values() []Ready { return []Ready{Alive, Notify, Auto} }
 
 // Respawn says what happens when a worker of the serving generation ends by itself.
 type Respawn int
@@ -77,16 +84,24 @@ const (
 	Never                    // initd ends with its status
 )
 
+var respawnNames = []string{Always: "always", OnFailure: "on-failure", Never: "never"}
+
+// String is the word for it in settings.
+func (r Respawn) String() string { return respawnNames[r] }
+
+// Values are all of them, in the order in which they are listed to users.
+func (Respawn) Values() []Respawn { return []Respawn{Always, OnFailure, Never} }
+
 // orphanGrace is what orphans get to end where no stop-timeout is set.
 const orphanGrace = 5 * time.Second
 
-// minInterval takes the place of a zero interval where failures are told from
-// success and are spaced.
+// minInterval takes the place of a zero interval where it is decided what a failure
+// is, and how long to wait after it.
 const minInterval = 100 * time.Millisecond
 
-// settled is how long a worker or a generation has to be ready before it has
-// shown that it can be.
-func (p *Policy) settled() time.Duration {
+// stableAfter is how long a worker has to be ready to be stable, and how long a
+// generation has to be for earlier failures to be forgotten.
+func (p *Policy) stableAfter() time.Duration {
 	if p.Interval <= 0 {
 		return minInterval
 	}
@@ -102,7 +117,7 @@ func (p *Policy) backoff(failures int) time.Duration {
 	if limit <= 0 {
 		limit = ceiling
 	}
-	wait := p.settled()
+	wait := p.stableAfter()
 	for i := 1; i < failures && wait < limit; i++ {
 		wait *= 2
 	}

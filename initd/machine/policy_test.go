@@ -45,7 +45,7 @@ func TestStatus(t *testing.T) {
 		{Status{Code: 255}, "exit_status=255", 255, 255, false},
 		{Status{Signal: TERM}, "signal=TERM", 143, 0, false},
 		{Status{Signal: KILL}, "signal=KILL", 137, 137, false},
-		{Status{Signal: 64}, "signal=64", 192, 192, false},
+		{Status{Signal: 64}, "signal=RTMIN+30", 192, 192, false},
 	}
 	p := Policy{ExitMap: exits}
 	for _, test := range tests {

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// pool is the slots there are. Each slot belongs to one generation: to the one
-// that serves, unless a swap in turns has given it to a newer one.
+// pool is all slots. Each slot belongs to one generation: to the one that serves,
+// unless a newer one has taken it over with a batch.
 type pool struct {
 	slots []slot
-	base  int // size at rest
+	base  int // size that is wanted when there is little to do
 	size  int // slots that are wanted
 
-	starts   int       // workers that were ever started
-	waits    int       // surveys in a row that saw connections wait
-	step     int       // workers that the next growth may start
-	surplus  time.Time // since when more are idle than are wanted; zero: not so
-	patience time.Duration
-	shrunkAt time.Time
+	starts      int           // workers that were ever started
+	waits       int           // surveys in a row that saw connections wait
+	step        int           // workers that the next growth may start
+	surplus     time.Time     // since when more are idle than max-idle; zero: not so
+	shrinkAfter time.Duration // how long that has to last for the pool to shrink
+	shrunkAt    time.Time
 }
 
 // slot is a worker's place in its generation.
@@ -26,34 +26,34 @@ type slot struct {
 	open    bool
 	owner   int       // the newer generation that has taken it over; 0: none
 	closing time.Time // when new connections were steered away from it; zero: they are not
-	waiting int       // connections in its queue, when it was surveyed last
-	steered bool      // new connections may go to it, as was said last
+	queued  int       // connections in its queue, when it was surveyed last
+	steered bool      // new connections may go to it, by the last Steer
 }
 
-// stays reports whether the slot is open and is not being closed.
-func (s slot) stays() bool { return s.open && s.closing.IsZero() }
+// staysOpen reports whether the slot is open and is not being closed.
+func (s slot) staysOpen() bool { return s.open && s.closing.IsZero() }
 
-// isClosing reports whether the slot is being closed: it has its worker still.
+// isClosing reports whether the slot is being closed, and still has its worker.
 func (s slot) isClosing() bool { return !s.closing.IsZero() }
 
-// strays reports whether connections wait in the slot and it is closed.
-func (s slot) strays() bool { return !s.open && s.waiting > 0 }
+// isClosedWithQueue reports whether the slot is closed and connections wait in it.
+func (s slot) isClosedWithQueue() bool { return !s.open && s.queued > 0 }
 
-// A pool that has been too large for so long shrinks, by one worker a step. If
-// it has to grow within maxPatience after, it waits twice as long the next time:
-// a load that comes and goes does not have workers come and go with it, unless it
-// does so as seldom as that.
+// A pool that has had too many idle workers for shrinkAfter becomes smaller, by one
+// worker a shrinkStep. If it has to grow again within maxShrinkAfter, it waits
+// twice as long the next time: where the load comes and goes often, the workers are
+// not to come and go with it.
 const (
-	patience    = 15 * time.Second
-	maxPatience = 40 * patience
-	shrinkStep  = time.Second
-	steerGrace  = time.Second // a handshake that began before a slot was closed is over by then
-	maxStep     = 32
-	unknown     = -1
+	minShrinkAfter = 15 * time.Second
+	maxShrinkAfter = 40 * minShrinkAfter
+	shrinkStep     = time.Second
+	steerGrace     = time.Second // a handshake that began before a slot was closed is over by then
+	maxStep        = 32
+	unknown        = -1
 )
 
 func newPool(size int) pool {
-	p := pool{base: size, size: size, step: 1, patience: patience, slots: make([]slot, size)}
+	p := pool{base: size, size: size, step: 1, shrinkAfter: minShrinkAfter, slots: make([]slot, size)}
 	for i := range p.slots {
 		p.slots[i].open = true
 	}
@@ -82,14 +82,14 @@ func (p *pool) shared() bool {
 	return false
 }
 
-// disown gives every slot to the generation that serves.
-func (p *pool) disown() {
+// clearOwners gives every slot to the generation that serves.
+func (p *pool) clearOwners() {
 	for i := range p.slots {
 		p.slots[i].owner = 0
 	}
 }
 
-// holds reports whether it is for this generation to have a worker in a slot.
+// holds reports whether it is this generation that is to have a worker in a slot.
 func (m *Machine) holds(g *generation, slot int) bool {
 	switch s := m.pool.slots[slot]; {
 	case !s.open:
@@ -99,11 +99,11 @@ func (m *Machine) holds(g *generation, slot int) bool {
 	case g.state == Serving:
 		return s.owner == 0
 	}
-	return g.isCandidate() && slot < len(g.places) && g.places[slot].called
+	return g.isCandidate() && slot < len(g.places) && g.places[slot].inBatch
 }
 
-// giveBack gives a slot that a swap has given to a generation to the one that
-// serves, if there is one, to be filled then.
+// giveBack gives a slot that a generation has taken over back to the generation
+// that serves. If there is one, it fills the slot at that time.
 func (m *Machine) giveBack(from *generation, slot int, at time.Time) {
 	s := &m.pool.slots[slot]
 	if s.owner != from.number {
@@ -114,18 +114,8 @@ func (m *Machine) giveBack(from *generation, slot int, at time.Time) {
 	}
 }
 
-// called reports whether a batch of the candidate is under way.
-func (m *Machine) called(g *generation) bool {
-	for _, p := range g.places {
-		if p.called {
-			return true
-		}
-	}
-	return false
-}
-
-// allReady reports whether the generation has a ready worker in every slot
-// that it is to have one in.
+// allReady reports whether the generation has a ready worker in every slot that it
+// holds.
 func (m *Machine) allReady(g *generation) bool {
 	for slot := range m.pool.slots {
 		if m.holds(g, slot) {
@@ -137,18 +127,19 @@ func (m *Machine) allReady(g *generation) bool {
 	return true
 }
 
-// isWhole reports whether nothing is under way in a generation.
-func (m *Machine) isWhole(g *generation) bool {
+// isComplete reports whether all workers of a generation are ready, none is being
+// replaced or stopped, and the pool has its size.
+func (m *Machine) isComplete(g *generation) bool {
 	for _, p := range g.places {
-		if p.successor != nil {
+		if p.replacement != nil {
 			return false
 		}
 	}
-	return m.allReady(g) && len(g.leaving) == 0 && m.pool.wanted() == m.pool.size && !slices.ContainsFunc(m.pool.slots, slot.isClosing)
+	return m.allReady(g) && len(g.leaving) == 0 && m.pool.stayingOpen() == m.pool.size && !slices.ContainsFunc(m.pool.slots, slot.isClosing)
 }
 
-// asksFor is somebody's wish for one worker more or less at rest.
-func (m *Machine) asksFor(more int) {
+// changeBase makes the base size larger or smaller by one.
+func (m *Machine) changeBase(more int) {
 	if m.phase != operating {
 		return
 	}
@@ -164,8 +155,8 @@ func (m *Machine) asksFor(more int) {
 	m.scale(base)
 }
 
-// scale gives the pool another size at rest. What it has above that it keeps,
-// as far as it may.
+// scale gives the pool another base size. What it has above that it keeps, as far
+// as it may.
 func (m *Machine) scale(base int) {
 	p := &m.pool
 	size := min(max(p.size+base-p.base, base), max(m.policy.MaxWorkers, base))
@@ -178,32 +169,33 @@ func (m *Machine) setSize(size int, reason string) {
 	m.do(Resize{Workers: size, Reason: reason})
 }
 
-// resize opens slots at once, and closes them when no swap is under way.
+// resize opens slots that are wanted, and closes slots that are not once no swap is
+// under way.
 func (m *Machine) resize() {
 	p := &m.pool
-	for m.serving() != nil && p.wanted() < p.size && m.openSlot() {
+	for m.serving() != nil && p.stayingOpen() < p.size && m.openSlot() {
 	}
-	for m.serving() != nil && m.candidate() == nil && p.wanted() > p.size {
+	for m.serving() != nil && m.candidate() == nil && p.stayingOpen() > p.size {
 		s := &p.slots[m.longestIdle()]
-		s.closing, s.waiting = m.now, unknown
+		s.closing, s.queued = m.now, unknown
 		if !m.policy.Steer {
-			s.waiting = 0
+			s.queued = 0
 		}
 		m.changed = true
 	}
 	for number := range p.slots {
-		// What came to its queue before it was closed is served first.
-		if s := p.slots[number]; s.isClosing() && s.waiting == 0 && m.canSpare(number) {
+		// The connections that are in its queue are served first.
+		if s := p.slots[number]; s.isClosing() && s.queued == 0 && m.canSpare(number) {
 			m.closeSlot(number)
 		}
 	}
 }
 
-// canSpare reports whether the worker of a slot that is being closed is missed
-// by nobody: meanwhile another may have ended.
+// canSpare reports whether a slot that is being closed can lose its worker. It
+// cannot while another slot has none: that one's may have ended meanwhile.
 func (m *Machine) canSpare(number int) bool {
 	for i, s := range m.pool.slots {
-		if s.stays() && !m.accepts(i) {
+		if s.staysOpen() && !m.accepts(i) {
 			return !m.accepts(number)
 		}
 	}
@@ -216,8 +208,8 @@ func (m *Machine) accepts(slot int) bool {
 	return w != nil && w.state == ready
 }
 
-// hasRoom reports whether there may be one worker more. Those that have been
-// asked to end and have not are there still.
+// hasRoom reports whether max-workers allows one worker more. Workers that were
+// asked to stop count until they have ended.
 func (m *Machine) hasRoom() bool {
 	if m.policy.MaxWorkers == 0 {
 		return true
@@ -236,23 +228,23 @@ func (m *Machine) hasRoom() bool {
 	return n < m.policy.MaxWorkers
 }
 
-// wanted is the number of slots that are open and stay so.
-func (p *pool) wanted() (n int) {
+// stayingOpen is the number of slots that are open and are not being closed.
+func (p *pool) stayingOpen() (n int) {
 	for _, s := range p.slots {
-		if s.stays() {
+		if s.staysOpen() {
 			n++
 		}
 	}
 	return n
 }
 
-// openSlot opens a slot, and reports whether there was one to open: one that
-// connections wait in, else one that is being closed and has its worker still,
-// else the first that is not open.
+// openSlot opens a slot, and reports whether it could: a closed one that connections
+// wait in, else one that is being closed and still has its worker, else the first
+// that is closed.
 func (m *Machine) openSlot() bool {
 	p := &m.pool
 	room, closing := m.hasRoom(), slices.IndexFunc(p.slots, slot.isClosing)
-	number := slices.IndexFunc(p.slots, slot.strays)
+	number := slices.IndexFunc(p.slots, slot.isClosedWithQueue)
 	switch {
 	case closing >= 0 && (number < 0 || !room):
 		p.slots[closing].closing = time.Time{}
@@ -273,6 +265,7 @@ func (m *Machine) openSlot() bool {
 	return true
 }
 
+// closeSlot closes a slot and stops its workers.
 func (m *Machine) closeSlot(number int) {
 	m.changed = true
 	m.pool.slots[number] = slot{}
@@ -281,20 +274,19 @@ func (m *Machine) closeSlot(number int) {
 			g.vacate(p.worker)
 		}
 	}
-	m.dismiss()
+	m.stopUnneeded()
 }
 
-// keepSlots takes back what is being closed, for a swap is not to meet slots
-// that come and go.
-func (p *pool) keepSlots() {
+// keepClosing keeps the slots open that are being closed: a swap goes by slots, and
+// none is to be closed meanwhile.
+func (p *pool) keepClosing() {
 	for i := range p.slots {
 		p.slots[i].closing = time.Time{}
 	}
 }
 
-// longestIdle is the slot that is missed least: a vacant one, one whose worker
-// is not ready, and else the one whose worker has had nothing to do for the
-// longest time.
+// longestIdle is the slot to be closed next: a vacant one, one whose worker is not
+// ready, or else the one whose worker has been idle for the longest time.
 func (m *Machine) longestIdle() (number int) {
 	rank := func(number int) time.Time {
 		_, w := m.holder(number)
@@ -308,7 +300,7 @@ func (m *Machine) longestIdle() (number int) {
 	}
 	number = -1
 	for i, s := range m.pool.slots {
-		if s.stays() && (number < 0 || !rank(number).Before(rank(i))) {
+		if s.staysOpen() && (number < 0 || !rank(number).Before(rank(i))) {
 			number = i
 		}
 	}
@@ -325,28 +317,28 @@ func (m *Machine) holder(slot int) (*generation, *worker) {
 	return nil, nil
 }
 
-// steer says which slots new connections may go to: those with a worker that
-// accepts them, and while there are none, all.
+// steer directs new connections to the slots with a ready worker, and to all slots
+// while there is none.
 func (m *Machine) steer() {
 	if !m.policy.Steer || m.phase != operating {
 		return
 	}
-	nobody := true
+	none := true
 	for i, s := range m.pool.slots {
-		nobody = nobody && !(s.stays() && m.accepts(i))
+		none = none && !(s.staysOpen() && m.accepts(i))
 	}
 	var slots []int
-	news := false
+	change := false
 	for i := range m.pool.slots {
 		s := &m.pool.slots[i]
-		to := s.stays() && (nobody || m.accepts(i))
-		news = news || to != s.steered
+		to := s.staysOpen() && (none || m.accepts(i))
+		change = change || to != s.steered
 		if s.steered = to; to {
 			slots = append(slots, i)
 		}
 	}
-	if news {
-		m.do(Steer{Slots: list(slots)})
+	if change {
+		m.do(Steer{Slots: slots})
 	}
 }
 

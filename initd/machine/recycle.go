@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// Recycling is when a worker is worn out. Zero: never.
+// Recycling is after how much a worker is recycled. Zero: never.
 type Recycling struct {
 	MaxRequests int64
 	MaxMemory   int64 // bytes
 	MaxLifetime time.Duration
-	Seed        uint64 // of the jitter
+	Seed        uint64 // of the random part
 }
 
-// recycling is the replacement of worn workers, one at a time.
+// recycling is the state of the recycling, which goes one worker at a time.
 type recycling struct {
-	failures  int
+	failures  int       // replacements in a row that have failed
 	notBefore time.Time // back-off after a replacement that failed
 }
 
-// lifetime is how much of its limits a worker is to use: up to a tenth less,
-// so that workers that were started together are not worn out together.
+// lifetime is a worker's own limits. They are up to a tenth lower than the policy's,
+// so that workers that were started together are not all recycled together.
 type lifetime struct {
 	requests int64
 	memory   int64
 	end      time.Duration
-	worn     string // why it is to be replaced; empty: it is not
+	worn     string // why the worker is to be recycled; empty: it is not
 }
 
-// draw makes up the limits of the next worker. The machine has no source of
-// randomness but the seed it was given; splitmix64.
-func (m *Machine) draw() lifetime {
+// drawLifetime draws the limits of the next worker, by splitmix64: the machine has no
+// source of randomness but the seed that it was given.
+func (m *Machine) drawLifetime() lifetime {
 	z := m.policy.Seed + uint64(m.pool.starts)*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
@@ -43,23 +43,23 @@ func (m *Machine) draw() lifetime {
 func (l *lifetime) wear(s Sample) {
 	switch {
 	case l.requests > 0 && s.Requests >= l.requests:
-		l.worn = fmt.Sprintf("max-requests: it has served %d", s.Requests)
+		l.worn = fmt.Sprintf("it has served %d requests (max-requests)", s.Requests)
 	case l.memory > 0 && s.Memory > l.memory:
-		l.worn = fmt.Sprintf("max-memory: it has %d bytes", s.Memory)
+		l.worn = fmt.Sprintf("it uses %d bytes of memory (max-memory)", s.Memory)
 	}
 }
 
-// recycle starts the successor of a worn worker, while nothing else is under
-// way: no swap, no other successor, no slot without a ready worker. A slot waits
-// for the worker it had before: workers that take their time, or never end, are
-// to be no more than the slots.
+// recycle starts the replacement of a worker that has reached a limit, while nothing
+// else is under way: no swap, no other replacement, no slot without a ready worker.
+// It waits until the last worker that was recycled in the same slot has ended:
+// however long workers take to stop, there are no more than two to a slot.
 func (m *Machine) recycle() {
 	g := m.serving()
-	if g == nil || m.wish.ticket != 0 || m.candidate() != nil || m.pool.shared() || !m.allReady(g) {
+	if g == nil || m.waiting.ticket != 0 || m.candidate() != nil || m.pool.shared() || !m.allReady(g) {
 		return
 	}
 	for slot := range g.places {
-		if g.places[slot].successor != nil {
+		if g.places[slot].replacement != nil {
 			return
 		}
 	}
@@ -68,11 +68,11 @@ func (m *Machine) recycle() {
 	}
 	for slot := range g.places {
 		w := g.places[slot].worker
-		if w == nil || m.pool.slots[slot].isClosing() || g.isCrowded(slot) {
+		if w == nil || m.pool.slots[slot].isClosing() || g.hasSecondWorker(slot) {
 			continue
 		}
 		if w.life.worn == "" && w.life.end > 0 && m.due(w.readyAt.Add(w.life.end)) {
-			w.life.worn = fmt.Sprintf("max-lifetime: it has served for %v", m.now.Sub(w.readyAt).Round(time.Second))
+			w.life.worn = fmt.Sprintf("it has served for %v (max-lifetime)", m.now.Sub(w.readyAt).Round(time.Second))
 		}
 		if w.life.worn != "" {
 			m.do(Recycle{g.number, slot, w.pid, w.life.worn})
@@ -82,17 +82,18 @@ func (m *Machine) recycle() {
 	}
 }
 
-// postpone has the next replacement wait after one has failed.
-func (m *Machine) postpone(w *worker) {
+// delayReplacement has the next replacement wait after one has failed.
+func (m *Machine) delayReplacement(w *worker) {
 	m.recycling.failures++
 	m.recycling.notBefore = w.started.Add(m.policy.backoff(m.recycling.failures))
 }
 
-// cancelSuccessor ends a replacement that a swap makes pointless.
-func (m *Machine) cancelSuccessor() {
+// cancelReplacements stops a replacement that is not needed any more, for a swap
+// begins.
+func (m *Machine) cancelReplacements() {
 	if g := m.serving(); g != nil {
 		for slot := range g.places {
-			if w := g.places[slot].successor; w != nil {
+			if w := g.places[slot].replacement; w != nil {
 				g.vacate(w)
 			}
 		}

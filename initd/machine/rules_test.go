@@ -12,7 +12,7 @@ import (
 )
 
 // TestPure keeps the machine what its documentation says: it reads no clock,
-// starts nothing, waits for nothing and tells nobody but its caller.
+// starts nothing, waits for nothing and reaches nobody but its caller.
 func TestPure(t *testing.T) {
 	imports := []string{"fmt", "maps", "slices", "time"}
 	uses := []string{

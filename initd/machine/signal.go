@@ -2,8 +2,8 @@ package machine
 
 import "fmt"
 
-// Signal is a signal's number; signal(7). The package names only those that it
-// decides about.
+// Signal is a signal's number; signal(7). The package names only those that
+// initd decides about.
 type Signal int
 
 const (
@@ -11,12 +11,22 @@ const (
 	INT  Signal = 2
 	QUIT Signal = 3
 	KILL Signal = 9
+	PIPE Signal = 13
 	TERM Signal = 15
 	CHLD Signal = 17
 	STOP Signal = 19
 	TSTP Signal = 20
 	TTIN Signal = 21
 	TTOU Signal = 22
+	URG  Signal = 23
+	XFSZ Signal = 25
+	PROF Signal = 27
+	SYS  Signal = 31 // the last that has a meaning
+
+	// Real-time signals as the C library numbers them: it keeps the kernel's
+	// first two for its threads.
+	RTMIN Signal = 34
+	RTMAX Signal = 64
 )
 
 // REOPEN is what signal-map makes of a signal that is to have the logs opened
@@ -37,6 +47,10 @@ func (s Signal) String() string {
 		return "REOPEN"
 	case 0 < s && int(s) < len(names):
 		return names[s]
+	case s == RTMIN:
+		return "RTMIN"
+	case RTMIN < s && s <= RTMAX:
+		return fmt.Sprintf("RTMIN+%d", int(s-RTMIN))
 	}
 	return fmt.Sprint(int(s))
 }

@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-// survey is a look at what the workers do. There is no event for most of it,
-// so it is taken again and again, but only where something depends on it.
+// survey is when the workers are looked at. There is no event for most of what they
+// do, so they are looked at again and again, but only where something depends on it.
 type survey struct {
 	askedAt time.Time // of the one that is outstanding; zero: none is
-	next    time.Time
+	next    time.Time // when the next one is due; zero: not known yet
 }
 
-// steerSurvey is the time between two looks at queues that are to run empty.
+// steerSurvey is the time between two surveys while the queue of a slot that is being
+// closed is to run empty.
 const steerSurvey = 250 * time.Millisecond
 
-// busyShare is the share of its time that a worker has to spend on a CPU to
-// count as busy where nothing else is known of it.
+// busyShare is the share of its time that a worker has to spend on a CPU to count as
+// busy, where nothing else is known of it.
 const busyShare = 0.5
 
-// Sample is what was seen of a worker. Clients and Gone are unknown (-1) where
-// they cannot be told.
+// Sample is what was seen of a worker. Clients and Gone are -1 where they are not
+// known.
 type Sample struct {
 	PID      int
 	Activity Activity
@@ -32,11 +33,11 @@ type Sample struct {
 	Memory   int64         // bytes
 }
 
-// Activity is what a worker says of itself on the scoreboard.
+// Activity is what a worker reports on the scoreboard.
 type Activity int
 
 const (
-	Silent Activity = iota // it says nothing
+	Silent Activity = iota // nothing
 	Idle
 	Busy
 )
@@ -48,7 +49,7 @@ type Survey struct{}
 
 func (Survey) String() string { return "survey" }
 
-// Surveyed says what was seen. Queue is how many connections wait to be
+// Surveyed: the workers were looked at. Queue is how many connections wait to be
 // accepted, and Queues how many of them in the sockets of each slot, where
 // slots have their own.
 type Surveyed struct {
@@ -72,8 +73,8 @@ func (e Surveyed) String() string {
 	return s + fmt.Sprintf(" workers=%q", workers)
 }
 
-// look asks for the next survey when it is time.
-func (m *Machine) look() {
+// surveyIfDue asks for the next survey when it is time.
+func (m *Machine) surveyIfDue() {
 	every := m.policy.Survey
 	if m.policy.Steer && slices.ContainsFunc(m.pool.slots, slot.isClosing) {
 		every = steerSurvey
@@ -97,23 +98,23 @@ func (e Surveyed) apply(m *Machine) {
 	}
 	m.changed = true
 	for _, s := range e.Workers {
-		// What was seen of a pid may be of the one that had it before.
+		// A worker that was forked later may have the pid of one that was seen.
 		if g, w := m.worker(s.PID); w != nil && w.started.Before(asked) && w.state == ready {
-			m.note(g, w, s)
+			m.noteSample(g, w, s)
 		}
 	}
 	for i := range m.pool.slots {
 		s := &m.pool.slots[i]
-		// Of one that is closed only what was seen after the grace is the last word.
+		// A queue that was empty during the grace may have been filled since.
 		if i < len(e.Queues) && (s.closing.IsZero() || !asked.Before(s.closing.Add(steerGrace))) {
-			s.waiting = e.Queues[i]
+			s.queued = e.Queues[i]
 		}
 	}
-	m.fit(e.Queue)
+	m.adjustSize(e.Queue)
 }
 
-// note takes note of what was seen of a worker.
-func (m *Machine) note(g *generation, w *worker, s Sample) {
+// noteSample takes note of what was seen of a worker.
+func (m *Machine) noteSample(g *generation, w *worker, s Sample) {
 	busy := s.Activity == Busy
 	if s.Activity == Silent {
 		if busy = s.Clients > 0; s.Clients < 0 && !w.surveyed.IsZero() {
@@ -128,16 +129,17 @@ func (m *Machine) note(g *generation, w *worker, s Sample) {
 		w.idleSince = m.now
 	}
 	if s.Activity == Idle || s.Clients <= 0 || s.Gone < s.Clients {
-		w.forsaken = 0
-	} else if w.forsaken++; w.forsaken == 2 {
-		// Seen once, it may be about to close its side, too.
+		w.clientsGone = 0
+	} else if w.clientsGone++; w.clientsGone == 2 {
+		// Seen once, the worker may just be about to close them.
 		m.disconnected(g, w)
 	}
 	w.cpu, w.surveyed, w.requests = s.CPU, m.now, s.Requests
 	w.life.wear(s)
 }
 
-// disconnected tells that a worker is busy for clients that have gone.
+// disconnected sends a worker the signal, and runs the hook, when it is busy for
+// clients that have gone.
 func (m *Machine) disconnected(g *generation, w *worker) {
 	if signal := m.policy.DisconnectSignal; signal != 0 {
 		m.do(Forward{g.number, w.slot, w.pid, signal})
@@ -145,27 +147,27 @@ func (m *Machine) disconnected(g *generation, w *worker) {
 	m.runHook(RunHook{Hook: OnDisconnect, Generation: g.number, Slot: w.slot, PID: w.pid})
 }
 
-// fit makes the pool larger at once when there is too much to do, and smaller
+// adjustSize makes the pool larger at once when there is too much to do, and smaller
 // when there has been too little for a while.
-func (m *Machine) fit(queue int) {
+func (m *Machine) adjustSize(queue int) {
 	if m.serving() == nil {
 		return
 	}
 	if m.pool.waits++; queue == 0 {
 		m.pool.waits = 0
 	}
-	idle, starting := m.census()
+	idle, starting := m.countIdle()
 	if !m.growFor(queue, idle, starting) && !m.reopen() {
 		m.shrink(idle, starting)
 	}
 }
 
-// census counts the workers that have nothing to do, and those that are not
-// known to have anything to do yet.
-func (m *Machine) census() (idle, starting int) {
-	starting = max(0, m.pool.size-m.pool.wanted()) // slots that are yet to be opened
+// countIdle counts the workers that are idle, and those that are not ready or were
+// not seen by a survey yet.
+func (m *Machine) countIdle() (idle, starting int) {
+	starting = max(0, m.pool.size-m.pool.stayingOpen()) // slots that are yet to be opened
 	for i, s := range m.pool.slots {
-		if !s.stays() {
+		if !s.staysOpen() {
 			continue
 		}
 		switch _, w := m.holder(i); {
@@ -178,8 +180,8 @@ func (m *Machine) census() (idle, starting int) {
 	return idle, starting
 }
 
-// growFor starts what is missing, in steps that double while it is: a queue may
-// be shorter when the first have started.
+// growFor starts the workers that are missing, in steps that double as long as some
+// are: the queue may be shorter when the first have started.
 func (m *Machine) growFor(queue, idle, starting int) bool {
 	p := &m.pool
 	need, reason := m.policy.MinIdle-idle-starting, "too few idle workers"
@@ -205,42 +207,43 @@ func (m *Machine) reopen() bool {
 	if m.policy.MaxWorkers > 0 {
 		size = min(size, max(m.policy.MaxWorkers, p.base))
 	}
-	return slices.ContainsFunc(p.slots, slot.strays) && m.grow(size, "connections wait in a closed slot")
+	return slices.ContainsFunc(p.slots, slot.isClosedWithQueue) && m.grow(size, "connections wait in a closed slot")
 }
 
 // grow makes the pool larger, and reports whether it could.
 func (m *Machine) grow(size int, reason string) bool {
 	p := &m.pool
 	p.surplus = time.Time{}
-	// While workers fail, more of them would only fail, too.
+	// While workers fail, more of them would only fail as well.
 	if size <= p.size || m.failures > 0 {
 		return false
 	}
 	switch quiet := m.now.Sub(p.shrunkAt); {
 	case p.shrunkAt.IsZero():
-	case quiet < maxPatience:
-		p.patience = min(2*p.patience, maxPatience)
-	case quiet > 4*maxPatience:
-		p.patience = patience
+	case quiet < maxShrinkAfter:
+		p.shrinkAfter = min(2*p.shrinkAfter, maxShrinkAfter)
+	case quiet > 4*maxShrinkAfter:
+		p.shrinkAfter = minShrinkAfter
 	}
 	p.shrunkAt = time.Time{}
 	m.setSize(size, reason)
 	return true
 }
 
-// shrink makes the pool smaller by one when its patience is over.
+// shrink makes the pool smaller by one when too many workers have been idle for long
+// enough.
 func (m *Machine) shrink(idle, starting int) {
 	p := &m.pool
-	// Of workers that fail there is nothing to be waited for. Where one slot more
-	// than the machine has room for was opened, it would be so for ever.
-	settling := starting > 0 && m.failures == 0
+	// Workers that fail are not waited for: where the pool has become larger than
+	// the computer has memory for, that would be for ever.
+	changing := starting > 0 && m.failures == 0
 	switch {
-	case idle <= m.policy.MaxIdle || settling || p.waits > 1 || p.size <= p.base:
+	case idle <= m.policy.MaxIdle || changing || p.waits > 1 || p.size <= p.base:
 		p.surplus = time.Time{}
 	case p.surplus.IsZero():
 		p.surplus = m.now
-	case m.now.Sub(p.surplus) >= p.patience && m.candidate() == nil:
-		p.surplus = m.now.Add(shrinkStep - p.patience)
+	case m.now.Sub(p.surplus) >= p.shrinkAfter && m.candidate() == nil:
+		p.surplus = m.now.Add(shrinkStep - p.shrinkAfter)
 		p.shrunkAt = m.now
 		m.setSize(p.size-1, "too many idle workers")
 	}

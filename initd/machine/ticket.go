@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Trigger is what has asked for a swap.
+// Trigger is what has requested a swap.
 type Trigger int
 
 const (
@@ -21,9 +21,9 @@ func (t Trigger) String() string {
 	return [...]string{"start", "signal", "control", "watch", "clock", "loss"}[t]
 }
 
-// wish is a request for a swap. Its ticket is a number that only grows; 0:
-// there is none.
-type wish struct {
+// request is a request for a swap. Its ticket is a number that only grows; 0: there
+// is no request.
+type request struct {
 	ticket  int
 	trigger Trigger
 	failed  bool // an attempt for it has, and it waits for the next
@@ -46,12 +46,12 @@ func (r Result) String() string {
 	return [...]string{"begun", "failed", "given-up", "refused", "ready", "superseded", "stopped"}[r]
 }
 
-// Final reports whether nothing more is said of the ticket.
+// Final reports whether it is the last outcome of the ticket.
 func (r Result) Final() bool { return r != OutcomeBegun && r != OutcomeFailed }
 
-// Outcome: tell who waits for a ticket what became of it. An attempt is begun,
-// and then has one outcome more with its Generation; a ticket has one that is
-// final, with Generation 0 where no attempt for it was under way.
+// Outcome: publish what became of a ticket to those who wait for it. An attempt is
+// begun, and then has one outcome more with its Generation; a ticket has one that
+// is final, with Generation 0 where no attempt for it was under way.
 type Outcome struct {
 	Ticket     int
 	Result     Result
@@ -78,54 +78,56 @@ func (a Outcome) String() string {
 	return s
 }
 
-// request asks for a swap and returns its ticket: that of the request which
-// waits already, or a new one, which takes the place of one that has failed and
-// waits to be tried again. Once initd stops it does nothing and returns 0.
+// request makes a request for a swap and returns its ticket: that of the request
+// which waits already, or a new one. A new one takes the place of a request whose
+// attempt has failed and that waits for the next. Once initd stops nothing is
+// requested, and the ticket is 0.
 func (m *Machine) request(t Trigger) int {
 	if m.phase != operating {
 		return 0
 	}
-	if m.wish.ticket != 0 && !m.wish.failed {
-		return m.wish.ticket
+	if m.waiting.ticket != 0 && !m.waiting.failed {
+		return m.waiting.ticket
 	}
-	retry := m.wish
+	retry := m.waiting
 	m.ticket++
-	m.wish = wish{ticket: m.ticket, trigger: t}
+	m.waiting = request{ticket: m.ticket, trigger: t}
 	m.changed = true
 	m.supersede(&retry)
 	return m.ticket
 }
 
-// retry has the ticket of a failed attempt wait for the next, unless a newer
-// one does.
+// retry has the request of a failed attempt wait for the next attempt, unless a
+// newer one waits.
 func (m *Machine) retry() {
-	if m.wish.ticket != 0 {
-		m.supersede(&m.trying)
+	if m.waiting.ticket != 0 {
+		m.supersede(&m.current)
 		return
 	}
-	m.wish, m.trying = m.trying, wish{}
-	m.wish.failed = true
+	m.waiting, m.current = m.current, request{}
+	m.waiting.failed = true
 }
 
-func (m *Machine) supersede(w *wish) {
-	m.tell(w, Outcome{Result: OutcomeSuperseded, By: m.wish.ticket})
+// supersede ends a request that a newer one takes the place of.
+func (m *Machine) supersede(r *request) {
+	m.decided(r, Outcome{Result: OutcomeSuperseded, By: m.waiting.ticket})
 }
 
-// tell says what became of a ticket, if there is one, and forgets it if that
+// decided reports what became of a request, if there is one, and forgets it if that
 // is final.
-func (m *Machine) tell(w *wish, o Outcome) {
-	if w.ticket == 0 {
+func (m *Machine) decided(r *request, o Outcome) {
+	if r.ticket == 0 {
 		return
 	}
-	o.Ticket = w.ticket
+	o.Ticket = r.ticket
 	m.do(o)
 	if o.Result.Final() {
-		*w = wish{}
+		*r = request{}
 	}
 }
 
-// stopTickets ends those that are open when initd begins to stop.
+// stopTickets ends the requests that are open when initd begins to stop.
 func (m *Machine) stopTickets(reason string) {
-	m.tell(&m.trying, Outcome{Result: OutcomeStopped, Generation: m.number, Reason: reason})
-	m.tell(&m.wish, Outcome{Result: OutcomeStopped, Reason: reason})
+	m.decided(&m.current, Outcome{Result: OutcomeStopped, Generation: m.number, Reason: reason})
+	m.decided(&m.waiting, Outcome{Result: OutcomeStopped, Reason: reason})
 }

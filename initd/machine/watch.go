@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Changed says that a file that is watched has other content.
+// Changed: a file that is watched has other content.
 type Changed struct{ Name string }
 
 func (e Changed) String() string { return fmt.Sprintf("changed name=%q", e.Name) }
 
-// debounce waits until what changes has been left alone for a while, but not
-// for ever.
+// debounce waits until the files that change have been left alone for a while, but
+// not for ever.
 type debounce struct{ first, last time.Time } // of the changes; zero: there are none
 
-// patientDebounces bounds the wait for files that change all the time.
-const patientDebounces = 10
+// maxDebounces limits the wait for files that change all the time.
+const maxDebounces = 10
 
 func (e Changed) apply(m *Machine) {
 	if m.phase != operating || m.policy.Respawn == Never {
@@ -31,7 +31,7 @@ func (m *Machine) swapChanged() {
 	if m.watch.first.IsZero() {
 		return
 	}
-	quiet, limit := m.watch.last.Add(m.policy.Debounce), m.watch.first.Add(patientDebounces*m.policy.Debounce)
+	quiet, limit := m.watch.last.Add(m.policy.Debounce), m.watch.first.Add(maxDebounces*m.policy.Debounce)
 	if m.due(quiet) || m.due(limit) {
 		m.watch, m.changed = debounce{}, true
 		m.request(OnWatch)

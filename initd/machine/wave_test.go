@@ -27,6 +27,9 @@ func TestSquareWave(t *testing.T) {
 				if err := j.observe(now, e, actions, m.Deadline()); err != nil {
 					t.Fatal(now.Sub(epoch), err)
 				}
+				if err := j.observeView(m); err != nil {
+					t.Fatal(now.Sub(epoch), err)
+				}
 				for _, a := range actions {
 					switch a := a.(type) {
 					case Prepare:

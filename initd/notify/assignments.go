@@ -11,20 +11,20 @@ import (
 const MaxStatus = 512
 
 // Assignments are the well-known assignments of one datagram. The zero value
-// is a datagram that says nothing known.
+// is a datagram without any of them.
 type Assignments struct {
 	Ready           bool // READY=1: the start, or a reload, is complete
 	Reloading       bool // RELOADING=1: READY=1 will follow
 	Stopping        bool // STOPPING=1: it has begun to end
 	Watchdog        bool // WATCHDOG=1: it is still alive
-	WatchdogTrigger bool // WATCHDOG=trigger: it asks to be treated as if it had stopped saying so
+	WatchdogTrigger bool // WATCHDOG=trigger: it asks to be treated as if WATCHDOG=1 had not come in time
 
-	HasStatus bool   // a STATUS= was there, maybe an empty one, which clears an earlier text
+	HasStatus bool   // there was a STATUS=, maybe an empty one, which clears an earlier text
 	Status    string // its text: UTF-8, fit for one line of a log, at most MaxStatus bytes
 }
 
-// Parse reads a datagram as sd_notify(3) describes it. What it does not know
-// it passes over; of several STATUS= the first counts, as in systemd.
+// Parse reads a datagram as sd_notify(3) describes it. Assignments that it does
+// not know are ignored; of several STATUS= the first counts, as in systemd.
 func Parse(datagram []byte) Assignments {
 	var a Assignments
 	// C programs send the string's final NUL along now and then.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // Send sends state, newline-separated assignments such as "READY=1", to
@@ -36,10 +38,7 @@ func send(address, state string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	for {
-		err := unix.Sendto(fd, []byte(state), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: address})
-		if err != unix.EINTR {
-			return err
-		}
-	}
+	return eintr.Retry(func() error {
+		return unix.Sendto(fd, []byte(state), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: address})
+	})
 }

@@ -7,6 +7,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
+	"server-starter/initd/proc"
 )
 
 const maxDatagram = 4096 // bytes; systemd reads no more either
@@ -20,16 +23,16 @@ type Server struct {
 	control []byte
 }
 
-// Message is a datagram that says something known, and who sent it.
+// Message is a datagram with a known assignment, and who sent it.
 type Message struct {
-	PID, UID int // as the kernel vouches for them, in our namespaces
+	PID, UID int // from the kernel, in our namespaces
 
 	// Lineage is the sender, its parent, its grandparent … up to this process,
 	// process 1 or the first one that could not be read: only [PID] for a
 	// sender that was gone and waited for before its datagram was read.
 	Lineage []int
 
-	// Group is the sender's process group, 0 if it was gone. It still tells
+	// Group is the sender's process group, 0 if it was gone. It still shows
 	// whose a descendant is when the processes between have ended.
 	Group int
 
@@ -86,10 +89,10 @@ func (s *Server) Address() string { return s.address }
 // Close closes the socket. A Receive under way returns os.ErrClosed.
 func (s *Server) Close() error { return s.file.Close() }
 
-// Receive waits for the next datagram that says something known. Datagrams
-// that do not, or whose sender the kernel does not name, are passed over. File
-// descriptors that come along are closed by its reading them, which is what
-// releases sd_notify_barrier(3): so it should be called again at once.
+// Receive waits for the next datagram with a known assignment. Others, and those
+// whose sender the kernel does not name, are ignored. File descriptors that come
+// along are closed when the datagram is read, for which sd_notify_barrier(3)
+// waits: so Receive should be called again at once.
 //
 // It is for one goroutine. The error is os.ErrClosed after Close; any other is
 // the kernel's, of recvmsg(2), and the socket stays usable.
@@ -105,10 +108,21 @@ func (s *Server) Receive() (Message, error) {
 		if m.PID <= 0 || m.Assignments == (Assignments{}) {
 			continue
 		}
-		m.Lineage = lineage(m.PID, os.Getpid(), stat)
-		_, m.Group = stat(m.PID)
+		var r proc.Reader
+		m.Lineage = ancestors(m.PID, &r)
+		stat, _ := r.Stat(m.PID) // zero for a process that is gone
+		m.Group = stat.Group
 		return m, nil
 	}
+}
+
+// ancestors are pid and those above it, up to this process. A zombie still has a
+// parent; a process that is gone has none.
+func ancestors(pid int, r *proc.Reader) []int {
+	return proc.Ancestors(pid, os.Getpid(), func(pid int) int {
+		stat, _ := r.Stat(pid)
+		return stat.Parent
+	})
 }
 
 // read waits for one datagram. Of a longer one than maxDatagram it returns the
@@ -116,12 +130,11 @@ func (s *Server) Receive() (Message, error) {
 func (s *Server) read() (data []byte, sender unix.Ucred, err error) {
 	var n, controln, flags int
 	closed := s.conn.Read(func(fd uintptr) bool {
-		for {
+		err = eintr.Retry(func() (err error) {
 			n, controln, flags, _, err = unix.Recvmsg(int(fd), s.data, s.control, 0)
-			if err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
-		}
+			return err
+		})
+		return err != unix.EAGAIN
 	})
 	switch {
 	case closed != nil: // the poller has no other reason, and its error no exported name

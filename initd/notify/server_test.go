@@ -212,7 +212,7 @@ func TestSenderThatHasExited(t *testing.T) {
 	}
 }
 
-// A datagram that says nothing known never comes out of Receive, but what came
+// A datagram without a known assignment never comes out of Receive, but what came
 // with it is closed: this is sd_notify_barrier(3).
 func TestBarrier(t *testing.T) {
 	s := listen(t)

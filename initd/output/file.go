@@ -11,16 +11,16 @@ import (
 )
 
 // File is a pipe whose other end is a file. All that is done to the file is done
-// by one goroutine, for a file system, or who reads a FIFO, may hang.
+// by one goroutine, for a file system may hang, and so may the reader of a FIFO.
 type File struct {
 	*Pipe
 	path   string
-	tell   func(error) // what cannot be written, the first time in a row; nil: it can be again
+	failed func(error) // called with why it cannot be written, once in a row, and with nil when it can be again
 	source *os.File    // the pipe's read end
 	done   chan struct{}
 
-	again   atomic.Pointer[func(error)] // the file is to be opened anew, and what to call then
-	closing atomic.Bool                 // what is in the pipe is all there will be
+	reopening atomic.Pointer[func(error)] // the file is to be opened anew; what to call with the outcome
+	closing   atomic.Bool                 // what is in the pipe is all there will be
 
 	// The goroutine's own.
 	file *os.File
@@ -28,8 +28,9 @@ type File struct {
 }
 
 // OpenFile opens the file at path for appending, and makes it where it is not
-// there. Tell is called by another goroutine.
-func OpenFile(path string, uid int, tell func(error)) (*File, error) {
+// there. Failed is called, by another goroutine, with the error when the file
+// cannot be written, and with nil when it can be written again.
+func OpenFile(path string, uid int, failed func(error)) (*File, error) {
 	file, err := open(path)
 	if err != nil {
 		return nil, err
@@ -39,29 +40,30 @@ func OpenFile(path string, uid int, tell func(error)) (*File, error) {
 		file.Close()
 		return nil, err
 	}
-	// The read end is no other process's, so its flags are nobody else's affair.
+	// No other process has the read end, so its flags concern nobody else.
 	unix.SetNonblock(pipe.Read, true)
-	f := &File{Pipe: pipe, path: path, tell: tell, source: os.NewFile(uintptr(pipe.Read), "log"), done: make(chan struct{}), file: file}
+	f := &File{Pipe: pipe, path: path, failed: failed, source: os.NewFile(uintptr(pipe.Read), "log"), done: make(chan struct{}), file: file}
 	go f.run()
 	return f, nil
 }
 
-// open does not wait for who reads a FIFO, and makes no terminal initd's own.
+// open does not wait for the reader of a FIFO, and never makes a terminal the one
+// that controls initd; open(2).
 func open(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
 }
 
 // Reopen has the file opened anew, for it may have been renamed: what is
 // written to the pipe from now on goes there. Where that fails the old one
-// stays. Told is called with the outcome, by another goroutine.
-func (f *File) Reopen(told func(error)) {
-	f.again.Store(&told)
+// stays. Done is called with the outcome, by another goroutine.
+func (f *File) Reopen(done func(error)) {
+	f.reopening.Store(&done)
 	f.source.SetReadDeadline(time.Now()) // wakes it
 }
 
 func (f *File) reopen() {
-	told := f.again.Swap(nil)
-	if told == nil {
+	done := f.reopening.Swap(nil)
+	if done == nil {
 		return
 	}
 	file, err := open(f.path)
@@ -69,7 +71,7 @@ func (f *File) reopen() {
 		f.file.Close()
 		f.file = file
 	}
-	(*told)(err)
+	(*done)(err)
 }
 
 func (f *File) run() {
@@ -78,13 +80,13 @@ func (f *File) run() {
 	for {
 		n, err := f.source.Read(buffer)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			f.source.SetReadDeadline(time.Time{}) // before it is asked what for
+			f.source.SetReadDeadline(time.Time{}) // before looking what for, so that no later one is lost
 		}
 		f.reopen()
 		f.write(buffer[:n])
 		switch {
 		case f.closing.Load():
-			f.Rest(f.write)
+			f.Remaining(f.write)
 			f.source.Close()
 			f.file.Close()
 			return
@@ -105,7 +107,7 @@ func (f *File) write(text []byte) {
 	}
 	_, err := f.file.Write(text)
 	if (err != nil) != (f.lost > 0) {
-		f.tell(err)
+		f.failed(err)
 	}
 	if f.lost += length; err == nil {
 		f.lost = 0

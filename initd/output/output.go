@@ -1,5 +1,5 @@
-// Package output takes what the workers and initd itself write to where it is
-// to go: to the end of a file, or to a command.
+// Package output takes what the workers and initd itself write to its destination:
+// the end of a file, or a command. [Logs] are all of them.
 //
 // Either way workers write to a pipe, pipe(7), and initd holds both of its ends.
 // So a command that ends takes nothing with it that it had not read, and the
@@ -7,8 +7,8 @@
 // workers that run already. What no file takes, because the disk is full for
 // instance, is dropped: no worker sees an error for it, and none waits.
 //
-// A relay stands between the workers and that, or initd's own stderr, where the
-// last lines of each worker are to be known: there each has a pipe of its own.
+// Where the last lines of each worker are to be known, each has a pipe of its own,
+// and a relay passes on what comes by them to that place, or to initd's stderr.
 //
 // Lines that workers write with one write(2) of at most 4096 bytes stay whole.
 package output
@@ -33,8 +33,8 @@ func NewPipe(uid int) (*Pipe, error) {
 	return &Pipe{ends[0], ends[1]}, nil
 }
 
-// CloseWrite leaves the pipe to those who write to it still. Who reads it comes
-// to its end with the last of them.
+// CloseWrite closes initd's own write end. Whoever reads the pipe comes to its end
+// when the last process that has it open for writing has closed it.
 func (p *Pipe) CloseWrite() {
 	if p.Write >= 0 {
 		unix.Close(p.Write)
@@ -42,8 +42,8 @@ func (p *Pipe) CloseWrite() {
 	}
 }
 
-// Rest takes what is in the pipe by now, and waits for nothing more.
-func (p *Pipe) Rest(to func([]byte)) {
+// Remaining takes what is in the pipe by now, and waits for nothing more.
+func (p *Pipe) Remaining(to func([]byte)) {
 	unix.SetNonblock(p.Read, true)
 	// Somebody may go on writing, and faster than that can be taken.
 	left, _ := unix.IoctlGetInt(p.Read, unix.TIOCINQ) // FIONREAD

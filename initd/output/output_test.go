@@ -16,15 +16,15 @@ import (
 
 func opened(t *testing.T, path string) (*File, chan error) {
 	t.Helper()
-	told := make(chan error, 10)
-	f, err := OpenFile(path, os.Getuid(), func(err error) { told <- err })
+	reported := make(chan error, 10)
+	f, err := OpenFile(path, os.Getuid(), func(err error) { reported <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f, told
+	return f, reported
 }
 
-func say(t testing.TB, p *Pipe, text string) {
+func write(t testing.TB, p *Pipe, text string) {
 	t.Helper()
 	if _, err := syscall.Write(p.Write, []byte(text)); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func say(t testing.TB, p *Pipe, text string) {
 }
 
 // comes waits until a file holds what is wanted.
-func comes(t *testing.T, path, want string) {
+func waitForText(t *testing.T, path, want string) {
 	t.Helper()
 	var text []byte
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
@@ -47,22 +47,22 @@ func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	os.WriteFile(path, []byte("before\n"), 0o600)
 	f, _ := opened(t, path)
-	say(t, f.Pipe, "one\n")
-	comes(t, path, "before\none\n")
+	write(t, f.Pipe, "one\n")
+	waitForText(t, path, "before\none\n")
 	os.Rename(path, path+".1")
 	reopened := make(chan error, 1)
 	f.Reopen(func(err error) { reopened <- err })
-	say(t, f.Pipe, "two\n") // for the new one, though it may not be there yet
+	write(t, f.Pipe, "two\n") // for the new one, though it may not be there yet
 	if err := <-reopened; err != nil {
 		t.Fatal(err)
 	}
-	comes(t, path, "two\n")
-	comes(t, path+".1", "before\none\n")
+	waitForText(t, path, "two\n")
+	waitForText(t, path+".1", "before\none\n")
 	// What is in the pipe at the end is not lost, even if somebody could go on.
 	other, _ := syscall.Dup(f.Write)
 	defer syscall.Close(other)
 	for i := range 1000 {
-		say(t, f.Pipe, fmt.Sprintln(i))
+		write(t, f.Pipe, fmt.Sprintln(i))
 	}
 	f.Close(time.Minute)
 	text, _ := os.ReadFile(path)
@@ -81,8 +81,8 @@ func TestReopenFails(t *testing.T) {
 	if err := <-reopened; !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
-	say(t, f.Pipe, "one\n")
-	comes(t, dir+".1/log", "one\n")
+	write(t, f.Pipe, "one\n")
+	waitForText(t, dir+".1/log", "one\n")
 	f.Close(time.Minute)
 }
 
@@ -128,7 +128,7 @@ func TestHangs(t *testing.T) {
 	}
 }
 
-// A full disk is told once, costs what is written while it is full, and no more.
+// A full disk is reported once, costs what is written while it is full, and no more.
 func TestFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to mount a small file system")
@@ -139,30 +139,30 @@ func TestFullDisk(t *testing.T) {
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	filler := dir + "/filler"
-	f, told := opened(t, dir+"/log")
-	say(t, f.Pipe, "one\n")
-	comes(t, dir+"/log", "one\n")
+	f, reported := opened(t, dir+"/log")
+	write(t, f.Pipe, "one\n")
+	waitForText(t, dir+"/log", "one\n")
 	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}
 	line := strings.Repeat("x", 8191) + "\n"
 	for range 20 {
-		say(t, f.Pipe, line) // more than the pipe holds, so most are taken out again
+		write(t, f.Pipe, line) // more than the pipe holds, so most are taken out again
 	}
-	if err := <-told; !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("told: %v", err)
+	if err := <-reported; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("reported: %v", err)
 	}
 	os.Remove(filler)
-	say(t, f.Pipe, "two\n") // what is in the pipe still may be written, too
-	for len(told) == 0 {
-		say(t, f.Pipe, "two\n")
+	write(t, f.Pipe, "two\n") // what is in the pipe still may be written, too
+	for len(reported) == 0 {
+		write(t, f.Pipe, "two\n")
 	}
-	if err := <-told; err != nil {
-		t.Errorf("told: %v", err)
+	if err := <-reported; err != nil {
+		t.Errorf("reported: %v", err)
 	}
 	f.Close(time.Minute)
-	if len(told) > 0 {
-		t.Errorf("told again: %v", <-told)
+	if len(reported) > 0 {
+		t.Errorf("reported again: %v", <-reported)
 	}
 	text, _ := os.ReadFile(dir + "/log")
 	if !strings.HasPrefix(string(text), "one\n") || !strings.Contains(string(text), " bytes are missing here, which could not be written\n") || !strings.HasSuffix(string(text), "two\n") {
@@ -176,19 +176,19 @@ func TestPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	say(t, p, "one\ntwo\n")
+	write(t, p, "one\ntwo\n")
 	buffer := make([]byte, 4)
 	syscall.Read(p.Read, buffer)
 	var rest strings.Builder
-	p.Rest(func(text []byte) { rest.Write(text) })
+	p.Remaining(func(text []byte) { rest.Write(text) })
 	if string(buffer) != "one\n" || rest.String() != "two\n" {
 		t.Errorf("got %q and %q", buffer, rest.String())
 	}
 	// Somebody who goes on writing is not waited for.
-	say(t, p, "three\n")
-	p.Rest(func([]byte) { say(t, p, "four\n") })
+	write(t, p, "three\n")
+	p.Remaining(func([]byte) { write(t, p, "four\n") })
 	syscall.Read(p.Read, buffer)
-	p.Rest(func([]byte) {})
+	p.Remaining(func([]byte) {})
 	p.CloseWrite()
 	p.CloseWrite() // once more is no other's descriptor
 	if n, err := syscall.Read(p.Read, buffer); n != 0 || err != nil {

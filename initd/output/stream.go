@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stream is a file descriptor that initd was started with, or a pipe's: what it
-// leads to is not initd's alone, nor are its flags.
+// Stream is a file descriptor that other processes have, too: one that initd was
+// started with, or a pipe's. So its flags are not initd's to change.
 type Stream struct {
 	fd       int
 	terminal bool
@@ -19,6 +19,9 @@ func NewStream(fd int) Stream {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS) // isatty(3)
 	return Stream{fd, err == nil}
 }
+
+// IsTerminal reports whether it leads to one.
+func (s Stream) IsTerminal() bool { return s.terminal }
 
 // Write writes all of the text, or returns why it has given up: the descriptor is
 // broken. It may block for ever, and the caller's thread with it.
@@ -42,9 +45,10 @@ func (s Stream) Write(text []byte) (int, error) {
 	}
 }
 
-// holdTTOU has the calling thread write to a terminal that another job has. With
-// `stty tostop` a write from the background brings a TTOU and is tried again when
-// that was caught, for ever, unless the thread blocks it: setpgid(2), termios(3).
+// holdTTOU lets the calling thread write to a terminal that another job has. With
+// `stty tostop` a write from the background brings a TTOU, and where that is
+// caught the kernel tries the write again, for ever, unless the thread blocks the
+// signal: setpgid(2), termios(3).
 func holdTTOU() (release func()) {
 	runtime.LockOSThread()
 	var ttou, before unix.Sigset_t

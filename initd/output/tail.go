@@ -16,35 +16,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Relay passes on what workers write, each to a pipe of its own, to one stream
-// that they would have had else, and knows the last lines of each.
+// Relay passes on what workers write, each to a pipe of its own, to the one stream
+// that would be their stderr without it, and keeps the last lines of each.
 //
-// What one worker writes stays in order, and nothing is lost as long as the
-// stream takes it. What it does not take for the time being stays in the pipes, so
-// that a worker waits in write(2) as it would without the relay. What a broken one
-// does not take any more is dropped.
+// What one worker writes stays in order, and nothing is lost as long as somebody
+// reads the stream. If nobody reads it just now, the text stays in the pipes, and a
+// worker waits in write(2) as it would without the relay. If the stream is broken,
+// the text is dropped.
 //
-// Pieces go to the stream as they come, with a line's end or not, but for this:
-// no piece has more than 4096 bytes, which a pipe keeps together, and what is cut
-// into pieces is cut at the end of a line where there is one. So lines of at most
-// 4096 bytes that are written with one write(2) stay whole, as without the relay.
+// Text is passed on as it comes, whether a line is complete or not, in pieces of at
+// most 4096 bytes, which a pipe keeps together; pipe(7). Where more is cut into
+// pieces it is cut at the end of a line if there is one. So lines of at most 4096
+// bytes that are written with one write(2) stay whole, as without the relay.
 type Relay struct {
 	to         Stream
 	lines, uid int
 
-	// A worker's goroutine takes a turn to read and to write what it has read. So
-	// one thread at most is in write(2), where it may stay for ever; the others wait
-	// for the turn or in the runtime's poller, which takes none.
+	// The goroutine of a worker's pipe holds the mutex while it reads from the pipe
+	// and writes to the stream. So one thread at most is in write(2), where it may
+	// stay for ever; the other goroutines wait for the mutex or in the runtime's
+	// poller, which takes no thread.
 	turn   sync.Mutex
-	buffer []byte // of who has the turn
+	buffer []byte // belongs to who holds turn
 
-	mu    sync.Mutex // is not held while anything blocks
+	mu    sync.Mutex // never held while anything blocks
 	tails map[*Tail]bool
-	most  int // that there may be at a time
+	most  int // tails that there may be at a time
 }
 
-// NewRelay returns a relay to a file descriptor that keeps a number of lines of
-// each worker. Workers run as the user uid.
+// NewRelay returns a relay to a file descriptor that keeps the given number of
+// lines of each worker. Workers run as the user uid.
 func NewRelay(to, lines, uid int) *Relay {
 	r := &Relay{to: NewStream(to), lines: lines, uid: uid, buffer: make([]byte, size), tails: map[*Tail]bool{}, most: 512}
 	var files unix.Rlimit
@@ -55,23 +56,24 @@ func NewRelay(to, lines, uid int) *Relay {
 }
 
 // Tail is one worker's pipe. Its write end, which is blocking and close-on-exec,
-// is the worker's stderr; the caller closes it once the worker has it, so that the
-// pipe comes to its end with those who write to it. The read end is the relay's.
+// is the worker's stderr; the caller closes it once the worker was started, so that
+// the pipe is at its end when the worker and its descendants have closed theirs. The
+// read end is the relay's.
 type Tail struct {
 	*Pipe
 	relay   *Relay
 	source  *os.File // the read end
 	conn    syscall.RawConn
-	settled chan struct{}
-	rest    []byte // what was read of a line that is to stay whole
+	done    chan struct{} // closed when all that will ever be written was passed on
+	partial []byte        // the beginning of a line that was read and not passed on, so that it stays whole
 
-	mu   sync.Mutex // is held between taking from the pipe and noting what was taken
+	mu   sync.Mutex // held from reading the pipe until last has what was read
 	last last
 }
 
 // Open returns a tail for a worker that is to be started. There are at most half
 // as many as there may be open files: a pipe is there for as long as somebody holds
-// its end, and a worker could collect those of others to use all of initd's up.
+// its end, and a worker could hold many of them until initd can open no file.
 func (r *Relay) Open() (*Tail, error) {
 	r.mu.Lock()
 	full := len(r.tails) >= r.most
@@ -85,7 +87,7 @@ func (r *Relay) Open() (*Tail, error) {
 	}
 	// The ends of a pipe have descriptions of their own: the worker's still blocks.
 	unix.SetNonblock(pipe.Read, true)
-	t := &Tail{Pipe: pipe, relay: r, source: os.NewFile(uintptr(pipe.Read), "tail"), settled: make(chan struct{})}
+	t := &Tail{Pipe: pipe, relay: r, source: os.NewFile(uintptr(pipe.Read), "tail"), done: make(chan struct{})}
 	t.conn, _ = t.source.SyscallConn()
 	if err := t.source.SetReadDeadline(time.Time{}); err != nil {
 		// The poller does not take it: epoll_ctl(2) has limits of its own.
@@ -100,15 +102,12 @@ func (r *Relay) Open() (*Tail, error) {
 	return t, nil
 }
 
-// Settled is closed once all that will ever be written was passed on: neither the
-// worker nor a process that it has left behind holds the pipe any more.
-func (t *Tail) Settled() <-chan struct{} { return t.settled }
-
-// Lines returns the last lines that were written until now, the oldest first, and
-// the last one even if its end is to come: at most as many as the relay keeps and
-// 4096 bytes of them, each cut at 512 bytes, without its newline; what is no UTF-8
-// is replaced. They are there at once, even if the stream hangs, so those of a
-// worker that has been reaped are its last words. Any goroutine may call it.
+// Lines returns the last lines that were written until now, the oldest first; the
+// newest may be incomplete. There are at most as many as the relay keeps, and 4096
+// bytes in all. Each is cut at 512 bytes and comes without its newline; what is not
+// UTF-8 is replaced. What is still in the pipe counts, even if the stream hangs, so
+// after a worker was reaped these are the last lines it has written. Any goroutine
+// may call it.
 func (t *Tail) Lines() []string {
 	t.mu.Lock()
 	last := t.last
@@ -118,9 +117,9 @@ func (t *Tail) Lines() []string {
 	return last.lines(t.relay.lines)
 }
 
-// peek shows what is in a pipe and leaves it there, tee(2). It shows the beginning
-// only where there cannot be another pipe of that size, and nothing where there
-// can be none.
+// peek reads what is in a pipe and leaves it there, tee(2). That takes a second
+// pipe: where it cannot have the size of the first, only the beginning is read, and
+// where there can be none at all, nothing.
 func peek(fd int, to func([]byte)) {
 	if length, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err != nil || length == 0 { // FIONREAD
 		return
@@ -152,7 +151,7 @@ func (t *Tail) run() {
 		t.relay.mu.Lock()
 		delete(t.relay.tails, t)
 		t.relay.mu.Unlock()
-		close(t.settled)
+		close(t.done)
 	}()
 	var end error
 	pass := func(fd uintptr) bool {
@@ -171,8 +170,8 @@ func (t *Tail) run() {
 	}
 }
 
-// passLeft passes on what is in the pipe by now. Somebody may go on writing, and
-// faster than that can be taken.
+// passLeft passes on what is in the pipe by now, and no more: somebody may go on
+// writing, faster than it can be read.
 func (t *Tail) passLeft(fd uintptr) {
 	left, _ := unix.IoctlGetInt(int(fd), unix.TIOCINQ) // FIONREAD
 	for left > 0 {
@@ -183,31 +182,32 @@ func (t *Tail) passLeft(fd uintptr) {
 		left -= n
 	}
 	t.relay.turn.Lock()
-	t.relay.write(t.rest, false)
+	t.relay.write(t.partial, false)
 	t.relay.turn.Unlock()
 }
 
-// pass takes a turn, and returns the number of bytes that it has read.
+// pass reads once and passes on what it has read, of which n is the length.
 func (t *Tail) pass(fd int) (n int, err error) {
 	r := t.relay
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	before := copy(r.buffer, t.rest)
+	before := copy(r.buffer, t.partial)
 	t.mu.Lock()
 	if n, err = read(fd, r.buffer[before:]); err == nil {
 		t.last.note(r.buffer[before : before+n])
 	}
 	t.mu.Unlock()
 	full := before+n == len(r.buffer) // so there may be more of the last line
-	rest := r.write(r.buffer[:before+n], full)
-	if t.rest = append(t.rest[:0], rest...); n == 0 {
-		t.rest = nil // who has nothing to say needs no memory
+	partial := r.write(r.buffer[:before+n], full)
+	if t.partial = append(t.partial[:0], partial...); n == 0 {
+		t.partial = nil // who has written nothing needs no memory
 	}
 	return n, err
 }
 
-// write returns the beginning of a line, which more may follow.
-func (r *Relay) write(text []byte, more bool) (rest []byte) {
+// write writes text to the stream, where more may follow, and returns what it has
+// left out: the beginning of a line that may be incomplete.
+func (r *Relay) write(text []byte, more bool) (partial []byte) {
 	for len(text) > 0 {
 		piece := text[:min(len(text), pipeBuf)]
 		if more || len(piece) < len(text) {
@@ -217,14 +217,14 @@ func (r *Relay) write(text []byte, more bool) (rest []byte) {
 				return piece
 			}
 		}
-		r.to.Write(piece) // there is nobody to tell that it is broken
+		r.to.Write(piece) // if it is broken there is nowhere else to write
 		text = text[len(piece):]
 	}
 	return nil
 }
 
 // Close passes on what is in the pipes by now, as long as that takes no longer
-// than the limit. Who writes to one later gets EPIPE.
+// than the limit. Whoever writes to one later gets EPIPE.
 func (r *Relay) Close(limit time.Duration) {
 	over := time.After(limit)
 	r.mu.Lock()
@@ -235,21 +235,22 @@ func (r *Relay) Close(limit time.Duration) {
 	}
 	for _, t := range tails {
 		select {
-		case <-t.settled:
+		case <-t.done:
 		case <-over: // the stream hangs
 			return
 		}
 	}
 }
 
-// last is the end of a text.
+// last keeps the end of a text, of each line the beginning.
 type last struct {
-	ring   []byte // of lines, each cut already; nil until there is something
+	ring   []byte // nil until there is something
 	at     int    // where the next byte goes
-	around bool   // and there is an older one
-	length int    // of the line that has no end yet
+	around bool   // the ring is full: the oldest byte is the one at that place
+	length int    // of the newest line, which has no newline yet
 }
 
+// note adds text, which goes on where the one before has ended.
 func (l *last) note(text []byte) {
 	for len(text) > 0 {
 		line, rest, ended := bytes.Cut(text, newline)
@@ -277,7 +278,7 @@ func (l *last) put(text []byte) {
 	}
 }
 
-// lines are the last ones, n at most.
+// lines are the newest, n at most.
 func (l *last) lines(n int) []string {
 	text := string(l.ring[:l.at])
 	if l.around {
@@ -294,7 +295,7 @@ func (l *last) lines(n int) []string {
 	return lines
 }
 
-// read is read(2), but for the end of a file.
+// read is read(2), with io.EOF at the end of a file.
 func read(fd int, buffer []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, buffer)

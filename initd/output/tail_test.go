@@ -111,12 +111,12 @@ func tail(t testing.TB, r *Relay) *Tail {
 	return tail
 }
 
-func settles(t testing.TB, tail *Tail) {
+func ends(t testing.TB, tail *Tail) {
 	t.Helper()
 	select {
-	case <-tail.Settled():
+	case <-tail.done:
 	case <-time.After(time.Minute):
-		t.Fatal("it never settles")
+		t.Fatal("it never ends")
 	}
 }
 
@@ -209,11 +209,11 @@ func TestLines(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tail := tail(t, r)
 			for _, text := range c.writes {
-				say(t, tail.Pipe, text)
+				write(t, tail.Pipe, text)
 			}
 			has(t, tail, c.want...) // at once
 			tail.CloseWrite()
-			settles(t, tail)
+			ends(t, tail)
 			has(t, tail, c.want...)
 		})
 	}
@@ -227,14 +227,14 @@ func TestManyLines(t *testing.T) {
 	var want []string
 	for i := range 3000 {
 		want = append(want, fmt.Sprint(i))
-		say(t, tail.Pipe, want[i]+"\n")
+		write(t, tail.Pipe, want[i]+"\n")
 	}
 	got := tail.Lines()
 	if len(got) != 4096/5 || !slices.Equal(got, want[len(want)-len(got):]) {
 		t.Errorf("%d lines: %q", len(got), got)
 	}
 	tail.CloseWrite()
-	settles(t, tail)
+	ends(t, tail)
 	if cap(tail.last.ring) != 4096 {
 		t.Errorf("the ring has %d bytes", cap(tail.last.ring))
 	}
@@ -254,7 +254,7 @@ func TestWorker(t *testing.T) {
 	arrives(t, to, want.String())
 	wait(t, pid)
 	has(t, tail, numbered(4998)[:512], numbered(4999)[:512])
-	settles(t, tail)
+	ends(t, tail)
 }
 
 // Dots without a newline come one by one.
@@ -262,7 +262,7 @@ func TestPrompt(t *testing.T) {
 	to := stream(t)
 	tail := tail(t, relay(t, to, 1))
 	for range 10 {
-		say(t, tail.Pipe, ".")
+		write(t, tail.Pipe, ".")
 		arrives(t, to, ".")
 	}
 	has(t, tail, "..........")
@@ -277,7 +277,7 @@ func TestKilled(t *testing.T) {
 	syscall.Kill(pid, syscall.SIGKILL)
 	wait(t, pid)
 	has(t, tail, "one", "tw")
-	settles(t, tail)
+	ends(t, tail)
 }
 
 // A process that a worker leaves behind keeps neither its last words nor the
@@ -292,16 +292,16 @@ func TestLeftBehind(t *testing.T) {
 	has(t, tail, "last words")
 	arrives(t, to, "last words\n")
 	select {
-	case <-tail.Settled():
-		t.Error("settled, though somebody may write")
+	case <-tail.done:
+		t.Error("the tail has ended, though somebody may write")
 	default:
 	}
 	latch.CloseWrite()
 	arrives(t, to, "later\n")
-	settles(t, tail)
+	ends(t, tail)
 	has(t, tail, "last words", "later")
 	if len(r.tails) > 0 {
-		t.Error("the relay keeps a tail that is settled")
+		t.Error("the relay keeps a tail that has ended")
 	}
 }
 
@@ -312,7 +312,7 @@ func TestBlocked(t *testing.T) {
 	before := fill(t, to.Write)
 	r := relay(t, to, 2)
 	quick := tail(t, r)
-	say(t, quick.Pipe, "one\ntwo\nthree")
+	write(t, quick.Pipe, "one\ntwo\nthree")
 	slow := tail(t, r)
 	pid := start(t, "flood 300", slow.Write)
 	slow.CloseWrite()
@@ -337,7 +337,7 @@ func TestBlocked(t *testing.T) {
 	}()
 	wait(t, pid)
 	for _, tail := range []*Tail{quick, slow, full} {
-		settles(t, tail)
+		ends(t, tail)
 	}
 	to.CloseWrite()
 	text := (<-all)[before:]
@@ -375,7 +375,7 @@ func TestBroken(t *testing.T) {
 			tail.CloseWrite()
 			wait(t, pid)
 			has(t, tail, numbered(999)[:512])
-			settles(t, tail)
+			ends(t, tail)
 		})
 	}
 }
@@ -399,7 +399,7 @@ func TestNonblocking(t *testing.T) {
 		}
 	}
 	wait(t, pid)
-	settles(t, tail)
+	ends(t, tail)
 }
 
 // Lines stay whole, whoever else writes to the stream.
@@ -450,13 +450,13 @@ func TestMany(t *testing.T) {
 	before := fill(t, to.Write)
 	r := relay(t, to, 3)
 	first := tail(t, r)
-	say(t, first.Pipe, "first\n") // it or another has the thread that blocks
+	write(t, first.Pipe, "first\n") // it or another has the thread that blocks
 	has(t, first, "first")
 	descriptors, threads := count(t, "/proc/self/fd"), count(t, "/proc/self/task")
 	tails := make([]*Tail, many)
 	for i := range tails {
 		tails[i] = tail(t, r)
-		say(t, tails[i].Pipe, fmt.Sprintf("%d\n", i))
+		write(t, tails[i].Pipe, fmt.Sprintf("%d\n", i))
 	}
 	for i, tail := range tails {
 		has(t, tail, fmt.Sprint(i))
@@ -474,12 +474,12 @@ func TestMany(t *testing.T) {
 		lines[scanner.Text()] = true
 	}
 	for i, tail := range tails {
-		settles(t, tail)
+		ends(t, tail)
 		if !lines[fmt.Sprint(i)] {
 			t.Errorf("line %d is missing", i)
 		}
 	}
-	settles(t, first)
+	ends(t, first)
 	source.Close()
 	if n := count(t, "/proc/self/fd"); n > descriptors-2 { // those of the first
 		t.Errorf("%d descriptors, %d before", n, descriptors)
@@ -496,12 +496,12 @@ func TestMemory(t *testing.T) {
 	pid := start(t, "flood 30000", tail.Write) // some 60 MB
 	tail.CloseWrite()
 	wait(t, pid)
-	settles(t, tail)
+	ends(t, tail)
 	runtime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > 6<<20 {
 		t.Errorf("%d bytes were allocated", n)
 	}
-	if tail.rest != nil {
+	if tail.partial != nil {
 		t.Error("it holds a buffer")
 	}
 }
@@ -513,7 +513,7 @@ func TestClose(t *testing.T) {
 	before := fill(t, to.Write)
 	r := relay(t, to, 1)
 	idle, first := tail(t, r), tail(t, r)
-	say(t, first.Pipe, "first\n")
+	write(t, first.Pipe, "first\n")
 	for left := 1; left > 0; left, _ = unix.IoctlGetInt(first.Pipe.Read, unix.TIOCINQ) {
 		runtime.Gosched() // until it has the turn
 	}
@@ -521,11 +521,11 @@ func TestClose(t *testing.T) {
 	exact := tail(t, r)
 	text := strings.Repeat("0123456789abcde\n", size/16-1) + "0123456789abcdef"
 	for rest := text; rest != ""; rest = rest[4096:] {
-		say(t, exact.Pipe, rest[:4096])
+		write(t, exact.Pipe, rest[:4096])
 	}
 	endless := tail(t, r)
 	written := fill(t, endless.Write)
-	r.Close(time.Millisecond) // tells them all
+	r.Close(time.Millisecond) // asks them all to end
 	arrives(t, to, strings.Repeat("...............\n", before/16)+"first\n")
 
 	own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", endless.Write), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -534,18 +534,18 @@ func TestClose(t *testing.T) {
 	}
 	defer unix.Close(own)
 	unix.SetNonblock(to.Read, true)
-	settled := make(chan bool)
+	ended := make(chan bool)
 	go func() {
 		for _, tail := range []*Tail{idle, first, exact, endless} {
-			<-tail.Settled()
+			<-tail.done
 		}
-		close(settled)
+		close(ended)
 	}()
 	var got []byte
 	buffer := make([]byte, 1024)
 	for open := true; open; {
 		select {
-		case <-settled:
+		case <-ended:
 			open = false
 		default:
 		}
@@ -610,7 +610,7 @@ func TestCloseBlocked(t *testing.T) {
 	r := relay(t, to, 1)
 	for range 3 {
 		tail := tail(t, r)
-		say(t, tail.Pipe, "one\n")
+		write(t, tail.Pipe, "one\n")
 	}
 	ended := make(chan bool)
 	go func() {
@@ -659,7 +659,7 @@ func BenchmarkWorker(b *testing.B) {
 				pid := start(b, fmt.Sprint("write ", b.N), fd)
 				if tail != nil {
 					tail.CloseWrite()
-					<-tail.Settled()
+					<-tail.done
 				}
 				wait(b, pid)
 				b.ReportMetric(float64(processor()[0]-used[0])/float64(b.N), "initd-ns/op")
@@ -710,7 +710,7 @@ func BenchmarkTail(b *testing.B) {
 				total += in() - before
 				for _, t := range all {
 					t.CloseWrite()
-					<-t.Settled()
+					<-t.done
 				}
 			}
 			b.ReportMetric(float64(total)/float64(b.N)/tails, "B/tail")
@@ -731,7 +731,7 @@ func BenchmarkLine(b *testing.B) {
 			}
 			used := processor()
 			for b.Loop() {
-				say(b, first, line)
+				write(b, first, line)
 				read(to.Read, buffer)
 			}
 			b.ReportMetric(float64(processor()[0]-used[0])/float64(b.N), "cpu-ns/op")
@@ -753,7 +753,7 @@ func BenchmarkLines(b *testing.B) {
 				}
 			}
 			tail := tail(b, relay(b, to, 10))
-			say(b, tail.Pipe, strings.Repeat("some line or other\n", 20))
+			write(b, tail.Pipe, strings.Repeat("some line or other\n", 20))
 			for b.Loop() {
 				tail.Lines()
 			}
@@ -777,7 +777,7 @@ func TestTailsAreBounded(t *testing.T) {
 		t.Error("a third was opened")
 	}
 	one.CloseWrite()
-	<-one.Settled()
+	<-one.done
 	three, err := r.Open()
 	if err != nil {
 		t.Fatalf("there is room again: %v", err)

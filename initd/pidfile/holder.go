@@ -16,12 +16,12 @@ import (
 type Holder struct {
 	PID     int
 	file    *os.File
-	records bool // it says how far the attempts have come
+	records bool // it has the record lock, from which the attempts are known
 	pidfd   int  // pidfd_open(2); -1 before Linux 5.3 and under a seccomp filter of that age
 }
 
-// Find finds the process that holds the pid file at path. The error says why
-// there is none.
+// Find finds the process that holds the pid file at path. The error is why there is
+// none.
 func Find(path string) (*Holder, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -45,7 +45,7 @@ func find(file *os.File) (*Holder, error) {
 	}
 	h := &Holder{PID: pid, file: file}
 	if record, ok := h.record(); ok {
-		// What it wrote is its pid where it lives, which may be elsewhere.
+		// What it wrote is its pid in its own pid namespace, which may be another.
 		h.PID, h.records = int(record.Pid), true
 		if h.PID <= 0 {
 			return nil, fmt.Errorf("the process that holds it, there process %d, is in another pid namespace: ask from within its container", pid)
@@ -70,7 +70,7 @@ func stale(pid int) error {
 	return fmt.Errorf("it is stale: no process %d holds it, initd does not run", pid)
 }
 
-// read is the pid in a file.
+// read reads the pid in a file.
 func read(file *os.File) (int, error) {
 	buffer := make([]byte, 32)
 	n, err := file.ReadAt(buffer, 0)
@@ -95,7 +95,7 @@ func (h *Holder) Alive() bool {
 		record, ok := h.record()
 		return ok && int(record.Pid) == h.PID // and not one that has taken it over
 	}
-	// A zombie's files are gone, but another user is not told so.
+	// A zombie has no files any more, but another user cannot see that.
 	poll := []unix.PollFd{{Fd: int32(h.pidfd), Events: unix.POLLIN}} // readable once it has ended
 	if n, err := unix.Poll(poll, 0); n > 0 && err == nil {
 		return false
@@ -103,7 +103,8 @@ func (h *Holder) Alive() bool {
 	return holds(h.PID, h.file)
 }
 
-// Attempts are what Publish said; false where nothing is said.
+// Attempts returns what was given to Publish. Ok is false if it is not known: the file
+// system has no record locks, or the process is start_server.
 func (h *Holder) Attempts() (attempt, givenUp int, ok bool) {
 	record, ok := h.record()
 	return int(record.Start + record.Len - 1), int(record.Start), ok
@@ -125,7 +126,7 @@ func holds(pid int, file *os.File) bool {
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrPermission) {
-		return true // another user's: it is there, and more is not to be known
+		return true // another user's process: it exists, and no more can be known
 	}
 	for _, e := range entries {
 		if theirs, err := os.Stat(dir + e.Name()); err == nil && os.SameFile(ours, theirs) {
@@ -135,7 +136,7 @@ func holds(pid int, file *os.File) bool {
 	return false
 }
 
-// Signal sends a signal to the process, and to no other that has its pid since.
+// Signal sends a signal to the process, and never to one that has got its pid since.
 func (h *Holder) Signal(s syscall.Signal) error {
 	err := unix.PidfdSendSignal(h.pidfd, s, nil, 0)
 	if h.pidfd < 0 {
@@ -147,7 +148,7 @@ func (h *Holder) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Close forgets the process.
+// Close releases the descriptors.
 func (h *Holder) Close() {
 	unix.Close(h.pidfd)
 	h.file.Close()

@@ -1,13 +1,13 @@
-// Package pidfile keeps the file by which an initd is found: the lock that lets
-// there be only one, and what whoever waits for a swap has to know.
+// Package pidfile keeps the file by which an initd is found: the lock because of which
+// there is only one, and what somebody has to know who waits for a swap.
 //
-// The file holds the pid and a newline, nothing else. It is locked as
+// The file contains the pid and a newline, nothing else. It is locked as
 // start_server locks it, flock(2), for as long as initd lives. A record lock,
-// fcntl(2), says more to those who ask for it with F_GETLK: l_pid is initd's
-// pid as the asker's own pid namespace has it, l_start the number of the last
-// attempt that came to nothing and is not tried again, and l_start + l_len - 1
-// that of the last attempt of all. Both locks end with the process, whatever
-// ends it, so that a pid that was given away since cannot be mistaken for it.
+// fcntl(2), has more for those who ask for it with F_GETLK: l_pid is initd's pid in
+// the caller's pid namespace, l_start the number of the last attempt that failed and
+// is not repeated, and l_start + l_len - 1 that of the last attempt. Both locks
+// end with the process, however it ends, so that another process that has got the pid
+// since cannot be mistaken for it.
 package pidfile
 
 import (
@@ -17,17 +17,20 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // File is a pid file that this process holds.
 type File struct {
 	path string
 	file *os.File
+	id   ownfile.ID
 }
 
-// Lock makes the file this process's own, new or left behind by one that has
-// ended. Where another process holds it the error says which, and the file is
-// left as it is.
+// Lock locks the file at path, which may be left from a process that has ended, or
+// makes it, and writes the pid. If another process holds it, the error is which one,
+// and the file is not changed.
 func Lock(path string) (*File, error) {
 	for {
 		// O_NONBLOCK is for a FIFO, which would wait for a reader.
@@ -35,59 +38,62 @@ func Lock(path string) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		info, err := lock(file)
+		id, err := lock(file)
 		if err != nil {
 			file.Close()
 			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 		}
-		// Who held it may have removed it between the opening and the lock.
-		if current, err := os.Stat(path); err == nil && os.SameFile(current, info) {
-			return write(path, file)
+		// Its holder may have removed it after it was opened and before it was locked.
+		if id.Behind(path) {
+			return write(&File{path, file, id})
 		}
 		file.Close()
 	}
 }
 
-func lock(file *os.File) (os.FileInfo, error) {
+func lock(file *os.File) (id ownfile.ID, err error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return id, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return id, errors.New("it is no regular file")
 	}
-	err = control(file, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	err = control(file, func(fd int) (err error) {
+		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			id, err = ownfile.Held(fd)
+		}
+		return err
+	})
 	if err == unix.EWOULDBLOCK {
 		if pid, err := read(file); err == nil {
-			return nil, fmt.Errorf("process %d holds it: another instance runs", pid)
+			return id, fmt.Errorf("process %d holds it: another instance runs", pid)
 		}
-		return nil, errors.New("another process holds it: another instance runs")
+		return id, errors.New("another process holds it: another instance runs")
 	}
-	return info, err
+	return id, err
 }
 
-func write(path string, file *os.File) (*File, error) {
+func write(f *File) (*File, error) {
 	text := strconv.Itoa(os.Getpid()) + "\n"
-	_, err := file.WriteAt([]byte(text), 0)
+	_, err := f.file.WriteAt([]byte(text), 0)
 	if err == nil {
-		err = file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
+		err = f.file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
 	}
-	f := &File{path, file}
 	if err != nil {
-		f.Remove() // what is left of it is nobody's pid
-		file.Close()
+		f.Remove() // it would be empty, or have another pid
+		f.file.Close()
 		return nil, err
 	}
 	f.Publish(0, 0)
 	return f, nil
 }
 
-// Publish says how far the attempts have come: the last number, and the last of
-// those given up. Neither is ever less than before. On a file system without
-// record locks nothing is said.
+// Publish publishes the number of the last attempt, and that of the last one that was
+// given up. Neither may be less than before. On a file system without record locks it
+// does nothing.
 func (f *File) Publish(attempt, givenUp int) {
-	// Locks of one process on records that meet become one, fcntl(2): there is
-	// no moment without.
+	// Adjacent locks of one process become one, fcntl(2): there is always a lock.
 	f.record(unix.F_WRLCK, int64(givenUp), int64(attempt-givenUp+1))
 	if givenUp > 0 {
 		f.record(unix.F_UNLCK, 0, int64(givenUp))
@@ -101,20 +107,16 @@ func (f *File) record(kind int16, start, length int64) {
 }
 
 // Remove removes the file, if it is still this one. The locks stay until the
-// process ends, for only then has it gone.
+// process ends: until then it can be found by them.
 func (f *File) Remove() error {
-	ours, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	if current, err := os.Stat(f.path); err != nil || !os.SameFile(ours, current) {
+	if !f.id.Behind(f.path) { // which may be a link: Lock follows one
 		return nil
 	}
 	return os.Remove(f.path)
 }
 
-// control calls f with a file's descriptor, which it leaves as it is: File.Fd
-// would make it blocking.
+// control calls f with a file's descriptor, and does not make it blocking as
+// File.Fd would.
 func control(file *os.File, f func(fd int) error) error {
 	raw, err := file.SyscallConn()
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // Sockets appends to inodes those of the sockets that a process has open, one
@@ -49,30 +51,6 @@ func socketInode(link []byte) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-// Children appends to pids the children of a process, those that any of its
-// threads has forked: /proc/PID/task/TID/children (proc_pid_task(5)), which a
-// kernel without CONFIG_PROC_CHILDREN does not have. One that is forked or
-// reaped meanwhile may be missing or be another's, as the manual warns.
-func (r *Reader) Children(pid int, pids []int) ([]int, error) {
-	threads := path(pid, "task")
-	err := r.entries(threads, func(_ int, name *byte) error {
-		text, err := r.read(threads + "/" + unix.BytePtrToString(name) + "/children")
-		if err != nil {
-			if err = told(pid, err); Gone(err) { // the thread
-				return nil
-			}
-			return err
-		}
-		for field := range bytes.FieldsSeq(text) {
-			if child, err := strconv.Atoi(string(field)); err == nil {
-				pids = append(pids, child)
-			}
-		}
-		return nil
-	})
-	return pids, err
-}
-
 // entries calls visit with each name that begins with a digit in a directory,
 // and its descriptor. The name ends with a zero byte.
 func (r *Reader) entries(path string, visit func(dir int, name *byte) error) error {
@@ -85,7 +63,11 @@ func (r *Reader) entries(path string, visit func(dir int, name *byte) error) err
 		r.list = make([]byte, 8192)
 	}
 	for {
-		n, err := retry(func() (int, error) { return unix.Getdents(dir, r.list) })
+		var n int
+		err := eintr.Retry(func() (err error) {
+			n, err = unix.Getdents(dir, r.list)
+			return err
+		})
 		if err != nil {
 			return &fs.PathError{Op: "getdents", Path: path, Err: err}
 		}

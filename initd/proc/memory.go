@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Resident is what a process has in memory, in bytes, what it shares with others
-// included (proc_pid_statm(5)). Anyone may read it. The kernel counts by thread
+// Resident is what a process has in memory, in bytes, including what it shares with
+// others (proc_pid_statm(5)). Anyone may read it. The kernel counts by thread
 // and may be some pages behind.
 func (r *Reader) Resident(pid int) (int64, error) {
 	line, err := r.read(path(pid, "statm"))
@@ -26,8 +26,8 @@ func (r *Reader) Resident(pid int) (int64, error) {
 	return pages * int64(os.Getpagesize()), nil
 }
 
-// Proportional is what a process has in memory, in bytes, a page that several
-// share divided among them: Pss of /proc/PID/smaps_rollup (proc_pid_smaps(5)).
+// Proportional is what a process has in memory, in bytes, where a page that several
+// share is divided among them: Pss of /proc/PID/smaps_rollup (proc_pid_smaps(5)).
 // The kernel looks at each page for it, some milliseconds to a gigabyte.
 func (r *Reader) Proportional(pid int) (size int64, err error) {
 	name := path(pid, "smaps_rollup")
@@ -37,7 +37,7 @@ func (r *Reader) Proportional(pid int) (size int64, err error) {
 		return err
 	})
 	if err != nil {
-		return 0, told(pid, err)
+		return 0, unsupported(pid, err)
 	}
 	// A zombie, or a task of the kernel, has no memory and an empty file.
 	if len(text) == 0 {

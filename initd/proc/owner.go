@@ -16,13 +16,13 @@ import (
 // ptrace(2) lets a process be read by its own user, and by root if that has
 // CAP_SYS_PTRACE, which containers do not have by default. But they have
 // CAP_SETUID and CAP_SETGID, or initd could not start workers as another user.
-// What is asked for is the file system's user of the calling thread
+// What counts is the file system user of the calling thread
 // (PTRACE_MODE_FSCREDS), which setfsuid(2) changes for this thread alone; nobody
 // gets any right over initd by it, which is what that call was made for. It
 // makes all of initd non-dumpable (PR_SET_DUMPABLE of prctl(2)), which is undone.
 //
-// It is of no use for a process that is not dumpable itself, having changed its
-// user after its exec, that has capabilities which initd lacks, or that is in a
+// It does not help with a process that is not dumpable itself, because it has changed
+// its user since its exec, that has capabilities which initd lacks, or that is in a
 // user namespace of its own.
 func (r *Reader) asOwner(pid int, look func() error) error {
 	refused := look()
@@ -43,7 +43,7 @@ func (r *Reader) asOwner(pid int, look func() error) error {
 	return refused
 }
 
-// one thread at a time has another user, for dumpable is the whole program's.
+// one thread at a time has another user, because dumpable is an attribute of the process.
 var one sync.Mutex
 
 func as(uid, gid int, look func() error) error {
@@ -55,9 +55,8 @@ func as(uid, gid int, look func() error) error {
 	if err != nil {
 		return err
 	}
-	// A change back to one's effective ids is always allowed. None of these
-	// calls can fail but by changing nothing, and what is not permitted to the
-	// user that is left does no harm.
+	// A change back to one's effective ids is always allowed. A call that fails
+	// changes nothing, and what the user that remains may not read does no harm.
 	defer func() {
 		unix.SetfsuidRetUid(os.Geteuid())
 		unix.SetfsgidRetGid(os.Getegid())

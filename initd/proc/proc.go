@@ -1,18 +1,17 @@
-// Package proc reads what the kernel tells of one process: its CPU time, its
-// memory, its children and the sockets that it holds.
+// Package proc reads what the kernel knows about a process: its CPU time, its memory,
+// its family and the sockets that it has open.
 //
-// Much of it is in proc(5), which is read here with one buffer and as few system
-// calls as there can be, because a survey looks at each file of each worker
-// twice a second. What a process may keep to itself, its files and the details
-// of its memory, is for whoever may trace it (ptrace(2), PTRACE_MODE_READ_FSCREDS):
-// who has the same user and group and no fewer capabilities, unless the process is
-// not dumpable, or CAP_SYS_PTRACE. Root without that capability, as in a Docker
-// container, has fewer rights to a worker of another user than that user, and
-// looks as that user does; see asOwner.
+// Most of it is in proc(5), which is read here with one buffer and as few system calls
+// as possible, because a survey looks at each file of each worker twice a second. The
+// files of a process and the details of its memory may be read by those who may trace
+// it (ptrace(2), PTRACE_MODE_READ_FSCREDS): who has CAP_SYS_PTRACE, or the same user
+// and group and no fewer capabilities, unless the process is not dumpable. Root
+// without that capability, as in a Docker container, has fewer rights to a worker of
+// another user than that user, and reads as that user; see asOwner.
 //
-// Errors are fs.PathErrors and satisfy errors.Is for fs.ErrPermission where it
-// may not be read, for errors.ErrUnsupported where this kernel does not tell,
-// and Gone where the process has ended.
+// Errors are fs.PathErrors and satisfy errors.Is for fs.ErrPermission if something may
+// not be read, and for errors.ErrUnsupported if this kernel does not have it; they
+// satisfy Gone if the process has ended.
 package proc
 
 import (
@@ -22,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // A Reader reads /proc. It keeps its buffers from one call to the next; the zero
@@ -31,7 +32,7 @@ type Reader struct {
 	list []byte // of a directory
 }
 
-// Gone reports whether err says that the process has ended: open(2) finds
+// Gone reports whether err means that the process has ended: open(2) finds
 // nothing any more, and a file that is open has no process (proc(5)).
 func Gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) }
 
@@ -43,7 +44,7 @@ func CPU(pid int) (time.Duration, error) {
 	const sched = 2 // CPUCLOCK_SCHED of linux/posix-timers_types.h
 	var used unix.Timespec
 	err := unix.ClockGettime(int32(^pid<<3|sched), &used)
-	if err == unix.EINVAL { // which it says of a pid that there is not
+	if err == unix.EINVAL { // for a pid that does not exist
 		err = unix.ESRCH
 	}
 	if err != nil {
@@ -71,7 +72,11 @@ func (r *Reader) read(path string) ([]byte, error) {
 		r.text = make([]byte, 1024)
 	}
 	for length := 0; ; {
-		n, err := retry(func() (int, error) { return unix.Read(fd, r.text[length:]) })
+		var n int
+		err := eintr.Retry(func() (err error) {
+			n, err = unix.Read(fd, r.text[length:])
+			return err
+		})
 		if err != nil {
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 		}
@@ -84,9 +89,9 @@ func (r *Reader) read(path string) ([]byte, error) {
 	}
 }
 
-// told turns the absence of a file of a process that is there into what it
-// means: this kernel does not have it.
-func told(pid int, err error) error {
+// unsupported replaces the error that a process has no file of some name, if the
+// process exists: then this kernel does not have such files.
+func unsupported(pid int, err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		if _, gone := CPU(pid); gone == nil {
 			var path *fs.PathError
@@ -98,18 +103,13 @@ func told(pid int, err error) error {
 }
 
 func open(path string, flags int) (int, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0) })
+	fd := -1
+	err := eintr.Retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
+		return err
+	})
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return fd, nil
-}
-
-// retry repeats what a signal has interrupted, as those of the Go runtime do.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		if n, err := call(); err != unix.EINTR {
-			return n, err
-		}
-	}
 }

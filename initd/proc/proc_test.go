@@ -93,19 +93,6 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-func TestChildren(t *testing.T) {
-	p := started(t, "parent", nil)
-	child, _ := strconv.Atoi(p.hello)
-	defer unix.Kill(child, unix.SIGKILL)
-	got, err := new(Reader).Children(p.pid, []int{7})
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skipf("a kernel without CONFIG_PROC_CHILDREN: %v", err)
-	}
-	if err != nil || !slices.Equal(got, []int{7, child}) {
-		t.Errorf("Children() = %d, %v, want 7 and %d", got, err, child)
-	}
-}
-
 // Of a process that has ended every call says so, and so does each of a zombie
 // that has nothing to tell. None leaves a file open.
 func TestGone(t *testing.T) {

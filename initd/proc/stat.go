@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Stat is what /proc/PID/stat tells (proc_pid_stat(5)).
+// A Stat is what is in /proc/PID/stat (proc_pid_stat(5)).
 type Stat struct {
 	Name   string // of the program, cut at 15 bytes, or of its own choice
 	State  byte   // R, S, D, Z …
@@ -81,7 +81,7 @@ func ParseStat(line []byte) (s Stat, err error) {
 	return s, nil
 }
 
-// cut takes the first field off a line.
+// cut cuts the first field off a line.
 func cut(line []byte) (field string, rest []byte) {
 	if i := bytes.IndexAny(line, " \n"); i >= 0 {
 		return string(line[:i]), line[i:]

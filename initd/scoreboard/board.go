@@ -3,30 +3,38 @@ package scoreboard
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/eintr"
+	"server-starter/initd/ownfile"
 	"server-starter/initd/scoreboard/layout"
 )
 
 // MaxRows is how many rows a board can have.
 const MaxRows = 1 << 16
 
+// NoRow is the row of a worker that has none.
+const NoRow = -1
+
 // Board is a scoreboard that this process has made. It is for one goroutine.
+//
+// A nil *Board is none: no worker gets a row, and nothing can be read.
 type Board struct {
 	path   string // empty: in memory alone
 	fd     int
 	memory layout.Memory
 	sizes  layout.Sizes
-	claims []claim // ours: what the board has of it is for others
+	claims []claim // by row; what the board has of it is for others
 	next   int     // where to look for a free row
 	err    error
 }
 
-// claim is what initd relies on of a row.
+// claim is what initd relies on about a row.
 type claim struct {
 	pid, generation, slot int
 	started               time.Duration
@@ -38,13 +46,14 @@ func (c *claim) taken() bool { return c.turn%2 == 1 }
 // Create makes a board with so many rows, for as many live workers.
 //
 // Without a path it is anonymous memory, memfd_create(2), and sealed: nobody can make
-// it shorter under those who have mapped it.
+// it shorter while others have it mapped.
 //
-// With one it is a file of mode 0644 that others can map, too. One that another initd
-// has left there is replaced, which those that still use it do not notice; a file that
-// is no scoreboard is left alone, and an error. Its space is allocated at once, so that
-// a disk that is full is told here and not by SIGBUS. A file can still be made shorter
-// by whoever can write to it: then the board is lost (see Err), and only that.
+// With a path it is a file of mode 0644 that others can map, too. A scoreboard that
+// another initd has left there is replaced, which does not disturb those that still use
+// it; a file that is no scoreboard is left alone, and an error. All its space is
+// allocated, so that a full disk is an error here and not a SIGBUS later. A file can
+// still be made shorter by whoever can write to it: then the board is lost, so that no
+// row is claimed and none can be read, and nothing else happens.
 func Create(path string, rows int) (*Board, error) {
 	if rows < 1 || rows > MaxRows {
 		return nil, fmt.Errorf("create scoreboard: %d rows: 1 to %d are possible", rows, MaxRows)
@@ -71,21 +80,28 @@ func (b *Board) create() (err error) {
 		}
 		return err
 	}
-	if err := replaceable(b.path); err != nil {
+	recognise := func(r io.Reader) bool {
+		magic := make([]byte, len(layout.Magic))
+		io.ReadFull(r, magic)
+		return string(magic) == layout.Magic
+	}
+	if err := ownfile.Check(b.path, "scoreboard", recognise); err != nil {
 		return err
 	}
-	// Who finds it under its name finds it whole.
-	temporary := b.path + "." + strconv.Itoa(os.Getpid())
-	if b.fd, err = newFile(temporary, b.sizes.Total()); err != nil {
+	file, err := ownfile.Create(b.path, 0o644)
+	if err != nil {
 		return err
 	}
-	if err = b.begin(); err == nil {
-		if err = os.Rename(temporary, b.path); err == nil {
-			return nil
+	b.fd = file.FD
+	if err = fill(file, b.sizes.Total()); err == nil {
+		if err = b.begin(); err == nil {
+			if err = file.Rename(); err == nil {
+				return nil
+			}
+			b.unmap()
 		}
-		b.unmap()
 	}
-	os.Remove(temporary)
+	file.Remove()
 	unix.Close(b.fd)
 	return err
 }
@@ -112,59 +128,20 @@ func newMemory(size int) (fd int, err error) {
 	return fd, nil
 }
 
-// newFile makes a file of this size, with all its space.
-func newFile(path string, size int) (fd int, err error) {
-	// What another process of the same number has left there: that is 1 in every container.
-	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
-		os.Remove(path)
+// fill gives a file its mode, whatever the umask, and its size, with all its space.
+func fill(file *ownfile.Temporary, size int) error {
+	if err := unix.Fchmod(file.FD, 0o644); err != nil {
+		return &os.PathError{Op: "chmod", Path: file.Name(), Err: err}
 	}
-	fd, err = unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return 0, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	fail := func(op string, err error) (int, error) {
-		unix.Close(fd)
-		os.Remove(path)
-		return 0, &os.PathError{Op: op, Path: path, Err: err}
-	}
-	if err := unix.Fchmod(fd, 0o644); err != nil { // whatever the umask
-		return fail("chmod", err)
-	}
-	for {
-		err = unix.Fallocate(fd, 0, 0, int64(size))
-		if err != unix.EINTR {
-			break
-		}
-	}
+	err := eintr.Retry(func() error { return unix.Fallocate(file.FD, 0, 0, int64(size)) })
 	if err == unix.EOPNOTSUPP || err == unix.ENOSYS { // NFS before 4.2 for one
 		var n int
-		if n, err = unix.Pwrite(fd, make([]byte, size), 0); err == nil && n < size {
+		if n, err = unix.Pwrite(file.FD, make([]byte, size), 0); err == nil && n < size {
 			err = unix.ENOSPC
 		}
 	}
 	if err != nil {
-		return fail("allocate", err)
-	}
-	return fd, nil
-}
-
-// replaceable says why what is at a path must not be replaced.
-func replaceable(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil // nothing is there, or making it will tell
-	}
-	magic := make([]byte, len(layout.Magic))
-	if info.Mode().IsRegular() {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		file.ReadAt(magic, 0)
-	}
-	if string(magic) != layout.Magic {
-		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no scoreboard; move it away or name another")}
+		return &os.PathError{Op: "allocate", Path: file.Name(), Err: err}
 	}
 	return nil
 }
@@ -209,53 +186,70 @@ func (b *Board) guard(f func()) (ok bool) {
 	return b.err == nil
 }
 
-// Err is why the board is of no more use, if so: someone has made its file shorter.
-// From then on no row is claimed and none can be read.
-func (b *Board) Err() error { return b.err }
+// FD is the descriptor of the board's file, -1 if there is no board. It is
+// close-on-exec and stays the Board's; for workers see Hand.
+func (b *Board) FD() int {
+	if b == nil {
+		return -1
+	}
+	return b.fd
+}
 
-// FD is the file that workers inherit. It is close-on-exec, and the Board's own.
-func (b *Board) FD() int { return b.fd }
-
-// Rows is how many rows there are.
-func (b *Board) Rows() int { return b.sizes.Rows }
-
-// Claim takes a free row for a worker that is about to be forked. Ok is false if there
-// is none: the worker has to do without.
-func (b *Board) Claim(generation, slot int) (row int, ok bool) {
-	row, ok = b.free()
-	if !ok {
-		return 0, false
+// Claim takes a free row for a worker that is about to be forked. If there is a
+// board and the worker gets no row, it returns NoRow and why: all rows are taken, or
+// the board is lost. The worker can do without.
+func (b *Board) Claim(generation, slot int) (row int, err error) {
+	if b == nil {
+		return NoRow, nil
+	}
+	if row, err = b.free(); err != nil {
+		return NoRow, err
 	}
 	c := &b.claims[row]
 	*c = claim{generation: generation, slot: slot, started: layout.Now(), turn: c.turn + 1}
-	ok = b.guard(func() {
+	if !b.guard(func() {
 		m := b.sizes.At(b.memory, row)
 		wipe(m) // a process that the last worker has left behind may have written since
 		m.Store(layout.Generation, uint64(generation))
 		m.Store(layout.Slot, uint64(slot))
 		m.Store(layout.Started, milliseconds(c.started))
 		m.Store(layout.Turn, c.turn)
-	})
-	return row, ok
+	}) {
+		return NoRow, b.err
+	}
+	return row, nil
 }
 
 // free finds a free row, the one that has been free for longest or nearly so: what a
 // dead worker has left behind may still write to its own.
-func (b *Board) free() (row int, ok bool) {
+func (b *Board) free() (row int, err error) {
 	if b.err != nil {
-		return 0, false
+		return NoRow, b.err
 	}
 	for range b.claims {
 		row = b.next
 		b.next = (b.next + 1) % len(b.claims)
 		if !b.claims[row].taken() {
-			return row, true
+			return row, nil
 		}
 	}
-	return 0, false
+	return NoRow, fmt.Errorf("all %d rows belong to workers that live", len(b.claims))
 }
 
-// Assign says which worker has a claimed row.
+// Hand returns what a worker needs to find its row: the descriptor that it has to
+// inherit, under number, and the environment, as K=V, that names the two. Ok is false
+// for a row that nobody has claimed.
+func (b *Board) Hand(row, number int) (fd int, environ []string, ok bool) {
+	if !b.claimed(row) {
+		return -1, nil, false
+	}
+	return b.fd, []string{
+		"SERVER_STARTER_SCOREBOARD=" + strconv.Itoa(number),
+		"SERVER_STARTER_SCOREBOARD_ROW=" + strconv.Itoa(row),
+	}, true
+}
+
+// Assign records which worker has a claimed row.
 func (b *Board) Assign(row, pid int) {
 	if !b.claimed(row) {
 		return
@@ -286,13 +280,13 @@ func wipe(row layout.Memory) {
 }
 
 func (b *Board) claimed(row int) bool {
-	return row >= 0 && row < len(b.claims) && b.claims[row].taken()
+	return b != nil && row >= 0 && row < len(b.claims) && b.claims[row].taken()
 }
 
-// Read tells what is known of a row's worker: who it is from initd's own memory, and what
-// it says of itself as far as that can be true. Each word of it is whole, whenever
-// its writer may have died. Ok is false for a row that nobody has claimed, and when the
-// board is lost.
+// Read returns what is known of a row's worker: who it is from initd's own memory, and
+// what it has written about itself as far as that can be true. Each word is whole,
+// whenever its writer died. Ok is false for a row that nobody has claimed, and when
+// the board is lost.
 func (b *Board) Read(row int) (r Row, ok bool) {
 	if !b.claimed(row) {
 		return Row{}, false
@@ -305,9 +299,12 @@ func (b *Board) Read(row int) (r Row, ok bool) {
 	return r, true
 }
 
-// Close gives the board up, and removes its file if that is still the one at its path.
+// Close unmaps the board, and removes its file if that is still the one at its path.
 // Workers keep what they have mapped.
 func (b *Board) Close() error {
+	if b == nil {
+		return nil
+	}
 	var err error
 	if b.path != "" {
 		err = b.remove()
@@ -321,13 +318,9 @@ func (b *Board) Close() error {
 func (b *Board) unmap() { unix.Munmap(b.memory) }
 
 func (b *Board) remove() error {
-	var ours, current unix.Stat_t
-	if err := unix.Fstat(b.fd, &ours); err != nil {
-		return os.NewSyscallError("fstat", err)
+	ours, err := ownfile.Held(b.fd)
+	if err != nil {
+		return err
 	}
-	err := unix.Lstat(b.path, &current)
-	if err != nil || current.Dev != ours.Dev || current.Ino != ours.Ino {
-		return nil
-	}
-	return os.Remove(b.path)
+	return ours.Remove(b.path)
 }

@@ -2,14 +2,11 @@ package scoreboard
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,9 +56,9 @@ func TestLife(t *testing.T) {
 		reader := open(t, b)
 		rows := map[int]bool{}
 		for slot := range 3 {
-			row, ok := b.Claim(5, slot)
-			if !ok || rows[row] {
-				t.Fatalf("claim %d: row %d, %v", slot, row, ok)
+			row, err := b.Claim(5, slot)
+			if err != nil || rows[row] {
+				t.Fatalf("claim %d: row %d, %v", slot, row, err)
 			}
 			rows[row] = true
 			if r, ok := b.Read(row); !ok || r.PID != 0 || r.Generation != 5 || r.Slot != slot || r.State != Absent {
@@ -69,8 +66,8 @@ func TestLife(t *testing.T) {
 			}
 			b.Assign(row, 1000+slot)
 		}
-		if row, ok := b.Claim(5, 3); ok {
-			t.Errorf("a fourth of three rows: %d", row)
+		if row, err := b.Claim(5, 3); row != NoRow || err == nil || err.Error() != "all 3 rows belong to workers that live" {
+			t.Errorf("a fourth of three rows: %d, %v", row, err)
 		}
 		write(b, 1, layout.Pack(layout.Now(), 3), 41, 0)
 		want := Row{PID: 1001, Generation: 5, Slot: 1, State: Busy, InFlight: 2, Requests: 41}
@@ -91,7 +88,7 @@ func TestLife(t *testing.T) {
 				check("a reader", r, true)
 			}
 		}
-		if seen != 3 || reader.Len() != 3 || b.Rows() != 3 || reader.PID() != os.Getpid() {
+		if seen != 3 || reader.Len() != 3 || len(b.claims) != 3 || reader.PID() != os.Getpid() {
 			t.Errorf("a reader sees %d rows of %d, made by %d", seen, reader.Len(), reader.PID())
 		}
 
@@ -108,9 +105,9 @@ func TestLife(t *testing.T) {
 			t.Errorf("released it has %x", m)
 		}
 		write(b, 1, layout.Pack(0, 9), 9, 9) // by something that the dead worker has left behind
-		row, ok := b.Claim(6, 1)
-		if r, _ := b.Read(row); !ok || row != 1 || r.State != Absent || r.Requests != 0 || r.Busy != 0 || r.Generation != 6 {
-			t.Errorf("claimed anew: row %d, %v, %+v", row, ok, r)
+		row, err := b.Claim(6, 1)
+		if r, _ := b.Read(row); err != nil || row != 1 || r.State != Absent || r.Requests != 0 || r.Busy != 0 || r.Generation != 6 {
+			t.Errorf("claimed anew: row %d, %v, %+v", row, err, r)
 		}
 		for _, row := range []int{-1, 3, math.MaxInt} {
 			b.Release(row)
@@ -127,14 +124,55 @@ func TestLife(t *testing.T) {
 
 func zero(m []byte) bool { return len(bytes.Trim(m, "\x00")) == 0 }
 
+// What a worker is handed is the board's own file, by which it finds its row.
+func TestHand(t *testing.T) {
+	both(t, func(t *testing.T, path string) {
+		b := create(t, path, 2)
+		b.Claim(1, 0)
+		row, _ := b.Claim(1, 1)
+		fd, environ, ok := b.Hand(row, 17)
+		if want := []string{"SERVER_STARTER_SCOREBOARD=17", "SERVER_STARTER_SCOREBOARD_ROW=1"}; !ok || fd != b.FD() || !slices.Equal(environ, want) {
+			t.Errorf("descriptor %d of %d, %q, %v; want %q", fd, b.FD(), environ, ok, want)
+		}
+		b.Release(row)
+		for _, row := range []int{row, NoRow, 2} {
+			if fd, environ, ok := b.Hand(row, 17); ok {
+				t.Errorf("row %d: %d, %q", row, fd, environ)
+			}
+		}
+	})
+}
+
+// Without a board no worker has a row, and that is no error.
+func TestNoBoard(t *testing.T) {
+	var b *Board
+	row, err := b.Claim(1, 0)
+	if row != NoRow || err != nil {
+		t.Errorf("row %d, %v", row, err)
+	}
+	for _, row := range []int{NoRow, 0, 1} {
+		b.Assign(row, 7)
+		b.Release(row)
+		if r, ok := b.Read(row); ok || r != (Row{}) {
+			t.Errorf("row %d: %+v", row, r)
+		}
+		if fd, environ, ok := b.Hand(row, 3); ok {
+			t.Errorf("row %d: %d, %q", row, fd, environ)
+		}
+	}
+	if b.FD() != -1 || b.Close() != nil {
+		t.Errorf("descriptor %d, %v", b.FD(), b.Close())
+	}
+}
+
 // A row that is free for longer is taken first.
 func TestTurns(t *testing.T) {
 	b := create(t, "", 4)
 	last := -1
 	for range 10 {
-		row, ok := b.Claim(1, 0)
-		if !ok || row == last {
-			t.Errorf("row %d, %v after row %d", row, ok, last)
+		row, err := b.Claim(1, 0)
+		if err != nil || row == last {
+			t.Errorf("row %d, %v after row %d", row, err, last)
 		}
 		last = row
 		b.Release(row)
@@ -177,130 +215,6 @@ func TestSealed(t *testing.T) {
 	}
 }
 
-// A file that someone makes shorter is lost, and nothing else is.
-func TestCutOff(t *testing.T) {
-	for name, use := range map[string]func(*Board) bool{
-		"claim":   func(b *Board) bool { _, ok := b.Claim(1, 0); return ok },
-		"read":    func(b *Board) bool { _, ok := b.Read(0); return ok },
-		"assign":  func(b *Board) bool { b.Assign(0, 1); return false },
-		"release": func(b *Board) bool { b.Release(0); return false },
-	} {
-		path := filepath.Join(t.TempDir(), "board")
-		b := create(t, path, 4)
-		reader := open(t, b)
-		b.Claim(1, 0)
-		if err := os.Truncate(path, 0); err != nil {
-			t.Fatal(err)
-		}
-		if r, ok := reader.Row(0); ok {
-			t.Errorf("a reader: %+v", r)
-		}
-		if b.Err() != nil {
-			t.Errorf("%s: before: %v", name, b.Err())
-		}
-		if use(b) || !errors.Is(b.Err(), layout.ErrGone) || !strings.Contains(b.Err().Error(), path) {
-			t.Errorf("%s: %v", name, b.Err())
-		}
-		if use(b) {
-			t.Errorf("%s: once more", name)
-		}
-	}
-}
-
-func TestFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "board")
-	defer unix.Umask(unix.Umask(0o077))
-	// Of another process of this number, which ended in the middle.
-	os.WriteFile(fmt.Sprint(path, ".", os.Getpid()), []byte("left"), 0o600)
-	b := create(t, path, 100)
-	var stat unix.Stat_t
-	if err := unix.Stat(path, &stat); err != nil || stat.Mode != unix.S_IFREG|0o644 {
-		t.Errorf("mode %o, %v", stat.Mode, err)
-	}
-	if size := int64(b.sizes.Total()); stat.Size != size || stat.Blocks*512 < size {
-		t.Errorf("%d bytes and %d allocated, want %d", stat.Size, stat.Blocks*512, size)
-	}
-	row, _ := b.Claim(1, 0)
-	r, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if w, ok := r.Row(row); !ok || w.Generation != 1 {
-		t.Errorf("by its name: %+v, %v", w, ok)
-	}
-
-	second := create(t, path, 2) // replaces it
-	b.Assign(row, 9)             // which those that have it do not notice
-	if w, ok := r.Row(row); !ok || w.PID != 9 {
-		t.Errorf("after it was replaced: %+v, %v", w, ok)
-	}
-	if err := b.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the end of the first removes the second's: %v", err)
-	}
-	if err := second.Close(); err != nil {
-		t.Error(err)
-	}
-	if left, _ := os.ReadDir(dir); len(left) > 0 {
-		t.Errorf("left: %v", left)
-	}
-	if _, ok := second.Claim(1, 0); ok {
-		t.Error("a row of a closed board")
-	}
-}
-
-func TestWhatIsNoBoardIsLeftAlone(t *testing.T) {
-	dir := t.TempDir()
-	for name, make := range map[string]func(path string) error{
-		"text":      func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) },
-		"empty":     func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
-		"link":      func(path string) error { return os.Symlink("/dev/null", path) },
-		"fifo":      func(path string) error { return unix.Mkfifo(path, 0o600) },
-	} {
-		path := filepath.Join(dir, name)
-		if err := make(path); err != nil {
-			t.Fatal(err)
-		}
-		before, _ := os.Lstat(path)
-		_, err := Create(path, 1)
-		if err == nil || !strings.Contains(err.Error(), "no scoreboard") || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if after, _ := os.Lstat(path); !os.SameFile(before, after) || after.Size() != before.Size() {
-			t.Errorf("%s was changed", name)
-		}
-		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s opens: %v", name, err)
-		}
-	}
-	if _, err := Create(filepath.Join(dir, "absent", "board"), 1); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("without a directory: %v", err)
-	}
-	if left, _ := os.ReadDir(dir); len(left) != 5 {
-		t.Errorf("left: %v", left)
-	}
-}
-
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
-		t.Skipf("a small file system needs CAP_SYS_ADMIN: %v", err)
-	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
-	if _, err := Create(filepath.Join(dir, "board"), 1000); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("%v", err)
-	}
-	if left, _ := os.ReadDir(dir); len(left) > 0 {
-		t.Errorf("left: %v", left)
-	}
-	create(t, filepath.Join(dir, "board"), 10)
-}
-
 // A worker can write anything anywhere. What initd relies on is its own.
 func TestCorruptWorker(t *testing.T) {
 	b := create(t, "", 2)
@@ -325,8 +239,8 @@ func TestCorruptWorker(t *testing.T) {
 	}
 	clear(b.memory)
 	b.Release(0)
-	if row, ok := b.Claim(4, 0); !ok || row != 1 {
-		t.Errorf("row %d, %v", row, ok)
+	if row, err := b.Claim(4, 0); err != nil || row != 1 {
+		t.Errorf("row %d, %v", row, err)
 	}
 	if m := b.sizes.At(b.memory, 1); m.Load(layout.Turn) != 1 || m.Load(layout.Generation) != 4 {
 		t.Errorf("%x", m)
@@ -340,141 +254,6 @@ func sane(t *testing.T, r Row) {
 		t.Errorf("%+v", r)
 	}
 	_ = r.State.String()
-}
-
-// A reader never sees one worker's words beside another's.
-func TestHandsChange(t *testing.T) {
-	b := create(t, "", 1)
-	reader := open(t, b)
-	done := make(chan struct{})
-	var owner sync.WaitGroup
-	owner.Go(func() {
-		defer close(done)
-		for n := 1; n <= 20_000; n++ {
-			row, _ := b.Claim(n, n)
-			b.Assign(row, n)
-			write(b, row, layout.Pack(layout.Now(), 1), uint64(n), 0)
-			b.Release(row)
-		}
-	})
-	defer owner.Wait()
-	for seen := 0; ; {
-		select {
-		case <-done:
-			t.Logf("seen %d times", seen)
-			return
-		default:
-		}
-		r, ok := reader.Row(0)
-		if !ok {
-			continue
-		}
-		seen++
-		if r.Generation != r.Slot || r.PID != 0 && r.PID != r.Slot || r.Requests != 0 && r.Requests != r.Slot {
-			t.Fatalf("%+v", r)
-		}
-	}
-}
-
-// header is a board of one row, to be spoilt.
-func header() layout.Memory {
-	m := layout.Memory(make([]byte, layout.HeaderSize+layout.RowSize))
-	copy(m, layout.Magic)
-	m.Store(layout.AtVersion, layout.Version)
-	m.Store(layout.AtHeader, layout.HeaderSize)
-	m.Store(layout.AtRow, layout.RowSize)
-	m.Store(layout.AtRows, 1)
-	m.Store(layout.AtClock, layout.Clock)
-	return m
-}
-
-func TestOpenErrors(t *testing.T) {
-	swapped := make([]byte, 8)
-	binary.BigEndian.PutUint64(swapped, layout.Version)
-	if binary.NativeEndian.Uint64(swapped) == layout.Version {
-		binary.LittleEndian.PutUint64(swapped, layout.Version)
-	}
-	set := func(at int, value uint64) func(layout.Memory) layout.Memory {
-		return func(m layout.Memory) layout.Memory { m.Store(at, value); return m }
-	}
-	for _, test := range []struct {
-		name  string
-		spoil func(layout.Memory) layout.Memory
-		want  string // empty: none
-	}{
-		{"sound", func(m layout.Memory) layout.Memory { return m }, ""},
-		{"longer", func(m layout.Memory) layout.Memory { return append(m, 1) }, ""},
-		{"magic", func(m layout.Memory) layout.Memory { m[0]++; return m }, `does not begin with "scorebrd"`},
-		{"empty", func(m layout.Memory) layout.Memory { return nil }, `does not begin with "scorebrd"`},
-		{"short text", func(m layout.Memory) layout.Memory { return m[:4] }, `does not begin with "scorebrd"`},
-		{"only a magic", func(m layout.Memory) layout.Memory { return m[:8] }, "cut off"},
-		{"only a header", func(m layout.Memory) layout.Memory { return m[:layout.HeaderSize] }, "cut off: it has 128 bytes, not the 256 of 1 rows"},
-		{"version", set(layout.AtVersion, 2), "of version 2: this program knows version 1"},
-		{"other machine", func(m layout.Memory) layout.Memory { copy(m[layout.AtVersion:], swapped); return m }, "another order of bytes"},
-		{"no rows", set(layout.AtRows, 0), "broken"},
-		{"too many rows", set(layout.AtRows, 2), "cut off"},
-		{"overflow", set(layout.AtRows, 1<<57), "broken"},
-		{"crooked rows", set(layout.AtRow, 129), "broken"},
-		{"small rows", set(layout.AtRow, 64), "broken"},
-		{"large rows", set(layout.AtRow, 1<<63), "broken"},
-		{"small header", set(layout.AtHeader, 0), "broken"},
-		{"clock", set(layout.AtClock, 0), "kept by clock 0"},
-	} {
-		path := filepath.Join(t.TempDir(), "board")
-		if err := os.WriteFile(path, test.spoil(header()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r, err := Open(path)
-		switch {
-		case err == nil:
-			r.Close()
-			if test.want != "" {
-				t.Errorf("%s: it opens", test.name)
-			}
-		case test.want == "" || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "open scoreboard "+path):
-			t.Errorf("%s: %v, want %q", test.name, err, test.want)
-		}
-	}
-	if _, err := Open(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("absent: %v", err)
-	}
-}
-
-func FuzzOpen(f *testing.F) {
-	f.Add([]byte(header()))
-	f.Add([]byte(layout.Magic))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m := layout.Memory(make([]byte, (len(data)+8)&^7)) // aligned, for its size is a multiple of 8
-		m = m[:copy(m, data)]
-		sizes, err := layout.Check(m)
-		if err != nil {
-			return
-		}
-		r := &Reader{memory: m, sizes: sizes}
-		r.PID()
-		for _, row := range r.Rows() {
-			sane(t, row)
-		}
-	})
-}
-
-func FuzzRow(f *testing.F) {
-	b := create(f, "", 1)
-	reader := open(f, b)
-	b.Claim(3, 1)
-	b.Assign(0, 77)
-	f.Add(bytes.Repeat([]byte{0xff}, layout.RowSize))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		copy(b.memory[layout.HeaderSize:], data)
-		r, ok := b.Read(0)
-		if !ok || r.PID != 77 || r.Generation != 3 || r.Slot != 1 {
-			t.Errorf("%+v, %v", r, ok)
-		}
-		sane(t, r)
-		if r, ok := reader.Row(0); ok {
-			sane(t, r)
-		}
-	})
 }
 
 func BenchmarkRead(b *testing.B) {

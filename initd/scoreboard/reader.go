@@ -10,16 +10,16 @@ import (
 	"server-starter/initd/scoreboard/layout"
 )
 
-// Reader is a scoreboard as anyone can see it who may open its file.
+// Reader reads a scoreboard, for any process that may open its file.
 type Reader struct {
 	memory layout.Memory
 	sizes  layout.Sizes
 	mapped bool
 }
 
-// Open opens a scoreboard by its file; by /proc/PID/fd/N where it has none, or is an
-// open file of this process. The error says what is wrong with a file that is none, or
-// that this program does not know how to read.
+// Open opens a scoreboard by the path of its file, or by /proc/PID/fd/N if it has none or
+// is open in this process. The error is why the file is no scoreboard, or none that this
+// program can read.
 func Open(path string) (*Reader, error) {
 	fail := func(err error) (*Reader, error) { return nil, fmt.Errorf("open scoreboard %s: %w", path, err) }
 	// O_NONBLOCK is for a FIFO, which would wait for a writer.
@@ -35,7 +35,7 @@ func Open(path string) (*Reader, error) {
 	return &Reader{memory, sizes, true}, nil
 }
 
-// Close gives it up.
+// Close unmaps it.
 func (r *Reader) Close() error {
 	if !r.mapped {
 		return nil
@@ -44,23 +44,23 @@ func (r *Reader) Close() error {
 	return syscall.Munmap(r.memory)
 }
 
-// PID is that of the initd whose board it is, as this initd knows it.
+// PID is the pid of the initd whose board it is, in the pid namespace of that initd.
 func (r *Reader) PID() (pid int) {
 	layout.Guard(func() { pid = number(r.memory.Load(layout.AtPID)) })
 	return pid
 }
 
-// Len is how many rows there are, free ones too.
+// Len is how many rows there are, including free ones.
 func (r *Reader) Len() int { return r.sizes.Rows }
 
 // tries is how often a row may change hands while it is read.
 const tries = 8
 
 // Row reads one row, from 0 up. Ok is false if it is free, if it changes hands faster than
-// it can be read, and if the file has been cut off.
+// it can be read, and if the file has been made shorter.
 //
-// A worker that has corrupted the board can make a row say anything, but only what
-// the fields can hold: no number is negative, and no duration longer than Age.
+// A worker that has corrupted the board can put anything into a row, but even then no
+// number is negative, and no duration longer than Age.
 func (r *Reader) Row(row int) (w Row, ok bool) {
 	if row < 0 || row >= r.sizes.Rows {
 		return Row{}, false
@@ -91,7 +91,7 @@ func (r *Reader) Row(row int) (w Row, ok bool) {
 	return w, true
 }
 
-// Rows are the rows that are taken, with their numbers.
+// Rows yields the rows that are taken, with their numbers.
 func (r *Reader) Rows() iter.Seq2[int, Row] {
 	return func(yield func(int, Row) bool) {
 		for i := range r.sizes.Rows {

@@ -7,18 +7,18 @@ import (
 	"server-starter/initd/scoreboard/layout"
 )
 
-// State is what a worker says of itself.
+// State is what a worker reports of itself.
 type State int
 
 const (
-	Absent State = iota // nothing: it takes no part, or not yet
+	Absent State = iota // it reports nothing, or not yet
 	Idle
 	Busy
 )
 
 func (s State) String() string { return [...]string{"absent", "idle", "busy"}[s] }
 
-// Row is a worker and what it says of itself, at one moment.
+// Row is a worker and what it reports, at one moment.
 type Row struct {
 	PID              int // 0 if it is about to be forked
 	Generation, Slot int
@@ -30,8 +30,8 @@ type Row struct {
 	Busy             time.Duration // how long it was busy, up to when it last became idle; at most Age
 }
 
-// take takes over what a worker has written, as far as it can be true: a row is never
-// older than Age, which has to be set, and never idle or busy for longer.
+// take reads what a worker has written, as far as it can be true: it was never idle or
+// busy for longer than Age, which has to be set.
 func (r *Row) take(row layout.Memory, now time.Duration) {
 	r.Requests = int(min(row.Load(layout.Requests), math.MaxInt))
 	r.Busy = time.Duration(min(row.Load(layout.Busy), uint64(r.Age/time.Microsecond))) * time.Microsecond

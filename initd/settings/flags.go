@@ -11,21 +11,28 @@ import (
 // questions are the flags that are no settings.
 var questions = []string{"help", "version", "show-config", string(Restart), string(Stop), string(Check)}
 
+// define adds a flag to the set, if there is one of that name. To define all,
+// when a command line has a few, takes as long as all the rest of flags.
+func (s *Settings) define(set *pflag.FlagSet, name string) {
+	var v pflag.Value
+	if r, ok := lookup(name); ok {
+		v = s.value(r)
+	} else if slices.Contains(questions, name) {
+		v = new(Bool)
+	}
+	if v == nil || set.Lookup(name) != nil {
+		return
+	}
+	f := set.VarPF(v, name, "", "")
+	if _, ok := v.(*Bool); ok {
+		f.NoOptDefVal = "true"
+	}
+}
+
 // flags reads the arguments. They go to pflag one by one, since it stops at the
 // first error it finds.
-func (s *Settings) flags(rows []Setting, args []string) (asked map[string]bool, problems Problems) {
+func (s *Settings) flags(args []string) (asked map[string]bool, problems Problems) {
 	set := pflag.NewFlagSet("initd", pflag.ContinueOnError)
-	for _, r := range rows {
-		f := set.VarPF(r.value, r.Name, "", r.Meaning)
-		if _, ok := r.value.(*boolean); ok {
-			f.NoOptDefVal = "true"
-		}
-	}
-	asked = make(map[string]bool)
-	for _, word := range questions {
-		set.VarPF(new(boolean), word, "", "").NoOptDefVal = "true"
-	}
-
 	given := make(map[string][]string)
 	collect := func(f *pflag.Flag, text string) error {
 		given[f.Name] = append(given[f.Name], text)
@@ -40,8 +47,10 @@ func (s *Settings) flags(rows []Setting, args []string) (asked map[string]bool, 
 		if arg == "-h" {
 			arg = "--help"
 		}
+		flag, _, hasValue := strings.Cut(arg, "=")
 		err := errors.New("no short flags") // not for pflag, which lets any -test.x pass
-		if strings.HasPrefix(arg, "--") {
+		if name, long := strings.CutPrefix(flag, "--"); long {
+			s.define(set, name)
 			err = set.ParseAll([]string{arg}, collect)
 		}
 		var missing *pflag.ValueRequiredError
@@ -55,28 +64,28 @@ func (s *Settings) flags(rows []Setting, args []string) (asked map[string]bool, 
 			s.sources[missing.GetFlag().Name] = source{flag: arg}
 			problems = append(problems, s.Problem(missing.GetFlag().Name, "", errEmpty))
 		default:
-			name, _, hasValue := strings.Cut(arg, "=")
 			reason := "unknown flag: initd " + Version + " has none of that name"
-			if near := nearest(strings.ReplaceAll(strings.Trim(name, "-"), "_", "-"), names(rows)); near != "" {
+			if near := nearest(strings.ReplaceAll(strings.Trim(flag, "-"), "_", "-"), slices.Concat(questions, documented())); near != "" {
 				reason = "unknown flag; did you mean --" + near + "?"
 				// The next word is its value, if the flag that was meant has one.
-				if set.Lookup(near).NoOptDefVal == "" && !hasValue && len(args) > 0 {
+				if takesValue(near) && !hasValue && len(args) > 0 {
 					args = args[1:]
 				}
 			}
-			problems = append(problems, Problem{Flag: name, Reason: reason})
+			problems = append(problems, Problem{Flag: flag, Reason: reason})
 		}
 	}
 	s.Command = args
 
-	for _, r := range rows {
+	for _, r := range all() {
 		if texts := given[r.Name]; texts != nil {
 			problems = append(problems, s.set(r, source{flag: r.Flag()}, texts...)...)
 		}
 	}
+	asked = make(map[string]bool)
 	for _, word := range questions {
 		for _, text := range given[word] {
-			var yes boolean
+			var yes Bool
 			if err := yes.Set(strings.TrimSpace(text)); err != nil {
 				problems = append(problems, Problem{Flag: "--" + word, Value: text, Reason: err.Error()})
 			}
@@ -86,10 +95,10 @@ func (s *Settings) flags(rows []Setting, args []string) (asked map[string]bool, 
 	return asked, problems
 }
 
-func names(rows []Setting) []string {
-	names := slices.Clone(questions)
-	for _, r := range rows {
-		names = append(names, r.Name)
-	}
-	return names
+// takesValue reports whether a setting's flag has to; that of a Bool may go
+// without.
+func takesValue(name string) bool {
+	r, ok := lookup(name)
+	_, toggle := new(Settings).value(r).(*Bool)
+	return ok && !toggle
 }

@@ -191,7 +191,7 @@ func TestOverriddenIsStillWrong(t *testing.T) {
 	if len(ps) != 2 || ps[0].Variable != "KILL_OLD_DELAY" || ps[1].Variable != "SERVER_STARTER_KILL_OLD_DELAY" {
 		t.Errorf("got %v", err)
 	}
-	if s == nil || s.KillOldDelay != 3*time.Second {
+	if s == nil || time.Duration(s.KillOldDelay) != 3*time.Second {
 		t.Errorf("got %+v", s)
 	}
 }

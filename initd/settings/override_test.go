@@ -9,7 +9,7 @@ import (
 )
 
 func TestReload(t *testing.T) {
-	second, yes, no := time.Second, true, false
+	second, yes, no := seconds(1), Bool(true), Bool(false)
 	tests := []struct {
 		name    string
 		environ []string
@@ -52,7 +52,7 @@ func TestStartTimeout(t *testing.T) {
 		{"--interval=90 --start-timeout=0", 0},
 	} {
 		s := load(t, append(strings.Fields(test.args), "true")...)
-		if got := s.With(Overrides{}).StartTimeout; s.StartTimeout != test.want || got != test.want {
+		if got := time.Duration(s.With(Overrides{}).StartTimeout); time.Duration(s.StartTimeout) != test.want || got != test.want {
 			t.Errorf("%s: %v, and %v with no change; want %v", test.args, s.StartTimeout, got, test.want)
 		}
 	}
@@ -83,7 +83,7 @@ func TestKillOldDelay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.With(o).KillOldDelay; got != test.want {
+		if got := time.Duration(s.With(o).KillOldDelay); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 		if !reflect.DeepEqual(*s, before) {
@@ -91,8 +91,8 @@ func TestKillOldDelay(t *testing.T) {
 		}
 	}
 	s := load(t, "--auto-restart-interval=9", "true")
-	minute := time.Minute
-	if got := s.With(Overrides{AutoRestartInterval: &minute}); got.AutoRestartInterval != minute || s.AutoRestartInterval != 9*time.Second {
+	minute := seconds(60)
+	if got := s.With(Overrides{AutoRestartInterval: &minute}); got.AutoRestartInterval != minute || s.AutoRestartInterval != seconds(9) {
 		t.Errorf("got %v, was %v", got.AutoRestartInterval, s.AutoRestartInterval)
 	}
 }

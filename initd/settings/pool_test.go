@@ -12,7 +12,7 @@ func TestPoolDefaults(t *testing.T) {
 	environment(t)
 	for _, test := range []struct {
 		args                   string
-		most, minIdle, maxIdle int
+		most, minIdle, maxIdle Size
 	}{
 		{"", 1, 1, 1},
 		{"--workers=4", 4, 1, 3},

@@ -60,13 +60,13 @@ func (ps Problems) about(names ...string) bool {
 // wrong for that reason. It panics for a name that is no setting's.
 func (s *Settings) Problem(name, value string, reason error) Problem {
 	r, from := row(name), s.sources[name]
-	example := r.Example
+	example := r.tag.Get("example")
 	if strings.ContainsAny(example, " ;") {
 		example = "'" + example + "'" // for the shell
 	}
 	return Problem{
 		Setting: name, Variable: from.variable, Flag: from.flag,
-		Value: value, Reason: reason.Error(), Expected: r.value.Type(),
+		Value: value, Reason: reason.Error(), Expected: s.value(r).Type(),
 		Example: cmp.Or(from.variable, r.Flag()) + "=" + example,
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/initd/machine"
 )
 
 // environment leaves the process no variable that initd reads but these.
@@ -58,19 +60,21 @@ func TestDefaults(t *testing.T) {
 	s.sources = nil
 	want := &Settings{
 		SocketMode: 0o777, Export: []string{"server-starter", "systemd"},
-		Umask: -1, DeathSignal: syscall.SIGTERM,
-		Interval: time.Second, Ready: Auto, StartTimeout: 60 * time.Second, ProbeTimeout: 5 * time.Second,
-		SignalOnHUP: syscall.SIGTERM, SignalOnTERM: syscall.SIGTERM, AutoRestartInterval: 360 * time.Second,
-		Respawn: Always, MaxBackoff: 30 * time.Second,
+		Umask: -1, DeathSignal: Signal(syscall.SIGTERM),
+		Interval: seconds(1), Ready: Choice[machine.Ready]{Value: machine.Auto}, StartTimeout: seconds(60), ProbeTimeout: seconds(5),
+		SignalOnHUP: Signal(syscall.SIGTERM), SignalOnTERM: Signal(syscall.SIGTERM), AutoRestartInterval: seconds(360),
+		Respawn: Choice[machine.Respawn]{Value: machine.Always}, MaxBackoff: seconds(30),
 		Workers: 1, MaxWorkers: 1, MinIdle: 1, MaxIdle: 1,
-		WatchDebounce: time.Second, HookTimeout: 30 * time.Second,
-		LogFormat: AutoFormat, LogLevel: Info,
+		WatchDebounce: seconds(1), HookTimeout: seconds(30),
+		LogFormat: Choice[LogFormat]{Value: AutoFormat}, LogLevel: Choice[LogLevel]{Value: Info},
 		Command: []string{"true"},
 	}
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("got  %+v\nwant %+v", s, want)
 	}
 }
+
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
 
 // The names are the contract with every user, so they are written out.
 func TestNames(t *testing.T) {
@@ -88,9 +92,9 @@ func TestNames(t *testing.T) {
 	for _, r := range Table() {
 		got = append(got, strings.TrimPrefix(r.Variable(), "SERVER_STARTER_"))
 		if r.Bare {
-			bare = append(bare, r.bare())
+			bare = append(bare, r.word)
 		}
-		if r.Flag() != "--"+strings.ReplaceAll(strings.ToLower(r.bare()), "_", "-") {
+		if r.Flag() != "--"+strings.ReplaceAll(strings.ToLower(r.word), "_", "-") {
 			t.Errorf("%s has the flag %s", r.Variable(), r.Flag())
 		}
 	}
@@ -125,7 +129,7 @@ func TestEverySetting(t *testing.T) {
 			defaults := shown(load(t, command...))
 			texts := []string{r.Variable() + "=" + r.Example, r.Flag() + "=" + r.Example}
 			if r.Bare {
-				texts = append(texts, r.bare()+"="+r.Example)
+				texts = append(texts, r.word+"="+r.Example)
 			}
 			for _, text := range texts {
 				environ, args := []string{text}, command
@@ -153,7 +157,7 @@ func TestOnlyFourWithoutPrefix(t *testing.T) {
 	environment(t)
 	for _, r := range Table() {
 		if !r.Bare {
-			t.Setenv(r.bare(), "nonsense")
+			t.Setenv(r.word, "nonsense")
 		}
 	}
 	if s := load(t, "true"); len(s.Port) > 0 || len(s.Path) > 0 || s.User != (Account{}) {
@@ -182,7 +186,7 @@ func TestPrecedence(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			environment(t, test.environ...)
 			s := load(t, append(test.args, "true")...)
-			if from := s.sources["kill-old-delay"].String(); s.KillOldDelay != test.want || from != test.from {
+			if from := s.sources["kill-old-delay"].String(); time.Duration(s.KillOldDelay) != test.want || from != test.from {
 				t.Errorf("got %v from %s, want %v from %s", s.KillOldDelay, from, test.want, test.from)
 			}
 			if s.Given("kill-old-delay") != (test.from != "default") {

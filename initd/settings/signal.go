@@ -7,68 +7,62 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"server-starter/initd/machine"
 )
 
-// Real-time signals as the C library numbers them, signal(7): it keeps the
-// kernel's first two for its threads, so nobody can mean those.
-const (
-	rtmin = 34
-	rtmax = 64
-)
+// A Signal is one by name or number, 0 for none.
+type Signal machine.Signal
 
-// signal is one by name or number.
-type signal syscall.Signal
-
-func (g *signal) Set(s string) error {
+func (g *Signal) Decode(text string) error { return decode(g, text) }
+func (g *Signal) Set(s string) error {
 	n, err := ParseSignal(s)
 	if err == nil {
-		*g = signal(n)
+		*g = Signal(n)
 	}
 	return err
 }
-func (g *signal) String() string { return signalName(syscall.Signal(*g)) }
-func (g *signal) Type() string   { return signalForm }
-
-// gone is a signal for a worker whose client has gone, or none.
-type gone syscall.Signal
-
-func (g *gone) Set(s string) error {
-	n, err := signal(0), error(nil)
-	if s != "" {
-		err = n.Set(s)
+func (g Signal) String() string {
+	if g == 0 {
+		return ""
 	}
-	switch {
-	case err != nil:
-		return err
-	case syscall.Signal(n) == syscall.SIGSTOP:
+	return machine.Signal(g).String()
+}
+func (g Signal) Type() string { return "a signal (TERM, SIGTERM, 15, RTMIN+1)" }
+
+// An OptionalSignal may be empty, and is for a process that goes on.
+type OptionalSignal Signal
+
+func (g *OptionalSignal) Decode(text string) error { return decode(g, text) }
+func (g *OptionalSignal) Set(s string) error {
+	var n Signal
+	if s != "" {
+		if err := n.Set(s); err != nil {
+			return err
+		}
+	}
+	if machine.Signal(n) == machine.STOP {
 		return errors.New("STOP would suspend the worker for ever")
 	}
-	*g = gone(n)
+	*g = OptionalSignal(n)
 	return nil
 }
-func (g *gone) String() string { return signalName(syscall.Signal(*g)) }
-func (g *gone) Type() string   { return signalForm }
+func (g OptionalSignal) String() string { return Signal(g).String() }
+func (g OptionalSignal) Type() string   { return Signal(g).Type() }
 
-const signalForm = "a signal (TERM, SIGTERM, 15, RTMIN+1)"
-
-// ParseSignal reads a signal's name, with or without SIG, or its number.
-func ParseSignal(s string) (syscall.Signal, error) {
+// ParseSignal reads a signal's name, with or without SIG, or its number. Nobody
+// can mean 32 and 33, which the C library keeps for its threads, signal(7).
+func ParseSignal(s string) (machine.Signal, error) {
 	if s == "" {
 		return 0, errEmpty
 	}
 	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
-		if n < 1 || n > rtmax || n > 31 && n < rtmin {
+		if n < 1 || n > uint64(machine.RTMAX) || n > uint64(machine.SYS) && n < uint64(machine.RTMIN) {
 			return 0, fmt.Errorf("there is no signal %s", s)
 		}
-		return syscall.Signal(n), nil
+		return machine.Signal(n), nil
 	}
 	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
-	if n := realtime(name); n != 0 {
-		return n, nil
-	}
 	switch name { // other names of the same, signal(7)
 	case "CLD":
 		name = "CHLD"
@@ -77,157 +71,114 @@ func ParseSignal(s string) (syscall.Signal, error) {
 	case "POLL":
 		name = "IO"
 	}
-	if n := unix.SignalNum("SIG" + name); n != 0 {
+	for n := machine.Signal(1); n <= machine.RTMIN; n++ {
+		if name == n.String() {
+			return n, nil
+		}
+	}
+	if n := realtime(name); n != 0 {
 		return n, nil
 	}
 	return 0, fmt.Errorf("%q is no signal", s)
 }
 
 // realtime is 0 for what is no RTMIN, RTMIN+n, RTMAX-n or RTMAX.
-func realtime(name string) syscall.Signal {
-	for _, from := range []struct {
-		name, sign string
-		n, step    int
-	}{{"RTMIN", "+", rtmin, 1}, {"RTMAX", "-", rtmax, -1}} {
-		rest, ok := strings.CutPrefix(name, from.name)
-		if !ok {
-			continue
-		}
-		if rest == "" {
-			return syscall.Signal(from.n)
-		}
-		if digits, ok := strings.CutPrefix(rest, from.sign); ok {
-			if n, err := number(digits, 10, rtmax-rtmin); err == nil {
-				return syscall.Signal(from.n + from.step*n)
-			}
-		}
+func realtime(name string) (n machine.Signal) {
+	if name == "RTMAX" {
+		return machine.RTMAX
+	}
+	const most = machine.RTMAX - machine.RTMIN
+	if digits, ok := strings.CutPrefix(name, "RTMIN+"); ok && number(&n, digits, 10, 0, most) == nil {
+		return machine.RTMIN + n
+	}
+	if digits, ok := strings.CutPrefix(name, "RTMAX-"); ok && number(&n, digits, 10, 0, most) == nil {
+		return machine.RTMAX - n
 	}
 	return 0
 }
 
-// signalName is empty for 0.
-func signalName(n syscall.Signal) string {
-	switch {
-	case n == rtmin:
-		return "RTMIN"
-	case n > rtmin:
-		return "RTMIN+" + strconv.Itoa(int(n)-rtmin)
-	}
-	return strings.TrimPrefix(unix.SignalName(n), "SIG")
-}
+// A SignalMap has a signal only once on the left. 0 on the right drops it,
+// machine.REOPEN opens the log files anew.
+type SignalMap map[machine.Signal]machine.Signal
 
-// Reopen stands in a signal map for no signal, but for opening the log files
-// anew.
-const Reopen syscall.Signal = -1
-
-const reopen = "REOPEN"
-
-// signalMap has a signal only once on the left.
-type signalMap map[syscall.Signal]syscall.Signal
-
-func (m *signalMap) Set(s string) error {
-	if s == "" {
-		return nil
-	}
-	left, right, err := pair(s)
-	if err != nil {
-		return err
-	}
-	from, err := ParseSignal(left)
-	if err != nil {
-		return err
-	}
-	var to syscall.Signal
-	switch {
-	case right == "0":
-	case strings.EqualFold(right, reopen):
-		to = Reopen
-	default:
-		if to, err = ParseSignal(right); err != nil {
-			return err
+func (m *SignalMap) Decode(text string) error { return decode(m, text) }
+func (m *SignalMap) Set(s string) error {
+	return addPair(m, s, func(s string) (machine.Signal, error) {
+		n, err := ParseSignal(s)
+		switch n {
+		case machine.KILL, machine.STOP:
+			return 0, fmt.Errorf("%v cannot be caught", n)
+		case machine.CHLD, machine.PIPE, machine.XFSZ, machine.URG, machine.PROF, machine.RTMIN:
+			return 0, fmt.Errorf("%v is initd's own", n)
 		}
-	}
-	switch from {
-	case syscall.SIGKILL, syscall.SIGSTOP:
-		return fmt.Errorf("%s cannot be caught", signalName(from))
-	case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGURG, syscall.SIGPROF, 34:
-		return fmt.Errorf("%s is initd's own", signalName(from))
-	}
-	if _, ok := (*m)[from]; ok {
-		return fmt.Errorf("%s is mapped twice", signalName(from))
-	}
-	if *m == nil {
-		*m = make(signalMap)
-	}
-	(*m)[from] = to
-	return nil
+		return n, err
+	}, func(s string) (machine.Signal, error) {
+		switch {
+		case s == "0":
+			return 0, nil
+		case strings.EqualFold(s, machine.REOPEN.String()):
+			return machine.REOPEN, nil
+		}
+		return ParseSignal(s)
+	})
 }
-
-func (m *signalMap) String() string { return strings.Join(m.words(), ";") }
-func (m *signalMap) Type() string {
+func (m SignalMap) String() string { return strings.Join(m.words(), ";") }
+func (m SignalMap) Type() string {
 	return "SIGNAL:SIGNAL, SIGNAL:0 to drop it, or SIGNAL:REOPEN, several separated by semicolons"
 }
-func (m *signalMap) clear() { *m = nil }
-func (m *signalMap) words() (words []string) {
-	for _, from := range slices.Sorted(maps.Keys(*m)) {
-		to := "0"
-		switch n := (*m)[from]; n {
-		case 0:
-		case Reopen:
-			to = reopen
-		default:
-			to = signalName(n)
+func (m *SignalMap) clear()         { *m = nil }
+func (m SignalMap) words() []string { return pairs(m) }
+
+// An ExitMap has a status, 0 to 255, only once on the left.
+type ExitMap map[int]int
+
+func (m *ExitMap) Decode(text string) error { return decode(m, text) }
+func (m *ExitMap) Set(s string) error {
+	status := func(s string) (n int, err error) {
+		if number(&n, s, 10, 0, 255) != nil {
+			return 0, fmt.Errorf("%q is no exit status", s)
 		}
-		words = append(words, signalName(from)+":"+to)
+		return n, nil
 	}
-	return words
+	return addPair(m, s, status, status)
 }
+func (m ExitMap) String() string { return strings.Join(m.words(), ";") }
+func (m ExitMap) Type() string {
+	return "STATUS:STATUS, each 0 to 255, several separated by semicolons"
+}
+func (m *ExitMap) clear()         { *m = nil }
+func (m ExitMap) words() []string { return pairs(m) }
 
-// exitMap has a status only once on the left.
-type exitMap map[int]int
-
-func (m *exitMap) Set(s string) error {
+// addPair adds what "from:to" says to a map, or nothing of an empty text.
+func addPair[M ~map[K]K, K ~int](m *M, s string, parseFrom, parseTo func(string) (K, error)) error {
 	if s == "" {
 		return nil
 	}
-	left, right, err := pair(s)
+	left, right, ok := strings.Cut(s, ":")
+	if !ok {
+		return errors.New("has no colon")
+	}
+	from, err := parseFrom(strings.TrimSpace(left))
 	if err != nil {
 		return err
 	}
-	from, err := number(left, 10, 255)
+	to, err := parseTo(strings.TrimSpace(right))
 	if err != nil {
-		return fmt.Errorf("%q is no exit status", left)
-	}
-	to, err := number(right, 10, 255)
-	if err != nil {
-		return fmt.Errorf("%q is no exit status", right)
+		return err
 	}
 	if _, ok := (*m)[from]; ok {
-		return fmt.Errorf("%d is mapped twice", from)
+		return fmt.Errorf("%v is mapped twice", from)
 	}
 	if *m == nil {
-		*m = make(exitMap)
+		*m = make(M)
 	}
 	(*m)[from] = to
 	return nil
 }
 
-func (m *exitMap) String() string { return strings.Join(m.words(), ";") }
-func (m *exitMap) Type() string {
-	return "STATUS:STATUS, each 0 to 255, several separated by semicolons"
-}
-func (m *exitMap) clear() { *m = nil }
-func (m *exitMap) words() (words []string) {
-	for _, from := range slices.Sorted(maps.Keys(*m)) {
-		words = append(words, fmt.Sprintf("%d:%d", from, (*m)[from]))
+func pairs[M ~map[K]K, K ~int](m M) (words []string) {
+	for _, from := range slices.Sorted(maps.Keys(m)) {
+		words = append(words, fmt.Sprintf("%v:%v", from, m[from]))
 	}
 	return words
-}
-
-func pair(s string) (left, right string, err error) {
-	left, right, ok := strings.Cut(s, ":")
-	if !ok {
-		return "", "", errors.New("has no colon")
-	}
-	return strings.TrimSpace(left), strings.TrimSpace(right), nil
 }

@@ -13,7 +13,7 @@ const StartServer = "start_server"
 const originalVersion = "0.35"
 
 // original are the options of start_server; whether they take a value is known
-// from the table.
+// from the settings.
 var original = []string{
 	"port", "path", "interval", "log-file", "pid-file", "dir", "signal-on-hup", "signal-on-term", "backlog", "envdir",
 	"enable-auto-restart", "daemonize", "auto-restart-interval", "kill-old-delay", "status-file", "restart", "stop", "help", "version",
@@ -27,10 +27,9 @@ func LoadStartServer(args []string) (*Settings, error) {
 	s, err := Load(flags)
 	// For initd an empty value may mean none, but Getopt::Long wants one.
 	problems, _ := err.(Problems)
-	for _, name := range original {
-		n := slices.Index(flags, "--"+name+"=")
-		known := func(p Problem) bool { return p.Setting == name }
-		if n >= 0 && n < slices.Index(flags, "--") && takesValue(name) && !slices.ContainsFunc(problems, known) {
+	for _, arg := range flags[:slices.Index(flags, "--")] {
+		name, empty := strings.CutSuffix(arg[len("--"):], "=")
+		if empty && slices.Contains(original, name) && takesValue(name) && !problems.about(name) {
 			problems = append(problems, s.Problem(name, "", errEmpty))
 			err = problems
 		}
@@ -38,15 +37,15 @@ func LoadStartServer(args []string) (*Settings, error) {
 	if strings.HasPrefix(s.Answer, "initd "+Version) {
 		s.Answer = originalVersion + " (initd " + Version + ")\n"
 	}
-	for _, r := range Table() {
+	for _, r := range all() {
 		from := s.sources[r.Name]
-		if !r.Bare || from.flag == "" {
+		if !r.isBare() || from.flag == "" {
 			continue
 		}
-		if _, ok := r.value.(*boolean); ok {
+		if !takesValue(r.Name) {
 			from.text = "1"
 		}
-		s.Handed = append(s.Handed, r.bare()+"="+from.text)
+		s.Handed = append(s.Handed, r.word+"="+from.text)
 	}
 	return s, err
 }
@@ -103,32 +102,12 @@ func option(arg string, posix bool) (string, bool) {
 // then it is for Load to say so.
 func complete(text string) string {
 	lower := strings.ToLower(text)
-	for _, r := range Table() {
-		if r.Name == lower {
-			return lower
-		}
-	}
-	if slices.Contains(original, lower) {
+	if _, ok := lookup(lower); ok || slices.Contains(original, lower) {
 		return lower
 	}
-	var meant []string
-	for _, name := range original {
-		if strings.HasPrefix(name, lower) {
-			meant = append(meant, name)
-		}
-	}
+	meant := slices.DeleteFunc(slices.Clone(original), func(name string) bool { return !strings.HasPrefix(name, lower) })
 	if len(meant) != 1 {
 		return text
 	}
 	return meant[0]
-}
-
-func takesValue(name string) bool {
-	for _, r := range Table() {
-		if r.Name == name {
-			_, ok := r.value.(*boolean)
-			return !ok
-		}
-	}
-	return false
 }

@@ -46,7 +46,7 @@ func TestStartServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(s.Command, []string{"server", "--port=1"}) || s.KillOldDelay != 7*time.Second {
+	if !slices.Equal(s.Command, []string{"server", "--port=1"}) || time.Duration(s.KillOldDelay) != 7*time.Second {
 		t.Errorf("got %+v", s)
 	}
 	if want := []string{"ENVDIR=/e", "ENABLE_AUTO_RESTART=1", "AUTO_RESTART_INTERVAL=60"}; !slices.Equal(s.Handed, want) {

@@ -24,15 +24,13 @@ Examples:
 Settings. A flag beats its variable, the variable beats the default. In a
 variable the items of a list are separated by ; or a newline; a flag is
 repeated. A duration is in seconds (10, 1.5) or has units (500ms, 1m30s). An
-empty variable is as good as none.
+empty variable counts as unset.
 
 `
 
 const tail = `  --help, -h         print this
   --version          print the version
   --show-config      print each setting, and where it came from
-  --check            run the command privately for some seconds, and tell
-                     whether it is fit for swaps
 
 Asked of an initd that runs, found by its pid-file (a script's exit status is 0
 when it is done, else 1 with the reason):
@@ -50,9 +48,8 @@ Signals to initd:
 With --respawn=never HUP, TERM, INT and QUIT too go to the command.
 
 Exit status:
-  0                  stopped as asked; a request is done; --check: fit
-  1                  a request, or the start of --daemonize, has failed;
-                     --check: not fit
+  0                  stopped as asked; a request is done
+  1                  a request, or the start of --daemonize, has failed
   64                 wrong usage or settings, nothing was started
   70                 a defect in initd
   125                initd could not set itself up (port in use, no such user)
@@ -71,7 +68,7 @@ func Usage() string {
 			meaning += " Default: " + r.Default + "."
 		}
 		if r.Bare {
-			meaning += " Also read from " + r.bare() + "."
+			meaning += " Also read from " + r.word + "."
 		}
 		wrap(&b, meaning)
 	}
@@ -111,6 +108,9 @@ type Value struct {
 // InForce are the values of all settings, in the order of --help.
 func (s *Settings) InForce() (values []Value) {
 	for _, r := range s.table() {
+		if r.isHidden() {
+			continue
+		}
 		items := []string{} // nil is null in JSON
 		if v, ok := r.value.(interface{ words() []string }); ok {
 			items = append(items, v.words()...)

@@ -1,19 +1,17 @@
-// Package signals is where the signals that initd is sent arrive. They are
-// caught in the package's init, as early as a Go program can. Before that, for
-// about two milliseconds, the runtime has them, and ends the program with
-// status 2 where a TERM, INT, HUP or QUIT comes.
+// Package signals catches the signals that are sent to initd. It does so in its init,
+// as early as a Go program can. Before that, for about two milliseconds, the runtime
+// has them, and a TERM, INT, HUP or QUIT ends the program with status 2.
 //
 // Each class has a channel of its own, so that a flood of one cannot displace
 // another: os/signal drops what a channel cannot take. Within a class nothing
-// that counts is lost: one pending SIGCHLD wakes the loop for all children,
-// one pending HUP is as good as many, and after the second stop signal a
-// further one changes nothing. The runtime keeps one bit for each signal that
-// it has not handed on: real-time signals do not queue here, they merge as the
-// others do.
+// that matters is lost: one pending SIGCHLD wakes the loop for all children, one
+// pending HUP stands for many, and after the second stop signal a further one changes
+// nothing. The runtime keeps one bit for each signal that it has not passed on:
+// real-time signals do not queue here, they merge as the others do.
 //
 // Not caught, and so not forwarded, are KILL and STOP, which nobody can catch;
 // 32, 33 and 34, which the C libraries' threads use and the Go runtime
-// therefore leaves alone; and URG and PROF, which the runtime sends to itself.
+// therefore does not catch; and URG and PROF, which the runtime sends to itself.
 package signals
 
 import (
@@ -35,8 +33,8 @@ var (
 const Last = 64
 
 func init() {
-	// Each signal costs two switches between threads, and as many again where
-	// it is asked for by a goroutine that is bound to a thread, as init's is.
+	// To catch a signal takes two switches between threads, and twice as many from a
+	// goroutine that is bound to a thread, as init's is.
 	vital := make(chan struct{})
 	go catch(vital)
 	<-vital
@@ -49,9 +47,9 @@ func catch(vital chan<- struct{}) {
 	signal.Notify(Stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	signal.Notify(Hangup, syscall.SIGHUP)
 	signal.Notify(Child, syscall.SIGCHLD)
-	// Caught and dropped: what the kernel tells the one whose write has failed,
-	// setrlimit(2) for XFSZ. Ignoring them would make the workers ignore them too,
-	// and by default a broken stderr would end initd.
+	// Caught and dropped: what the kernel sends to a process whose write has failed;
+	// for XFSZ see setrlimit(2). If they were ignored, the workers would ignore them,
+	// too, and by default a broken stderr would end initd.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ)
 
 	var deadly, others []os.Signal
@@ -68,9 +66,8 @@ func catch(vital chan<- struct{}) {
 	signal.Notify(Other, others...)
 }
 
-// Release gives the signals back, so that each does by default what it does to
-// any program, and one that has come already does it too: for a process that
-// leaves nothing behind.
+// Release gives all signals their default actions again, also those that have arrived
+// but were not received yet. It is for a process that has nothing to clean up.
 func Release() {
 	signal.Reset()
 	for _, channel := range []chan os.Signal{Stop, Hangup} {
@@ -95,9 +92,9 @@ func deadlyToGo(n syscall.Signal) bool {
 }
 
 // Catchable reports whether a signal arrives on the channel Other. Of these
-// the machine takes TSTP, TTIN and TTOU for initd's own: with their defaults
-// they would suspend it. A terminal sends them; TTIN and TTOU are also those
-// by which a pool is told its size.
+// the machine keeps TSTP, TTIN and TTOU for initd itself: with their defaults they
+// would suspend it. A terminal sends them; TTIN and TTOU also change the size of a
+// pool.
 func Catchable(n syscall.Signal) bool {
 	switch n {
 	case syscall.SIGCHLD, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGXFSZ,

@@ -1,11 +1,10 @@
 // Package sockdiag asks the kernel about the sockets of this network namespace
 // by sock_diag(7), which needs no privilege.
 //
-// The kernel walks its tables of all sockets for it: what a question costs
-// grows a little with every connection there is, and much with those that match
-// and are copied out. So what can be told by state and port is left to the
-// kernel. A dump is no snapshot: a connection that comes or goes meanwhile may be
-// in it or not.
+// For each question the kernel walks its tables of all sockets: the cost grows a
+// little with every connection there is, and much with those that match and are
+// copied. So the kernel is asked to select by state and port. A dump is no snapshot: a
+// connection that is opened or closed meanwhile may be in it or not.
 package sockdiag
 
 import (
@@ -29,8 +28,8 @@ const (
 const byFamily = 20
 
 // ask sends a question and calls visit with each message of the answer, valid
-// until visit returns. The netlink socket lives as long as that, so there is
-// none to be kept, in a child or for an answer that nobody has waited for.
+// until visit returns. It opens a netlink socket for that and closes it, so that no
+// child can inherit one and no late answer can remain in it.
 func ask(network string, flags int, question message, visit func([]byte)) error {
 	request := nl.NewNetlinkRequest(byFamily, flags)
 	request.AddData(question)
@@ -52,7 +51,7 @@ func ask(network string, flags int, question message, visit func([]byte)) error 
 	return fmt.Errorf("sock_diag %s: %w", network, err)
 }
 
-// A message is what the library takes for the payload of a request.
+// A message is the payload of a request, in the form that the library needs.
 type message []byte
 
 func (m message) Len() int          { return len(m) }

@@ -58,10 +58,10 @@ func tcpQuestion(family int, states States, ports []uint16) message {
 // maxPorts keeps a jump from the first port to the end within its 16 bits.
 const maxPorts = 3000
 
-// anyOf is a program of struct inet_diag_bc_op that lets pass what has one of
-// the local ports. An operation has a code, how many bytes to go on by if it
-// holds, which is to reach the next operation, and by how many if not. To arrive
-// at the end is to pass, beyond it not to.
+// anyOf is a program of struct inet_diag_bc_op that selects sockets with one of the
+// local ports. An operation has a code, by how many bytes to advance if it holds, which
+// has to reach the next operation, and by how many if it does not. A socket is selected
+// if the program arrives at its end, and not selected if it goes beyond.
 func anyOf(ports []uint16) (code []byte) {
 	const (
 		jump    = 1 // INET_DIAG_BC_JMP: goes on by no

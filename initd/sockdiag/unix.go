@@ -17,9 +17,9 @@ type UnixSocket struct {
 	Inode uint32
 	Name  []byte // as bind(2) was given it; that of an accepted one is its listener's. Valid until visit returns
 
-	// Over says that nothing can go either way any more: the other end has closed,
-	// or each has shut down its own. One that only sends no more is not Over. The
-	// state does not tell; it stays ESTABLISHED for good.
+	// Over means that nothing can be sent in either direction any more: the other end
+	// has closed, or both ends have shut down. If an end only sends no more, it is not
+	// Over. The state does not show it: it stays ESTABLISHED.
 	Over bool
 
 	// Of a listener, the connections that wait to be accepted and how many may.
@@ -32,8 +32,8 @@ func Unix(visit func(UnixSocket)) error {
 	return unixSockets(unix.NLM_F_DUMP, unixQuestion(Established, 0, showName), visit)
 }
 
-// UnixListener looks at one socket that listens. The kernel goes through all
-// sockets for it. There being none is an fs.ErrNotExist.
+// UnixListener looks at one socket that listens, by its inode. The kernel searches all
+// sockets for it. The error is an fs.ErrNotExist if there is none.
 func UnixListener(inode uint32) (found UnixSocket, err error) {
 	err = unixSockets(0, unixQuestion(0, inode, showQueue), func(s UnixSocket) { found = s })
 	if err == unix.ENOENT || err == nil && found.Inode != inode {
@@ -54,8 +54,8 @@ func unixSockets(flags int, question message, visit func(UnixSocket)) error {
 	return cmp.Or(err, broken)
 }
 
-// Of linux/unix_diag.h: struct unix_diag_req and struct unix_diag_msg, what may
-// be asked for, and what is told.
+// Of linux/unix_diag.h: struct unix_diag_req and struct unix_diag_msg, what can be
+// asked for, and the attributes of an answer.
 const (
 	unixQuestionSize = 24
 	unixAnswerSize   = 16

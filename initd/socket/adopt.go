@@ -13,9 +13,9 @@ import (
 // listenFDsStart is where the sockets of LISTEN_FDS begin (sd_listen_fds(3)).
 const listenFDsStart = 3
 
-// inspect says what a worker could accept on at an open descriptor: a stream
-// socket that listens, or a datagram socket that is bound. The rest of the
-// Listener is left zero.
+// inspect finds out whether an open descriptor is a socket that a worker could use: a
+// stream socket that listens, or a datagram socket that is bound. Of the Listener only
+// the descriptor, the network and the address are set.
 func inspect(fd int) (l Listener, found bool) {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
@@ -44,10 +44,10 @@ func accepting(fd int) bool {
 	return err == nil && on != 0
 }
 
-// is reports whether l is the socket that spec asks for, at being the Spec's
-// address. named says that the Spec named the descriptor by =fd: then the port
-// 0 that start_server passes on literally is whatever port l has, and a UDP
-// socket may lack its u, which start_server drops.
+// is reports whether l is the socket that spec asks for, where at is the Spec's
+// address. named is whether the Spec named the descriptor by =fd: then the port 0,
+// which start_server passes on literally, is whatever port l has, and a UDP socket may
+// lack its u, which start_server drops.
 func (l Listener) is(spec Spec, at netip.AddrPort, named bool) bool {
 	if spec.Network == "unix" {
 		return l.Network == "unix" && (l.Address == spec.Path ||
@@ -59,8 +59,8 @@ func (l Listener) is(spec Spec, at netip.AddrPort, named bool) bool {
 	if l.at.Port() != at.Port() && !(named && at.Port() == 0) {
 		return false
 	}
-	// systemd makes of a bare ListenStream=8080 a socket of :: that takes IPv4,
-	// too (systemd.socket(5)); for a bare 8080 of ours it is the one.
+	// For a bare ListenStream=8080 systemd makes a socket at :: that takes IPv4, too
+	// (systemd.socket(5)); a Spec that is a bare 8080 means that one.
 	if spec.Host == "" && l.at.Addr() == netip.IPv6Unspecified() {
 		only, err := unix.GetsockoptInt(l.FD, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
 		return err == nil && only == 0
@@ -74,9 +74,9 @@ func sameAddr(a, b netip.Addr) bool {
 	return errA == nil && errB == nil && za == zb && a.WithZone("") == b.WithZone("")
 }
 
-// handed gives what came by LISTEN_FDS, if LISTEN_PID says that it was meant
-// for this process (sd_listen_fds(3)). Files that are no listening sockets come
-// along with an empty Network: a service manager may hand down anything.
+// handed returns the files that came by LISTEN_FDS, if LISTEN_PID is this process
+// (sd_listen_fds(3)). Those that are no listening sockets have an empty Network: a
+// service manager may hand down anything.
 func handed(environ []string) ([]Listener, error) {
 	pid, err := variable(environ, "LISTEN_PID")
 	if err != nil || pid != os.Getpid() {

@@ -12,6 +12,7 @@ import (
 
 // A socket that is open under the number of =fd is taken as it is.
 func TestAdoptNamed(t *testing.T) {
+	needIPv6(t)
 	dir := t.TempDir()
 	tcp := listener(t, unix.SOCK_STREAM, loopback())
 	udp := listener(t, unix.SOCK_DGRAM, loopback())
@@ -71,6 +72,7 @@ func cookie(t *testing.T, fd int) uint64 {
 
 // A number that is open as anything else only says what the worker is to have.
 func TestAdoptNamedNot(t *testing.T) {
+	needIPv6(t)
 	dir := t.TempDir()
 	other := listener(t, unix.SOCK_STREAM, loopback())
 	udp := listener(t, unix.SOCK_DGRAM, loopback())
@@ -264,7 +266,7 @@ func TestAdoptListenFDs(t *testing.T) {
 	}
 }
 
-// One initd hands its listeners down to another, in both tongues at once.
+// One initd hands its listeners down to another, in both protocols at once.
 func TestAdoptNested(t *testing.T) {
 	set := open(t, "port 127.0.0.1:0", "path "+filepath.Join(t.TempDir(), "s"))
 	environ := append(set.Environ([]string{Systemd}), "LISTEN_PID=self")

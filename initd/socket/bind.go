@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookupTime bounds the look-up of one host name.
+// lookupTime bounds the lookup of one host name.
 const lookupTime = 10 * time.Second
 
-// resolve gives the address that a tcp or udp Spec is bound to: the first IPv4
+// resolve returns the address that a tcp or udp Spec is bound to: the first IPv4
 // address of a host name, or else its first IPv6 address.
 func resolve(spec Spec) (netip.AddrPort, error) {
 	port := uint16(spec.Port)
@@ -39,9 +39,9 @@ func resolve(spec Spec) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addresses[0], port), nil
 }
 
-// bindInet makes a TCP or UDP socket and binds it. It does not listen. bound is
-// at with the port that the kernel chose for 0. One that is shared may be bound
-// where others are that have SO_REUSEPORT set, too.
+// bindInet makes a TCP or UDP socket and binds it. It does not listen. bound is at, with
+// the port that the kernel chose in place of 0. If it is shared, it has SO_REUSEPORT,
+// and may be bound where other sockets are that have it.
 func bindInet(network string, at netip.AddrPort, shared bool) (fd int, bound netip.AddrPort, err error) {
 	sa, err := sockaddr(at)
 	if err != nil {
@@ -59,8 +59,8 @@ func bindInet(network string, at netip.AddrPort, shared bool) (fd int, bound net
 	}
 	if network == "tcp" {
 		// Connections of a former listener in TIME_WAIT do not keep the port
-		// (socket(7)). UDP has none, and there the option would let a second
-		// process bind the same port and take the datagrams: it is left alone.
+		// (socket(7)). With UDP there are none, and the option would let a second
+		// process bind the same port and take the datagrams: it is not set.
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	}
 	if err == nil && shared {
@@ -128,8 +128,8 @@ func zoneName(id uint32) string {
 	return strconv.FormatUint(uint64(id), 10)
 }
 
-// fail says which setting and which of its items cannot be had, why, and what
-// to do about it.
+// fail is the error that an item of a setting cannot be bound: which item, why, and
+// what to do about it.
 func fail(spec Spec, at string, err error) error {
 	if at == "" {
 		at = spec.Key()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The tongues in which workers are told of their listeners. Each has its own
+// The protocols by which workers learn of their listeners. Each has its own
 // variables; see Environ.
 const (
 	ServerStarter = "server-starter"
@@ -18,14 +18,14 @@ const (
 	Puma          = "puma"
 )
 
-// Environ gives the variables of the chosen tongues as K=V. A variable that
-// would name no listener is left out, save SERVER_STARTER_PORT. LISTEN_PID is
+// Environ returns the variables of the chosen protocols as K=V. A variable that
+// would name no listener is left out, except SERVER_STARTER_PORT. LISTEN_PID is
 // missing: only the worker itself knows its pid.
-func (s *Set) Environ(tongues []string) []string {
+func (s *Set) Environ(protocols []string) []string {
 	var environ []string
 	set := func(name, value string) { environ = append(environ, name+"="+value) }
-	for _, tongue := range tongues {
-		switch tongue {
+	for _, protocol := range protocols {
+		switch protocol {
 		case ServerStarter:
 			set("SERVER_STARTER_PORT", s.list(";", func(l Listener) string {
 				if l.Network == "" {
@@ -64,7 +64,7 @@ func (s *Set) Environ(tongues []string) []string {
 			}
 		case Puma:
 			n := 0
-			for _, l := range s.listeners {
+			for _, l := range s.all() {
 				if url := pumaURL(l); url != "" {
 					set("PUMA_INHERIT_"+strconv.Itoa(n), strconv.Itoa(l.Number)+":"+url)
 					n++
@@ -75,22 +75,22 @@ func (s *Set) Environ(tongues []string) []string {
 	return environ
 }
 
-// list joins what say gives of each listener, the empty ones left out.
-func (s *Set) list(separator string, say func(Listener) string) string {
+// list joins the items of the listeners. Empty ones are left out.
+func (s *Set) list(separator string, itemOf func(Listener) string) string {
 	var items []string
-	for _, l := range s.listeners {
-		if item := say(l); item != "" {
+	for _, l := range s.all() {
+		if item := itemOf(l); item != "" {
 			items = append(items, item)
 		}
 	}
 	return strings.Join(items, separator)
 }
 
-// run gives the names of the listeners from 3 up to the first gap: LISTEN_FDS
-// can name no others (sd_listen_fds(3)).
+// run returns the names of the listeners from 3 up to the first gap: LISTEN_FDS can
+// name no others (sd_listen_fds(3)).
 func (s *Set) run() []string {
 	byNumber := map[int]Listener{}
-	for _, l := range s.listeners {
+	for _, l := range s.all() {
 		byNumber[l.Number] = l
 	}
 	var names []string
@@ -133,8 +133,8 @@ func (l Listener) fdName() string {
 // fpmSocket is an item of FPM_SOCKETS. php-fpm compares it with the address
 // that its own listen resolves to, as inet_ntop(3) and a port, IPv6 without
 // brackets (fpm_sockets.c, fpm_sockets_hash_op). Unix sockets are left out: a
-// retiring php-fpm unlinks the path under which its successor is to be reached,
-// and one that does not use an inherited path unlinks it at once.
+// retiring php-fpm unlinks the path at which its successor is to be reached, and
+// one that does not use an inherited path unlinks it at once.
 func fpmSocket(l Listener) string {
 	if l.Network != "tcp" {
 		return ""
@@ -142,8 +142,8 @@ func fpmSocket(l Listener) string {
 	return fmt.Sprintf("%s:%d=%d", l.at.Addr().WithZone(""), l.at.Port(), l.Number)
 }
 
-// pumaURL is what puma compares with the text of its own bind (binder.rb), so
-// the host stands in it as it was given.
+// pumaURL is what puma compares with the text of its own bind (binder.rb), so that
+// it has the host as it was given.
 func pumaURL(l Listener) string {
 	switch {
 	case l.Network == "tcp" && l.host != "":
@@ -156,8 +156,8 @@ func pumaURL(l Listener) string {
 	return ""
 }
 
-// Scrub drops the variables of every tongue from environ: what initd itself was
-// told by another superdaemon names sockets that its workers do not have.
+// Scrub returns environ without the variables of all protocols: those by which
+// another superdaemon described its sockets to initd name none that workers have.
 func Scrub(environ []string) []string {
 	var kept []string
 	for _, entry := range environ {

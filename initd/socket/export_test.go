@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var tongues = []string{ServerStarter, Systemd, Nginx, PHPFPM, Unicorn, Puma}
+var protocols = []string{ServerStarter, Systemd, Nginx, PHPFPM, Unicorn, Puma}
 
 func TestEnviron(t *testing.T) {
 	at := netip.MustParseAddrPort
@@ -22,7 +22,7 @@ func TestEnviron(t *testing.T) {
 		{Key: "stored", Number: 8, name: "stored"},
 		{Key: "[fe80::1%eth0]:84", Network: "tcp", Address: "[fe80::1%eth0]:84", Number: 11, host: "fe80::1%eth0", at: at("[fe80::1%eth0]:84")},
 	}}
-	for tongue, want := range map[string][]string{
+	for protocol, want := range map[string][]string{
 		ServerStarter: {"SERVER_STARTER_PORT=8080=3;localhost:81=4;[::1]:82=9;53=5;/run/a b.sock=6;@app=0;web=7;[fe80::1%eth0]:84=11"},
 		Systemd:       {"LISTEN_FDS=7", "LISTEN_FDNAMES=tcp-8080:tcp-localhost-81:udp-53:unix-/run/a b.sock:web:stored:tcp-__1-82"},
 		Nginx:         {"NGINX=3;4;9;5;6;0;7;11;"},
@@ -33,18 +33,18 @@ func TestEnviron(t *testing.T) {
 			"PUMA_INHERIT_6=11:tcp://[fe80::1%eth0]:84"},
 		"klingon": nil,
 	} {
-		if got := set.Environ([]string{tongue}); !slices.Equal(got, want) {
-			t.Errorf("%s:\n%s\nwant\n%s", tongue, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		if got := set.Environ([]string{protocol}); !slices.Equal(got, want) {
+			t.Errorf("%s:\n%s\nwant\n%s", protocol, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }
 
 func TestEnvironEmpty(t *testing.T) {
-	if got := new(Set).Environ(tongues); !slices.Equal(got, []string{"SERVER_STARTER_PORT="}) {
+	if got := new(Set).Environ(protocols); !slices.Equal(got, []string{"SERVER_STARTER_PORT="}) {
 		t.Errorf("without listeners %q, want an empty SERVER_STARTER_PORT alone", got)
 	}
 	if got := new(Set).Environ(nil); len(got) > 0 {
-		t.Errorf("without tongues %q", got)
+		t.Errorf("without protocols %q", got)
 	}
 	// From 3 up without a gap there is none.
 	set := &Set{listeners: []Listener{{Key: "80", Network: "tcp", Number: 4}}}
@@ -74,7 +74,7 @@ func TestScrub(t *testing.T) {
 	set := &Set{listeners: []Listener{{Key: "/s", Network: "unix", Address: "/s", Number: 3},
 		{Key: "80", Network: "tcp", Number: 4, at: netip.MustParseAddrPort("0.0.0.0:80")}}}
 	kept := []string{"PATH=/bin", "SERVER_STARTER_WORKER=0", "NGINX_HOST=x", "LISTEN=1", "PUMA_WORKERS=2", "EMPTY=", "odd", "FPM_SOCKETSX=1"}
-	told := append(set.Environ(tongues), "LISTEN_PID=1", "LISTEN_PIDFDID=1", "FPM_SOCKETS_1=x", "SERVER_STARTER_GENERATION=1", "PUMA_INHERIT_12=")
+	told := append(set.Environ(protocols), "LISTEN_PID=1", "LISTEN_PIDFDID=1", "FPM_SOCKETS_1=x", "SERVER_STARTER_GENERATION=1", "PUMA_INHERIT_12=")
 	if len(told) != 13 {
 		t.Fatalf("Environ: %q", told)
 	}

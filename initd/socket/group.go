@@ -10,15 +10,14 @@ import (
 )
 
 // A group is the sockets of one address, one for each slot (SO_REUSEPORT,
-// socket(7)). Each has a queue of its own. The kernel has them in an array, and
-// it is by the place in there that one is chosen for a new connection: a socket
-// that begins to listen (TCP) or is bound (UDP) comes last, and for one that
-// leaves, the last takes its place (linux/net/core/sock_reuseport.c,
-// reuseport_add_sock, reuseport_detach_sock).
+// socket(7)). Each has a queue of its own. The kernel keeps them in an array, and a
+// program chooses among them by their places in it: a socket that begins to listen
+// (TCP) or is bound (UDP) comes last, and when one is removed, the last takes its
+// place (linux/net/core/sock_reuseport.c, reuseport_add_sock, reuseport_detach_sock).
 type group struct {
 	fds    []int // by slot
 	places []int // the slot in each place of the kernel's array, or unknown
-	adrift []int // the slots whose sockets are in the unknown places
+	lost   []int // the slots whose sockets are in the unknown places
 }
 
 const unknown = -1
@@ -32,9 +31,9 @@ func (l Listener) of(slot int) int {
 	return l.group.fds[slot%len(l.group.fds)]
 }
 
-// split gives each slot a socket of its own. What was bound and listens by now
-// did so without SO_REUSEPORT: the kernel has made sure that nobody else has the
-// address, be it a group of the same user. Only then are others let in.
+// split gives each slot a socket of its own. The first was bound without
+// SO_REUSEPORT and listens by now: so the kernel has made sure that nobody else has
+// the address, not even a group of the same user. Only then may others join it.
 func (s *Set) split(specs []Spec) error {
 	for i := range s.listeners {
 		if l := &s.listeners[i]; !l.adopted && l.at.IsValid() {
@@ -57,10 +56,13 @@ func reusePort(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 }
 
-// Grow makes sockets for slots that have none yet, up to so many. Nothing new
-// comes to them before the next Steer, if steering works. After an error, slots
-// without a socket share those of others.
+// Grow makes sockets for slots that have none yet, so that slots have one each.
+// No new connections go to them before the next Steer, if steering works. After an
+// error, slots without a socket share those of others.
 func (s *Set) Grow(slots int) error {
+	if s == nil {
+		return nil
+	}
 	if len(s.chosen) == 0 {
 		for slot := range s.Slots() {
 			s.chosen = append(s.chosen, slot)
@@ -86,7 +88,7 @@ func (s *Set) grow(slots int) error {
 
 // Slots is how many slots have sockets of their own.
 func (s *Set) Slots() (n int) {
-	for _, l := range s.listeners {
+	for _, l := range s.all() {
 		if l.group != nil {
 			n = max(n, len(l.group.fds))
 		}
@@ -94,9 +96,9 @@ func (s *Set) Slots() (n int) {
 	return n
 }
 
-// room sees to it that the sockets of so many slots leave initd some
-// descriptors: a pipe for the start of each worker, one for each of the
-// worker's on its way to its number (see number), and its own.
+// room returns an error if the sockets of so many slots would not leave initd enough
+// descriptors: a pipe for the start of each worker, one for each listener on its way
+// to the worker's number (see number), and its own.
 func (s *Set) room(slots int) error {
 	groups, more, top := 0, 0, 0
 	for _, l := range s.listeners {
@@ -138,8 +140,8 @@ func (l *Listener) join(backlog int) error {
 	return nil
 }
 
-// live is a socket that is in the group: options of the group set on one that
-// was shut down would only be its own.
+// live returns a socket that is in the group: an option of the group that is set on
+// one that was shut down would be in force for that one only.
 func (g *group) live() int {
 	for _, fd := range g.fds {
 		if _, found := inspect(fd); found {
@@ -149,7 +151,7 @@ func (g *group) live() int {
 	return g.fds[0]
 }
 
-// relisten mends what was shut down and returns the slots of it.
+// relisten makes those listen again that were shut down, and returns their slots.
 func (g *group) relisten(backlog int) (mended []int, err error) {
 	var dead []int
 	for slot, fd := range g.fds {
@@ -157,7 +159,7 @@ func (g *group) relisten(backlog int) (mended []int, err error) {
 			dead = append(dead, slot)
 		}
 	}
-	g.leave(dead)
+	g.remove(dead)
 	for _, slot := range dead {
 		if e := listenAgain(g.fds[slot], backlog); e != nil {
 			err = cmp.Or(err, fmt.Errorf("slot %d: %w", slot, e))
@@ -169,15 +171,15 @@ func (g *group) relisten(backlog int) (mended []int, err error) {
 	return mended, err
 }
 
-// leave takes note that the sockets of dead have left the group, which they may
-// have done before. In which order they went nobody has seen. Of n that are left
-// those in the first n places have not moved whatever it was, for what moves
-// comes from the end. The others are in the gaps: where there is more than one,
-// it is not known which is where.
-func (g *group) leave(dead []int) {
+// remove notes that the sockets of the slots dead are no longer in the group; some
+// may have been removed before. In which order the kernel removed them is not known.
+// If n are left, those among them that were in the first n places have not moved
+// whatever the order was, for only the last one ever moves. The others are in the
+// gaps: if there is more than one, it is not known which is where.
+func (g *group) remove(dead []int) {
 	gone := func(slot int) bool { return slices.Contains(dead, slot) }
-	g.adrift = slices.DeleteFunc(g.adrift, gone)
-	n := len(g.adrift)
+	g.lost = slices.DeleteFunc(g.lost, gone)
+	n := len(g.lost)
 	for _, slot := range g.places {
 		if slot != unknown && !gone(slot) {
 			n++
@@ -189,21 +191,20 @@ func (g *group) leave(dead []int) {
 		case gone(slot):
 			g.places[place] = unknown
 		case place >= n:
-			g.adrift = append(g.adrift, slot)
+			g.lost = append(g.lost, slot)
 		}
 	}
 	g.places = g.places[:n]
-	if len(g.adrift) == 1 {
-		g.places[slices.Index(g.places, unknown)] = g.adrift[0]
-		g.adrift = nil
+	if len(g.lost) == 1 {
+		g.places[slices.Index(g.places, unknown)] = g.lost[0]
+		g.lost = nil
 	}
 }
 
-// Notes are what a user should know who has asked for ReusePort, a sentence
-// each: the listeners on which it has no effect, and that the kernel cannot be
-// told which sockets to choose.
+// Notes are what a user should know who has set ReusePort, a sentence each: the
+// listeners on which it has no effect, and that connections cannot be steered.
 func (s *Set) Notes() (notes []string) {
-	if !s.options.ReusePort {
+	if s == nil || !s.options.ReusePort {
 		return nil
 	}
 	for _, l := range s.listeners {

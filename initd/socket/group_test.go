@@ -3,14 +3,12 @@ package socket
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +16,28 @@ import (
 
 // families are a listener of each kind that reuse-port is about.
 var families = []string{"port 127.0.0.1:0", "port [::1]:0", "port 127.0.0.1:u0", "port [::1]:u0"}
+
+// ipv6 reports whether the loopback has an IPv6 address.
+var ipv6 = sync.OnceValue(func() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+})
+
+// needIPv6 skips the test where it has none.
+func needIPv6(t *testing.T) {
+	t.Helper()
+	if !ipv6() {
+		t.Skip("needs IPv6")
+	}
+}
+
+// usable are those of the items that this machine has addresses for.
+func usable(items ...string) []string {
+	return slices.DeleteFunc(slices.Clone(items), func(item string) bool { return strings.Contains(item, "[::") && !ipv6() })
+}
 
 // openSlots opens items with a socket for each slot.
 func openSlots(t *testing.T, slots int, items ...string) *Set {
@@ -119,9 +139,9 @@ func shutDown(t *testing.T, l Listener, slot int) {
 func TestSlots(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	shared := listener(t, unix.SOCK_STREAM, loopback())
-	items := append(slices.Clone(families), "port 127.0.0.1:0=70", "path "+path, fmt.Sprintf("port 127.0.0.1:%d=%d", portOf(t, shared), shared))
+	items := append(usable(families...), "port 127.0.0.1:0=70", "path "+path, fmt.Sprintf("port 127.0.0.1:%d=%d", portOf(t, shared), shared))
 	set := openSlots(t, 3, items...)
-	items[5] = "path " + path + "2"
+	items[len(items)-2] = "path " + path + "2"
 	one := open(t, items...)
 	if a, b := set.Environ([]string{Systemd})[0], one.Environ([]string{Systemd})[0]; a != b {
 		t.Errorf("environment %s, without reuse-port %s", a, b)
@@ -168,7 +188,7 @@ func (s *Set) group() bool {
 
 // Without steering all slots are served, and what is in a queue stays there.
 func TestSlotsQueue(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		set := openSlots(t, 4, item)
 		l := set.All()[0]
 		if got := arrivals(t, l, 200); len(got) != 4 {
@@ -219,76 +239,9 @@ func await(t *testing.T, l Listener, slot int) {
 	}
 }
 
-func TestSteer(t *testing.T) {
-	for _, item := range families {
-		set := openSlots(t, 7, item)
-		l := set.All()[0]
-		for _, slots := range [][]int{{0}, {6}, {3}, {0, 1, 2}, {1, 3, 5}, {0, 2, 4, 6}, {0, 1, 5, 6}, {5, 6}, {0, 1, 2, 3, 4, 5, 6}, nil} {
-			if err := set.Steer(slots); err != nil || !set.Steers() {
-				t.Fatalf("%s: Steer(%v): %v", item, slots, err)
-			}
-			want := slots
-			if want == nil {
-				want = []int{0, 1, 2, 3, 4, 5, 6}
-			}
-			if got := arrivals(t, l, 200); !slices.Equal(got, want) {
-				t.Errorf("%s: steered to %v, calls came to %v", item, want, got)
-			}
-		}
-	}
-}
-
-// Datagrams of one source come to one slot, and go to another only if that slot
-// is left out.
-func TestSteerFlows(t *testing.T) {
-	for _, item := range families[2:] {
-		set := openSlots(t, 5, item)
-		l := set.All()[0]
-		var clients []net.Conn
-		for range 60 {
-			clients = append(clients, call(t, l))
-			answer(t, l)
-		}
-		where := func() (slots []int) {
-			for _, c := range clients {
-				c.Write([]byte("x"))
-				slots = append(slots, answer(t, l))
-			}
-			return slots
-		}
-		before := where()
-		if after := where(); !slices.Equal(before, after) {
-			t.Errorf("%s: flows came to %v, then to %v", item, before, after)
-		}
-		set.Steer([]int{0, 2, 3, 4})
-		without := where()
-		moved := make(map[int]bool)
-		for i, slot := range without {
-			if slot == 1 || before[i] != 1 && slot != before[i] {
-				t.Errorf("%s: a flow of slot %d came to %d when slot 1 was left out", item, before[i], slot)
-			}
-			if before[i] == 1 {
-				moved[slot] = true
-			}
-		}
-		if len(moved) < 2 {
-			t.Errorf("%s: the flows of slot 1 all went to %v", item, moved)
-		}
-		if again := where(); !slices.Equal(without, again) {
-			t.Errorf("%s: flows came to %v, then to %v", item, without, again)
-		}
-		if set.Steer(nil); !slices.Equal(where(), before) {
-			t.Errorf("%s: not all flows came back with slot 1", item)
-		}
-		for _, c := range clients {
-			c.Close()
-		}
-	}
-}
-
 // An address in use is an error, also where the other would share it.
 func TestSlotsInUse(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		first := openSlots(t, 2, item)
 		l := first.All()[0]
 		again := "port " + l.Address
@@ -327,155 +280,8 @@ func TestSlotsRace(t *testing.T) {
 	}
 }
 
-// A listener that was shut down is mended, and steering knows its new place.
-func TestRelistenSlot(t *testing.T) {
-	for _, item := range []string{families[0], families[1], "port 0"} {
-		for slot := range 4 {
-			set := openSlots(t, 4, item)
-			l := set.All()[0]
-			set.Steer([]int{slot})
-			shutDown(t, l, slot)
-			mended, err := set.Relisten()
-			if err != nil || !slices.Equal(mended, []Mended{{Key: l.Key, Slot: slot}}) {
-				t.Fatalf("%s: Relisten() = %v, %v; want slot %d", item, mended, err, slot)
-			}
-			if port := portOf(t, l.group.fds[slot]); port != int(l.at.Port()) {
-				t.Errorf("%s: slot %d listens on port %d again, want %d", item, slot, port, l.at.Port())
-			}
-			if got := arrivals(t, l, 20); !slices.Equal(got, []int{slot}) {
-				t.Errorf("%s: steered to slot %d and mended, calls came to %v", item, slot, got)
-			}
-			for only := range 4 {
-				set.Steer([]int{only})
-				if got := arrivals(t, l, 20); !slices.Equal(got, []int{only}) {
-					t.Errorf("%s: slot %d mended, calls for slot %d came to %v (places %v)", item, slot, only, got, l.group.places)
-				}
-			}
-			if mended, err := set.Relisten(); len(mended) > 0 || err != nil {
-				t.Errorf("Relisten() of a healthy set = %v, %v", mended, err)
-			}
-			set.Close()
-		}
-	}
-}
-
-// What is steered is the group, not a socket that has left it.
-func TestSteerBeforeRelisten(t *testing.T) {
-	set := openSlots(t, 4, families[0])
-	l := set.All()[0]
-	shutDown(t, l, 0)
-	set.Steer([]int{2}) // whose place is the same
-	if got := arrivals(t, l, 20); !slices.Equal(got, []int{2}) {
-		t.Errorf("calls came to %v, want 2", got)
-	}
-	for slot := range 4 {
-		unix.Shutdown(l.group.fds[slot], unix.SHUT_RDWR)
-	}
-	set.Steer([]int{2})
-	if mended, err := set.Relisten(); len(mended) != 4 || err != nil {
-		t.Fatalf("Relisten() = %v, %v; want all 4", mended, err)
-	}
-	if got := arrivals(t, l, 20); !slices.Equal(got, []int{2}) || set.Steer(nil) != nil || !set.Steers() {
-		t.Errorf("calls came to %v, want 2; %v", got, set.Notes())
-	}
-	l.group.leave([]int{0, 1, 2, 3})
-	if err := set.Steer([]int{2}); err != nil || !set.Steers() {
-		t.Errorf("with no socket in the group: %v", err)
-	}
-}
-
-// Whatever was shut down, in whatever order, known places are right and nobody
-// gets what was steered away from him unless that is not known.
-func TestRelistenOrder(t *testing.T) {
-	for seed := range uint64(30) {
-		random := rand.New(rand.NewPCG(seed, 0))
-		set := openSlots(t, 8, families[seed%2])
-		l := set.All()[0]
-		for round := range 6 {
-			gone := random.Perm(8)[:1+random.IntN(8)]
-			if round%2 == 0 {
-				gone = gone[:1]
-			}
-			for _, slot := range gone {
-				shutDown(t, l, slot)
-			}
-			steered := random.Perm(8)[:1+random.IntN(8)]
-			set.Steer(steered) // before it is known
-			if mended, err := set.Relisten(); err != nil || len(mended) != len(gone) {
-				t.Fatalf("seed %d: shut down %v, Relisten() = %v, %v", seed, gone, mended, err)
-			}
-			for place, slot := range l.group.places {
-				if slot == unknown {
-					continue
-				}
-				p := program{total: uint32(len(l.group.places)), chosen: []uint32{uint32(place)}}
-				p.connection()
-				if err := p.attach(l.FD); err != nil {
-					t.Fatal(err)
-				}
-				if got := arrivals(t, l, 2); !slices.Equal(got, []int{slot}) {
-					t.Fatalf("seed %d: place %d of %v is that of %v", seed, place, l.group.places, got)
-				}
-			}
-			set.Steer(steered)
-			for _, slot := range arrivals(t, l, 40) {
-				if !slices.Contains(steered, slot) && !slices.Contains(l.group.adrift, slot) {
-					t.Fatalf("seed %d: steered to %v, a call came to %d (places %v, adrift %v)", seed, steered, slot, l.group.places, l.group.adrift)
-				}
-			}
-		}
-		if len(set.listeners) == 0 || len(l.group.places) != 8 {
-			t.Fatalf("places %v", l.group.places)
-		}
-		set.Close()
-	}
-}
-
-func TestLeave(t *testing.T) {
-	const u = unknown
-	for _, c := range []struct {
-		dead           []int
-		places, adrift []int
-	}{
-		{nil, []int{0, 1, 2, 3, 4}, nil},
-		{[]int{4}, []int{0, 1, 2, 3}, nil},
-		{[]int{1}, []int{0, 4, 2, 3}, nil},
-		{[]int{3, 4}, []int{0, 1, 2}, nil},
-		{[]int{1, 4}, []int{0, 3, 2}, nil},
-		{[]int{0, 1}, []int{u, u, 2}, []int{3, 4}},
-		{[]int{0, 1, 3}, []int{u, u}, []int{2, 4}},
-		{[]int{0, 1, 2, 3, 4}, []int{}, nil},
-	} {
-		g := group{places: []int{0, 1, 2, 3, 4}}
-		if g.leave(c.dead); !slices.Equal(g.places, c.places) || !slices.Equal(slices.Sorted(slices.Values(g.adrift)), c.adrift) {
-			t.Errorf("after %v: places %v, adrift %v; want %v, %v", c.dead, g.places, g.adrift, c.places, c.adrift)
-		}
-	}
-}
-
-// What is not known is used only if it does not matter, or nothing else is left.
-func TestChosen(t *testing.T) {
-	g := group{fds: make([]int, 5), places: []int{unknown, unknown, 2, 0}, adrift: []int{3, 4}} // 1 is dead
-	for _, c := range []struct {
-		slots []int
-		want  []uint32
-	}{
-		{nil, []uint32{0, 1, 2, 3}},
-		{[]int{0}, []uint32{3}},
-		{[]int{0, 3}, []uint32{3}},
-		{[]int{0, 3, 4}, []uint32{0, 1, 3}},
-		{[]int{3}, []uint32{0, 1}},
-		{[]int{1}, []uint32{0, 1, 2, 3}},
-		{[]int{5}, []uint32{3}}, // shares the socket of 0
-	} {
-		if got := g.chosen(c.slots); !slices.Equal(got, c.want) {
-			t.Errorf("for slots %v places %v, want %v", c.slots, got, c.want)
-		}
-	}
-}
-
 func TestGrow(t *testing.T) {
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		set := openSlots(t, 2, item, "path "+filepath.Join(t.TempDir(), "s"))
 		l := set.All()[0]
 		if set.Files(2)[l.Number] != set.Files(0)[l.Number] {
@@ -511,7 +317,7 @@ func TestGrow(t *testing.T) {
 
 func TestManySlots(t *testing.T) {
 	const slots = 150 // more than the kernel has room for at first (INIT_SOCKS)
-	for _, item := range families {
+	for _, item := range usable(families...) {
 		before := openFiles(t)
 		set := openSlots(t, slots, item)
 		l := set.All()[0]
@@ -571,41 +377,4 @@ func TestSlotsLimit(t *testing.T) {
 	}
 	// What it allows, it leaves room for: a worker of each slot can be started.
 	run(t, "worker", nil, nil, set.Files(9), nil)
-}
-
-// Where no program can be attached, that is said once and the kernel chooses.
-func TestSteerRefused(t *testing.T) {
-	set := openSlots(t, 3, families[0])
-	l := set.All()[0]
-	good := l.group.fds
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	l.group.fds = []int{int(null.Fd())}
-	err = set.Steer([]int{1})
-	if !errors.Is(err, unix.ENOTSOCK) || set.Steers() || len(set.Notes()) != 1 {
-		t.Errorf("Steer: %v, notes %q; want ENOTSOCK", err, set.Notes())
-	}
-	if err := set.Steer([]int{1}); err != nil || set.Steers() {
-		t.Errorf("said again: %v", err)
-	}
-	l.group.fds = good
-	if err := set.Steer([]int{1}); err != nil || !set.Steers() || len(set.Notes()) > 0 {
-		t.Errorf("Steer: %v, notes %q", err, set.Notes())
-	}
-	if got := arrivals(t, l, 20); !slices.Equal(got, []int{1}) {
-		t.Errorf("calls came to %v, want 1", got)
-	}
-}
-
-// The same without privilege.
-func TestSteerUnprivileged(t *testing.T) {
-	needRoot(t)
-	r := runInitd(t, []string{"reuse-port 2", "port 127.0.0.1:0", "port 127.0.0.1:u0"}, nil, []uintptr{0, 1, 2},
-		&syscall.Credential{Uid: 65534, Gid: 65534})
-	if r.Error != "" || len(r.Listeners) != 2 {
-		t.Errorf("%+v", r)
-	}
 }

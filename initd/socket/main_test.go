@@ -89,7 +89,7 @@ func opened(items []string) result {
 		return result{Error: err.Error()}
 	}
 	defer set.Close()
-	if !set.Steers() {
+	if set.unsteered != nil {
 		return result{Error: set.unsteered.Error()}
 	}
 	r := result{Listeners: set.All(), CloseExec: true, Environ: set.Environ([]string{ServerStarter, Systemd})}

@@ -8,9 +8,9 @@ import (
 	"server-starter/initd/sockdiag"
 )
 
-// A Queue is what waits at a listener, and how much can: of a stream socket
-// connections that nobody has accepted yet, of a datagram socket bytes of
-// memory that datagrams take up which nobody has received.
+// A Queue is how much waits at a listener, and how much can: for a stream socket the
+// connections that nobody has accepted yet, for a datagram socket the bytes of memory
+// of the datagrams that nobody has received.
 type Queue struct {
 	Key             string
 	Network         string // of the Listener
@@ -19,19 +19,19 @@ type Queue struct {
 
 // Waiting reads the queues of the listeners.
 //
-//   - Of a TCP socket in state LISTEN, tcp_info has the queue's length in
+//   - For a TCP socket in state LISTEN, tcp_info has the queue's length in
 //     tcpi_unacked and its limit in tcpi_sacked (tcp(7), TCP_INFO;
 //     linux/net/ipv4/tcp.c, tcp_get_info).
-//   - A unix socket tells by sock_diag(7). Where that is not to be had, poll(2)
-//     does, but only that somebody waits: then Length is 1 and Backlog 0.
-//   - A UDP socket tells by SO_MEMINFO (SK_MEMINFO_RMEM_ALLOC and _RCVBUF of
+//   - For a unix socket sock_diag(7) has both. Where the kernel lacks it, poll(2)
+//     shows only that somebody waits: then Length is 1 and Backlog 0.
+//   - For a UDP socket SO_MEMINFO has both (SK_MEMINFO_RMEM_ALLOC and _RCVBUF of
 //     linux/sock_diag.h).
 //
-// Of a listener that has a socket for each slot the queues are added up. One
-// that cannot be read is left out.
+// The queues of a listener that has a socket for each slot are added up. A listener
+// whose queue cannot be read is left out.
 func (s *Set) Waiting() []Queue {
 	var queues []Queue
-	for _, l := range s.listeners {
+	for _, l := range s.all() {
 		fds := []int{l.FD}
 		if l.group != nil {
 			fds = l.group.fds
@@ -51,10 +51,10 @@ func (s *Set) Waiting() []Queue {
 
 // Queue is how much waits in the sockets that slot has for itself: connections
 // to be accepted, and 1 more for each UDP socket that has something to read, for
-// the kernel does not count datagrams. Nobody but a worker of that slot can get
-// at it. It is 0 without ReusePort.
+// the kernel does not count datagrams. Only a worker of that slot can take it. It is
+// 0 without ReusePort.
 func (s *Set) Queue(slot int) (length int) {
-	for _, l := range s.listeners {
+	for _, l := range s.all() {
 		if l.group != nil {
 			n, _, _ := waiting(l.Network, l.of(slot))
 			if l.Network == "udp" {

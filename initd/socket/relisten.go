@@ -9,18 +9,21 @@ import (
 
 // A Mended listener accepts connections again.
 type Mended struct {
-	Key  string
-	Slot int // whose socket it is; 0 for one that all slots share
-	// Replaced says that it is a new socket, which workers started from now on
-	// get; those that run hold the dead one. A swap makes it whole.
+	Key  string // of the Listener
+	Slot int    // the slot whose socket it is; -1: all slots share it
+	// Replaced means that it is a new socket, which workers get that are started
+	// from now on; those that run hold the dead one, until a swap.
 	Replaced bool
 }
 
-// Relisten mends the stream listeners that a worker shut down for everyone that
-// holds them, by shutdown(2). Connections that were queued are lost. It is to
+// Relisten mends the stream listeners that a worker shut down, by shutdown(2), which
+// is so for everyone that holds them. Connections that were queued are lost. It is to
 // be called after a worker has ended. The error joins one for each listener
 // that could not be mended, and that of Steer, which is done again.
 func (s *Set) Relisten() ([]Mended, error) {
+	if s == nil {
+		return nil, nil
+	}
 	var mended []Mended
 	var errs []error
 	again := false
@@ -49,7 +52,7 @@ func (s *Set) Relisten() ([]Mended, error) {
 			errs = append(errs, fmt.Errorf("listen %s %s again: %w", l.Network, l.Address, err))
 			continue
 		}
-		mended = append(mended, Mended{Key: l.Key, Replaced: l.Network == "unix"})
+		mended = append(mended, Mended{Key: l.Key, Slot: -1, Replaced: l.Network == "unix"})
 	}
 	if again {
 		errs = append(errs, s.Steer(s.chosen))
@@ -65,9 +68,9 @@ func listenAgain(fd, backlog int) error {
 		return err
 	}
 	// A port that the kernel chose was given back at the shutdown, although
-	// getsockname(2) still tells it, and listen(2) would choose another. Where
-	// the port was kept, bind(2) says EINVAL, or before that EACCES for a
-	// privileged port that another superdaemon bound.
+	// getsockname(2) still returns it, and listen(2) would choose another. Where
+	// the port was kept, bind(2) fails with EINVAL, or before that with EACCES for
+	// a privileged port that another superdaemon bound.
 	if err := unix.Bind(fd, sa); err != nil && err != unix.EINVAL && err != unix.EACCES {
 		return err
 	}
@@ -77,16 +80,16 @@ func listenAgain(fd, backlog int) error {
 // hungUp reports whether a unix listener was shut down. The kernel does not
 // undo that: the socket keeps its state (SO_ACCEPTCONN stays 1), another
 // listen(2) succeeds and changes nothing, and connect(2) is refused for good.
-// Only poll(2) tells, by POLLRDHUP.
+// Only poll(2) shows it, by POLLRDHUP.
 func hungUp(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	_, err := unix.Poll(fds, 0)
 	return err == nil && fds[0].Revents&unix.POLLRDHUP != 0
 }
 
-// replace puts a new socket in the place of a dead unix one, under the same
-// path and initd's same file descriptor. An abstract name cannot be had anew
-// while anyone holds the dead socket, and an adopted path is not initd's.
+// replace makes a new socket in place of a dead unix one, with the same path and
+// initd's same file descriptor. An abstract name cannot be bound again while anyone
+// holds the dead socket, and an adopted path is not initd's.
 func (l *Listener) replace(o Options) error {
 	if l.node.path == "" {
 		return errors.New("a worker has shut it down, which the kernel does not undo; initd must be started anew")

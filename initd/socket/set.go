@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options say how Open makes sockets.
+// Options are how Open makes sockets.
 type Options struct {
 	Backlog  int         // of listen(2); 0 is the kernel's net.core.somaxconn
 	Mode     fs.FileMode // permission bits of unix sockets, applied exactly
 	UID, GID int         // owner of unix sockets, -1 leaves initd's own
 	Environ  []string    // the environment initd was started with: LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES
 
-	// Elsewhere adopts a socket that a Spec names by =fd wherever it is bound,
-	// and tells workers of it as if it were at the Spec's address. It is for an
-	// initd that is examined, whose sockets must not be the real ones.
+	// Elsewhere adopts a socket that a Spec names by =fd wherever it is bound, and
+	// shows it to workers as if it were at the Spec's address. It is for an initd
+	// that is being checked, whose sockets must not be the real ones.
 	Elsewhere bool
 
 	// ReusePort gives each of the Slots, at least 1, a socket of its own of
@@ -39,7 +39,7 @@ type Listener struct {
 	FD      int    // initd's file descriptor; with ReusePort that of slot 0
 	Number  int    // the worker's file descriptor
 
-	host    string         // as a Spec gave it, for the tongue that compares texts
+	host    string         // as a Spec gave it, for the protocol that compares texts
 	name    string         // in LISTEN_FDNAMES, if it was handed down with one
 	at      netip.AddrPort // the address of tcp and udp
 	adopted bool
@@ -47,13 +47,13 @@ type Listener struct {
 	group   *group // the sockets of all slots; nil: they share FD
 }
 
-// A Set is all listeners. Its methods are for one goroutine.
+// A Set is all listeners. Its methods are for one goroutine. A nil *Set has none.
 type Set struct {
 	listeners []Listener
 	options   Options
 	chosen    []int  // the slots that new connections go to; none: all
 	seed      uint32 // of the hash by which datagrams are spread
-	unsteered error  // why the kernel's own choice is in force
+	unsteered error  // why the kernel chooses among the slots; nil: Steer does
 }
 
 // Open makes the listeners of specs, in their order, or adopts them: one whose
@@ -84,8 +84,8 @@ func (s *Set) open(specs []Spec) error {
 	if err != nil {
 		return err
 	}
-	// What is open under the number of an =fd is looked at before the first
-	// socket is made here, which could take that very number.
+	// Open descriptors are looked for under the numbers of =fd before the first
+	// socket is made here, which could get one of these numbers.
 	at := make([]netip.AddrPort, len(specs))
 	s.listeners = slices.Repeat([]Listener{{FD: -1}}, len(specs))
 	for i, spec := range specs {
@@ -118,7 +118,7 @@ func (s *Set) open(specs []Spec) error {
 	return s.split(specs)
 }
 
-// listen opens the doors of the sockets that were made for specs.
+// listen makes the sockets listen that were made for specs.
 func (s *Set) listen(specs []Spec) error {
 	for i, l := range s.listeners {
 		if l.adopted {
@@ -129,7 +129,7 @@ func (s *Set) listen(specs []Spec) error {
 			continue
 		}
 		err := unix.Listen(l.FD, s.options.Backlog)
-		// Between bind and listen another initd may have taken the file for a
+		// Between bind and listen another initd may have removed the file as a
 		// stale one.
 		if err == nil && l.node.path != "" && !l.node.there() {
 			err = errReplaced
@@ -141,7 +141,7 @@ func (s *Set) listen(specs []Spec) error {
 	return nil
 }
 
-// distinct refuses two specs of one file descriptor or one address.
+// distinct returns an error if two specs have one file descriptor or one address.
 func distinct(specs []Spec) error {
 	for i, spec := range specs {
 		for _, other := range specs[:i] {
@@ -157,8 +157,8 @@ func distinct(specs []Spec) error {
 	return nil
 }
 
-// adopt finds the socket that spec asks for among the open descriptors, and
-// takes it out of rest, which came by LISTEN_FDS.
+// adopt finds the socket that spec asks for among the open descriptors, and removes
+// it from rest, which came by LISTEN_FDS.
 func adopt(spec Spec, at netip.AddrPort, rest *[]Listener, elsewhere bool) Listener {
 	l, named := inspect(spec.FD)
 	if named && elsewhere && l.Network == spec.Network {
@@ -178,7 +178,7 @@ func adopt(spec Spec, at netip.AddrPort, rest *[]Listener, elsewhere bool) Liste
 	return l
 }
 
-// pretend gives l the address that spec asks for, unless that is any port.
+// pretend gives l the address that spec asks for, unless its port is 0, which is any.
 func (l *Listener) pretend(spec Spec, at netip.AddrPort) {
 	switch {
 	case spec.Network == "unix":
@@ -222,8 +222,8 @@ func (s *Set) further(rest []Listener) {
 	}
 }
 
-// number gives those listeners a file descriptor that were given none: from 3
-// up, around the given ones.
+// number assigns the worker's file descriptors that no Spec gave: from 3 up, around
+// the given ones.
 func (s *Set) number() error {
 	taken := map[int]bool{}
 	top := 0
@@ -244,7 +244,7 @@ func (s *Set) number() error {
 		next++
 	}
 	// syscall.ForkExec moves descriptors that are in the way above the highest
-	// of the child, one for each, and has a few of its own.
+	// of the child, at most one for each, and needs a few of its own.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("getrlimit: %w", err)
@@ -257,11 +257,18 @@ func (s *Set) number() error {
 }
 
 // Len is the number of listeners.
-func (s *Set) Len() int { return len(s.listeners) }
+func (s *Set) Len() int { return len(s.all()) }
 
 // All is a copy of the listeners, in order: those of the Specs, then those that
 // came by LISTEN_FDS.
-func (s *Set) All() []Listener { return slices.Clone(s.listeners) }
+func (s *Set) All() []Listener { return slices.Clone(s.all()) }
+
+func (s *Set) all() []Listener {
+	if s == nil {
+		return nil
+	}
+	return s.listeners
+}
 
 // Files is the descriptor table, for syscall.ProcAttr, of a worker in slot: the
 // index is the worker's number, the value initd's, or ^uintptr(0) for one that
@@ -269,7 +276,7 @@ func (s *Set) All() []Listener { return slices.Clone(s.listeners) }
 // 0. The numbers are the same for all slots.
 func (s *Set) Files(slot int) []uintptr {
 	files := []uintptr{0, 1, 2}
-	for _, l := range s.listeners {
+	for _, l := range s.all() {
 		for len(files) <= l.Number {
 			files = append(files, ^uintptr(0))
 		}
@@ -279,12 +286,15 @@ func (s *Set) Files(slot int) []uintptr {
 }
 
 // Close unlinks the files of the unix sockets that Open made, if they still are
-// these sockets, and closes all that it made. Adopted sockets are left alone.
+// these sockets, and closes all sockets that it made. Adopted ones are left alone.
 func (s *Set) Close() error {
+	if s == nil {
+		return nil
+	}
 	var errs []error
 	for _, l := range s.listeners {
 		if err := l.node.remove(); err != nil {
-			errs = append(errs, fmt.Errorf("unlink %s: %w", l.node.path, err))
+			errs = append(errs, err)
 		}
 		if !l.adopted && l.FD >= 0 {
 			unix.Close(l.FD)

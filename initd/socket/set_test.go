@@ -25,6 +25,9 @@ func TestOpenTCP(t *testing.T) {
 		"[::]:0":      {"[::]:PORT", "[::]:PORT"},
 	} {
 		t.Run(text, func(t *testing.T) {
+			if strings.HasPrefix(text, "[") {
+				needIPv6(t)
+			}
 			l := open(t, "port "+text).All()[0]
 			port := strconv.Itoa(portOf(t, l.FD))
 			if key := strings.ReplaceAll(want.key, "PORT", port); l.Key != key {
@@ -137,6 +140,7 @@ func TestNumbersRefused(t *testing.T) {
 
 // A worker has exactly the descriptors that it is told of.
 func TestFiles(t *testing.T) {
+	needIPv6(t)
 	path := filepath.Join(t.TempDir(), "s")
 	set := open(t, "port 127.0.0.1:0=0", "port 127.0.0.1:0", "port 127.0.0.1:u0=9", "path "+path+"=4", "port [::1]:0")
 	var want []string
@@ -265,7 +269,7 @@ func TestWaiting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := Open(specs, Options{Backlog: 7, UID: -1, GID: -1})
+	set, err := Open(specs, Options{Backlog: 7, Mode: 0o600, UID: -1, GID: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,14 @@ const (
 	httpForm = "[host:]port, such as :9100, 127.0.0.1:9100 or [::1]:9100"
 	pathForm = "path[=fd] or @name[=fd], such as /run/app.sock"
 
-	// maxPath is what is left of sun_path beside its final NUL, in bytes (unix(7)).
+	// maxPath is the size of sun_path without its final NUL, in bytes (unix(7)).
 	maxPath = 107
-	// maxFD is the last descriptor that select(2) can be asked about, and that
-	// any server can therefore use; FD_SETSIZE is 1024.
+	// maxFD is the highest descriptor that select(2) can handle, and that any server
+	// can therefore use; FD_SETSIZE is 1024.
 	maxFD = 1023
 )
 
-// A Spec says where to listen: one item of the settings port and path.
+// A Spec is where to listen: one item of the settings port and path.
 type Spec struct {
 	Network string // "tcp", "udp" or "unix"
 	Host    string // as given, IPv6 without brackets; "" is 0.0.0.0
@@ -29,7 +29,7 @@ type Spec struct {
 	Path    string // of a unix socket; "@name" is an abstract one
 	FD      int    // the worker's file descriptor, -1 for the next free one
 
-	// Handed marks a unix socket that stood in the port setting as PATH=fd.
+	// Handed means a unix socket that is in the port setting as PATH=fd.
 	// start_server hands sockets down in the very variable that is initd's port
 	// setting, and lists paths in it too. Such a socket is adopted, never made.
 	Handed bool
@@ -197,7 +197,7 @@ func parseHost(host string) (string, error) {
 
 // cutFD cuts =fd off and trims. The equals sign and the semicolon are the
 // punctuation of SERVER_STARTER_PORT, in which nothing is escaped: a path that
-// has one could not be told to a worker.
+// has one could not be passed to a worker.
 func cutFD(text string) (body string, fd int, err error) {
 	body, digits, found := strings.Cut(strings.TrimSpace(text), "=")
 	body = strings.TrimSpace(body)
@@ -216,8 +216,8 @@ func cutFD(text string) (body string, fd int, err error) {
 	return body, fd, nil
 }
 
-// ErrRange is what an error is that is not about the form of a spec: no kernel
-// could bind what it says, for a number in it is too large.
+// ErrRange is for errors.Is: the spec is well-formed, but a number in it is too large
+// for any kernel.
 var ErrRange = errors.New("out of range")
 
 type outOfRange string

@@ -8,22 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Steer lets new connections and datagrams go to the sockets of these slots and
-// no others; none are all. Of the connections each goes to any of them, of the
-// datagrams those of one source address and port to the same, as long as it is
-// among them. What is in the other slots' queues stays there, and a handshake
-// that has begun ends there (its request belongs to the listener that got the
-// SYN): so Queue can grow for a moment. It has no effect without ReusePort.
+// Steer directs new connections and datagrams to the sockets of these slots only; no
+// slots means all. A connection goes to any of them, the datagrams of one source
+// address and port to the same one, as long as it is among them. What is in the other
+// slots' queues stays there, and a handshake that has begun ends there (its request
+// belongs to the listener that got the SYN): so Queue can grow for a moment. Steer has
+// no effect without ReusePort.
 //
 // It attaches a classic BPF program to each group, which needs no privilege
-// (SO_ATTACH_REUSEPORT_CBPF, socket(7)). If that is not possible the kernel
-// spreads them over all sockets; the error says so, only the first time in a
-// row. Steers tells how it is.
+// (SO_ATTACH_REUSEPORT_CBPF, socket(7)). If that is not possible, the kernel spreads
+// connections over all sockets, and so a slot without a worker gets some, too. That is
+// an error, but only the first time in a row.
 //
-// After several sockets of an address were shut down together it can be unknown
-// which of the kernel's places some of the others have. These are used only
-// where all of them are among the slots, or nothing else is.
+// After several sockets of an address were shut down together, it can be unknown
+// which of the kernel's places some of the others have. These are used only if all
+// of them are among the slots, or if there is nothing else.
 func (s *Set) Steer(slots []int) error {
+	if s == nil {
+		return nil
+	}
 	s.chosen = slices.Clone(slots)
 	var failed error
 	for _, l := range s.listeners {
@@ -58,19 +61,15 @@ func (s *Set) Steer(slots []int) error {
 	return nil
 }
 
-// Steers reports whether Steer can be relied on. Where it cannot, a slot without
-// a worker goes on to be given connections.
-func (s *Set) Steers() bool { return s.unsteered == nil }
-
-// chosen are the places of slots in the kernel's array, in ascending order.
-// Where none is left they are all, for something has to be chosen.
+// chosen returns the places of slots in the kernel's array, in ascending order. If
+// there are none, it returns all places, for one has to be chosen.
 func (g *group) chosen(slots []int) (places []uint32) {
 	var wanted []int
 	for _, slot := range slots {
 		wanted = append(wanted, slot%len(g.fds))
 	}
 	in := func(slot int) bool { return len(wanted) == 0 || slices.Contains(wanted, slot) }
-	adrift := len(g.adrift) > 0 && !slices.ContainsFunc(g.adrift, func(slot int) bool { return !in(slot) })
+	lost := len(g.lost) > 0 && !slices.ContainsFunc(g.lost, func(slot int) bool { return !in(slot) })
 	pick := func(unknowns bool) {
 		for place, slot := range g.places {
 			if slot == unknown && unknowns || slot != unknown && in(slot) {
@@ -78,8 +77,8 @@ func (g *group) chosen(slots []int) (places []uint32) {
 			}
 		}
 	}
-	if pick(adrift); len(places) == 0 {
-		pick(slices.ContainsFunc(g.adrift, in))
+	if pick(lost); len(places) == 0 {
+		pick(slices.ContainsFunc(g.lost, in))
 	}
 	if len(places) == 0 {
 		wanted = nil
@@ -88,8 +87,8 @@ func (g *group) chosen(slots []int) (places []uint32) {
 	return places
 }
 
-// A program is one of the classic BPF, which returns a place. The kernel makes
-// its own choice where there is none such. See linux/networking/filter.rst.
+// A program is a classic BPF program that returns a place. If there is no such place,
+// the kernel chooses by itself. See linux/networking/filter.rst.
 type program struct {
 	total  uint32   // places there are
 	chosen []uint32 // those that may be returned, ascending
@@ -113,8 +112,8 @@ const (
 	netHeader = 1<<32 - 0x100000    // SKF_NET_OFF
 )
 
-// connection chooses at random: any will do, and what belongs to a connection
-// that has begun does not come here.
+// connection chooses at random. The program does not run for the packets of a
+// connection that exists.
 func (p *program) connection() {
 	p.op(load, random)
 	p.any()
@@ -144,22 +143,22 @@ func (p *program) gaps() (gaps []gap) {
 	return gaps
 }
 
-// datagram chooses by the source's address and port: first among all, and only
-// those whose place is not chosen have to choose again. So one slot that goes
-// takes no others' clients with it.
+// datagram chooses by the source's address and port: first among all places, and if
+// that one is not among the chosen, once more among those. So the clients of the other
+// slots stay where they are when one slot is dropped.
 func (p *program) datagram(seed uint32, v6 bool) {
 	p.op(unix.BPF_LD|unix.BPF_IMM, seed)
 	if v6 {
 		for at := uint32(8); at < 24; at += 4 {
 			p.mix(load, netHeader+at)
 		}
-		// The port, if no extension header is before it. If one is, then in all
-		// datagrams of that source.
+		// The port, unless there is an extension header before it: then all
+		// datagrams of that source have one.
 		p.mix(unix.BPF_LD|unix.BPF_H|unix.BPF_ABS, netHeader+40)
 	} else {
 		p.mix(load, netHeader+12)
-		// The port is behind a header of that many bytes (RFC 791, IHL). Its
-		// length is fetched between, for X is in use.
+		// The port is behind a header whose length has to be loaded into X (RFC 791,
+		// IHL), which is in use: so A is saved meanwhile.
 		p.alu(unix.BPF_MUL, 0x9e3779b1)
 		p.op(unix.BPF_ST, 0)
 		p.op(unix.BPF_LDX|unix.BPF_B|unix.BPF_MSH, netHeader)
@@ -184,7 +183,7 @@ func (p *program) datagram(seed uint32, v6 bool) {
 	}
 }
 
-// mix takes what is loaded into the hash in A.
+// mix adds what is loaded to the hash in A.
 func (p *program) mix(code uint16, k uint32) {
 	p.alu(unix.BPF_MUL, 0x9e3779b1)
 	p.op(unix.BPF_MISC|unix.BPF_TAX, 0)
@@ -192,7 +191,7 @@ func (p *program) mix(code uint16, k uint32) {
 	p.op(xorX, 0)
 }
 
-// scramble lets each bit of A depend on all: the finalizer of MurmurHash3.
+// scramble makes each bit of A depend on all others: the finalizer of MurmurHash3.
 func (p *program) scramble() {
 	for _, step := range []struct{ shift, factor uint32 }{{16, 0x85ebca6b}, {13, 0xc2b2ae35}, {16, 1}} {
 		p.op(unix.BPF_MISC|unix.BPF_TAX, 0)
@@ -202,13 +201,13 @@ func (p *program) scramble() {
 	}
 }
 
-// attach puts it in force for the whole group of the socket.
+// attach attaches it to the whole group of the socket.
 func (p *program) attach(fd int) error {
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 		&unix.SockFprog{Len: uint16(len(p.code)), Filter: &p.code[0]})
 }
 
-// randomSeed keeps clients from choosing whom they come to.
+// randomSeed keeps clients from choosing the socket that they are assigned to.
 func randomSeed() uint32 {
 	var bytes [4]byte
 	unix.Getrandom(bytes[:], unix.GRND_NONBLOCK)

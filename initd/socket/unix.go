@@ -10,19 +10,26 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // A node is the file of a unix socket that was made here. The path is absolute,
-// since initd changes its working directory; device and inode tell whether the
-// path still is that file. The zero node is no file.
+// since initd changes its working directory. The zero node is no file.
 type node struct {
-	path     string
-	dev, ino uint64
+	path string
+	id   ownfile.ID
 }
 
+// there reports whether the path still is the file that was made.
+func (n node) there() bool { return n.id.At(n.path) }
+
+// remove unlinks the file if it is still there.
+func (n node) remove() error { return n.id.Remove(n.path) }
+
 // bindUnix makes a unix stream socket and binds it, with the mode and owner of
-// o. It does not listen: until then connect(2) is refused, so that nobody gets
-// in before mode and owner are right. The node is valid with an error, too.
+// o. It does not listen: until then connect(2) is refused, so that nobody can connect
+// before mode and owner are right. The node is valid with an error, too.
 func bindUnix(path string, o Options) (fd int, made node, err error) {
 	if !abstract(path) {
 		if err = vacate(path); err != nil {
@@ -44,10 +51,9 @@ func bindUnix(path string, o Options) (fd int, made node, err error) {
 
 func abstract(path string) bool { return strings.HasPrefix(path, "@") }
 
-// own gives the socket's file its mode, whatever the umask was, and its owner.
-// The file is held by O_PATH meanwhile, so that a symlink that is put in its
-// place cannot lead root to another file; /proc/self/fd is how chmod(2) reaches
-// such a descriptor.
+// own sets the mode of the socket's file, whatever the umask was, and its owner. The
+// file is opened by O_PATH for that, so that a symlink that is put in its place cannot
+// lead root to another file; chmod(2) reaches such a descriptor by /proc/self/fd.
 func own(path string, o Options) (node, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -65,7 +71,11 @@ func own(path string, o Options) (node, error) {
 	if err != nil {
 		return node{}, err
 	}
-	made := node{path: absolute, dev: uint64(st.Dev), ino: st.Ino}
+	id, err := ownfile.Held(fd) // by the socket, for as long as that is open
+	if err != nil {
+		return node{}, err
+	}
+	made := node{absolute, id}
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
 			return made, fmt.Errorf("chown: %w", err)
@@ -79,26 +89,11 @@ func own(path string, o Options) (node, error) {
 
 var errReplaced = errors.New("another process has put its own file in this place meanwhile")
 
-// there reports whether the path still is the file that was made.
-func (n node) there() bool {
-	var st unix.Stat_t
-	return n.path != "" && unix.Lstat(n.path, &st) == nil && uint64(st.Dev) == n.dev && st.Ino == n.ino
-}
-
-// remove unlinks the file if it is still there.
-func (n node) remove() error {
-	if !n.there() {
-		return nil
-	}
-	return unix.Unlink(n.path)
-}
-
-// vacate makes room for a socket at path: it removes a socket on which nobody
-// listens, and nothing else.
+// vacate removes a socket at path on which nobody listens, and nothing else.
 func vacate(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // of a missing directory bind(2) will tell
+		return nil // if the directory is missing, bind(2) will fail
 	}
 	if err != nil {
 		return err

@@ -1,21 +1,21 @@
-// Package statusfile keeps the file that tells which workers there are: a line
+// Package statusfile keeps the file in which the workers are listed: a line
 // "generation:pid" for each, as start_server writes it.
 package statusfile
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"server-starter/initd/ownfile"
 )
 
-// A write that has failed is tried again after retry, then twice that, up to
-// maxRetry: what cannot be written may be so for good.
+// A write that has failed is tried again after retry, then after twice that, up to
+// maxRetry: the reason may be permanent.
 const (
 	retry    = time.Second
 	maxRetry = time.Minute
@@ -25,38 +25,28 @@ const (
 // of its own, for a file system may hang.
 type File struct {
 	path   string
-	tell   func(error) // a write has failed, the first time in a row; nil: one has succeeded again
-	next   chan string // the text to be written; the latest alone counts
+	report func(error)   // see Open
+	next   chan []Worker // those to be written; only the latest counts
 	done   chan struct{}
-	ours   os.FileInfo // what was written last; nil: nothing yet
+	ours   ownfile.ID // what was written last; zero: nothing yet
 	failed bool
 }
 
-// Open returns a file at path. What another process has left there is removed by
-// the first Write, for its numbers mean nothing any more; but what is no status
-// file is left alone, and an error. Tell is called by another goroutine.
-func Open(path string, tell func(error)) (*File, error) {
-	if err := check(path); err != nil {
+// Open returns a file at path. A status file that another process has left there is
+// removed by the first Write, for its pids mean nothing any more; any other file is
+// left alone, and an error. Report is called by another goroutine: with an error when
+// a write fails, the first time in a row, and with nil when one succeeds again.
+func Open(path string, report func(error)) (*File, error) {
+	recognise := func(r io.Reader) bool {
+		text, err := io.ReadAll(r)
+		return err == nil && isStatus(string(text))
+	}
+	if err := ownfile.Check(path, "status file", recognise); err != nil {
 		return nil, err
 	}
-	f := &File{path: path, tell: tell, next: make(chan string, 1), done: make(chan struct{})}
+	f := &File{path: path, report: report, next: make(chan []Worker, 1), done: make(chan struct{})}
 	go f.run()
 	return f, nil
-}
-
-func check(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil // what keeps it from being written will be told then
-	}
-	var text []byte
-	if info.Mode().IsRegular() {
-		text, _ = os.ReadFile(path)
-	}
-	if !info.Mode().IsRegular() || !isStatus(string(text)) {
-		return &os.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no status file; move it away or name another")}
-	}
-	return nil
 }
 
 func isStatus(text string) bool {
@@ -69,19 +59,32 @@ func isStatus(text string) bool {
 	return true
 }
 
-// Write has the text replace what the file holds, soon, in one piece. It never
-// blocks. Of texts that come faster than they can be written the last is.
-// There has to be one caller only.
-func (f *File) Write(text string) {
+// Worker is a line of the file.
+type Worker struct{ Generation, PID int }
+
+// Write has lines for these workers, in this order, replace the content of the
+// file, in one step, soon. It never blocks, and keeps a copy. If calls come faster
+// than the file can be written, only the last one is sure to be written. Only one
+// goroutine may call it.
+func (f *File) Write(workers []Worker) {
 	select {
 	case <-f.next:
 	default:
 	}
-	f.next <- text
+	f.next <- slices.Clone(workers)
 }
 
-// Remove writes nothing more, and removes the file if it is still the one that
-// was written. It gives up after the limit.
+// text is what a file with these workers holds.
+func text(workers []Worker) string {
+	var lines []byte
+	for _, w := range workers {
+		lines = fmt.Appendf(lines, "%d:%d\n", w.Generation, w.PID)
+	}
+	return string(lines)
+}
+
+// Remove ends writing, and removes the file if it is still the one that was
+// written. It waits for that no longer than limit.
 func (f *File) Remove(limit time.Duration) {
 	close(f.next)
 	select {
@@ -92,77 +95,67 @@ func (f *File) Remove(limit time.Duration) {
 
 func (f *File) run() {
 	defer close(f.done)
-	defer f.remove()
+	defer func() { f.ours.Remove(f.path) }()
 	wait := retry
-	text, ok := <-f.next
+	workers, ok := <-f.next
 	for ok {
-		err := f.write(text)
+		err := f.write(text(workers))
 		if (err != nil) != f.failed {
 			f.failed = err != nil
-			f.tell(err)
+			f.report(err)
 		}
 		if err == nil {
 			wait = retry
-			text, ok = <-f.next
+			workers, ok = <-f.next
 			continue
 		}
 		select {
-		case text, ok = <-f.next:
+		case workers, ok = <-f.next:
 		case <-time.After(wait):
 			wait = min(2*wait, maxRetry)
 		}
 	}
 }
 
-// write replaces the file: who reads it finds the old text or the new one. As
-// long as there is nothing to tell there is no file, so that scripts can wait
-// for it.
+// write replaces the file: a reader finds the old text or the new one. Before the
+// first worker there is no file, so that scripts can wait for it.
 func (f *File) write(text string) (err error) {
-	if text == "" && f.ours == nil {
+	if text == "" && f.ours == (ownfile.ID{}) {
 		if err = os.Remove(f.path); os.IsNotExist(err) {
 			err = nil
 		}
 		return err
 	}
-	temporary := f.path + "." + strconv.Itoa(os.Getpid())
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+	temporary, err := ownfile.Create(f.path, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(temporary)
-		}
-	}()
-	if _, err = file.WriteString(text); err != nil {
-		file.Close()
-		return err
-	}
-	info, err := file.Stat()
-	if closing := file.Close(); err == nil {
-		err = closing // some file systems report a full disk only here
+	written, err := fill(temporary, text)
+	if err == nil {
+		err = temporary.Rename()
 	}
 	if err != nil {
+		temporary.Remove()
 		return err
 	}
-	if err = os.Rename(temporary, f.path); err != nil {
-		return err
-	}
-	f.ours = info
+	f.ours = written
 	return nil
 }
 
-func (f *File) remove() {
-	current, err := os.Lstat(f.path)
-	// The number of a file that was removed is soon another one's.
-	if err == nil && f.ours != nil && os.SameFile(current, f.ours) && current.ModTime().Equal(f.ours.ModTime()) {
-		os.Remove(f.path)
+// fill writes the text and closes the file.
+func fill(temporary *ownfile.Temporary, text string) (id ownfile.ID, err error) {
+	file := os.NewFile(uintptr(temporary.FD), temporary.Name())
+	if _, err = file.WriteString(text); err == nil {
+		id, err = ownfile.Closed(temporary.FD)
 	}
+	if closing := file.Close(); err == nil {
+		err = closing // some file systems report a full disk only here
+	}
+	return id, err
 }
 
-// Generations reads the numbers of the generations that a status file tells of,
-// each once and in order. Lines of another form are passed over, as start_server
-// does.
+// Generations reads the numbers of the generations in a status file, each once, in
+// ascending order. Lines of another form are ignored, as start_server does.
 func Generations(path string) (numbers []int, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -2,6 +2,7 @@ package statusfile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,9 +13,18 @@ import (
 	"time"
 )
 
-// write has a text written, and waits until it is.
-func write(f *File, text string) {
-	f.Write(text)
+// write has a file with that text written, and waits until it is.
+func write(t *testing.T, f *File, text string) {
+	t.Helper()
+	var workers []Worker
+	for line := range strings.Lines(text) {
+		var w Worker
+		if _, err := fmt.Sscanf(line, "%d:%d\n", &w.Generation, &w.PID); err != nil {
+			t.Fatal(err)
+		}
+		workers = append(workers, w)
+	}
+	f.Write(workers)
 	synctest.Wait()
 }
 
@@ -36,18 +46,18 @@ func TestWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(f, "")
+		write(t, f, "")
 		if _, err := os.Stat(path); !os.IsNotExist(err) {
 			t.Errorf("there is a file, and nothing to tell: %v", err)
 		}
-		write(f, "1:101\n")
+		write(t, f, "1:101\n")
 		old, err := os.Open(path) // as a reader in the midst of it
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer old.Close()
 		for _, text := range []string{"1:101\n2:102\n", "2:102\n", ""} {
-			write(f, text)
+			write(t, f, text)
 			if got := content(t, path); got != text {
 				t.Errorf("got %q, want %q", got, text)
 			}
@@ -67,7 +77,7 @@ func TestRemoveLeavesAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "status")
 		f, _ := Open(path, nil)
-		write(f, "1:101\n")
+		write(t, f, "1:101\n")
 		os.Remove(path)
 		os.WriteFile(path, []byte("7:7\n"), 0o600)
 		f.Remove(time.Second)
@@ -86,9 +96,9 @@ func TestFailure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(f, "1:101\n")
+		write(t, f, "1:101\n")
 		time.Sleep(3 * retry) // virtual
-		write(f, "2:102\n")
+		write(t, f, "2:102\n")
 		if err := <-told; !errors.Is(err, os.ErrNotExist) {
 			t.Fatalf("told: %v", err)
 		}
@@ -113,9 +123,9 @@ func TestLatestWins(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status")
 	f, _ := Open(path, nil)
 	for range 1000 {
-		f.Write("1:1\n")
+		f.Write([]Worker{{1, 1}})
 	}
-	f.Write("2:2\n")
+	f.Write([]Worker{{2, 2}})
 	kept := path + ".kept"
 	for os.Link(path, kept) != nil || content(t, kept) != "2:2\n" {
 		os.Remove(kept)
@@ -135,7 +145,7 @@ func TestOpen(t *testing.T) {
 		if got := content(t, path); got != stale { // initd may yet find that another one runs
 			t.Errorf("%q has become %q", stale, got)
 		}
-		f.Write("")
+		f.Write(nil)
 		f.Remove(time.Minute)
 		if _, err := os.Stat(path); !os.IsNotExist(err) {
 			t.Errorf("%q is still there", stale)

@@ -71,7 +71,7 @@ func (s *survey) attribute(all map[uint32]bool) {
 			if proc.Gone(err) && member == pid {
 				delete(s.found, pid)
 			} else if !proc.Gone(err) {
-				s.complain(err)
+				s.note(err)
 				w.Known &^= Connections | Disconnects
 				s.found[pid] = w
 			}

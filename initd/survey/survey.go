@@ -1,5 +1,6 @@
-// Package survey finds out what workers are doing without any help of theirs:
-// from /proc, and from what sock_diag(7) tells of their connections.
+// Package survey finds out what workers are doing without their help: from /proc,
+// and from what sock_diag(7) knows of their connections. A [Surveyor] adds what
+// they report themselves on the scoreboard.
 package survey
 
 import (
@@ -24,7 +25,7 @@ const (
 	Disconnects                    // as much, but next to nothing while no client has gone away
 )
 
-// A Request says whom to look at and what for.
+// A Request is which workers to look at, and what for.
 type Request struct {
 	Facts     Facts
 	PIDs      []int             // the workers
@@ -38,7 +39,7 @@ type Request struct {
 
 // A Worker is what was found of one.
 type Worker struct {
-	// Known says which facts these are. Of those asked for one may be missing,
+	// Known is which facts these are. Of those asked for one may be missing,
 	// because it could not be read. Disconnects brings Connections along, unless
 	// no client of any worker has gone.
 	Known Facts
@@ -52,9 +53,9 @@ type Worker struct {
 }
 
 // Take takes a survey. Workers that have ended are not in the result. The error
-// joins at most one of each kind, to be said once: it goes with fs.ErrPermission
-// if workers' files may not be read, with errors.ErrUnsupported if the kernel
-// lacks something; what was found besides is in the result.
+// joins at most one of each kind: fs.ErrPermission if workers' files may not be
+// read, errors.ErrUnsupported if the kernel lacks something. What was found all the
+// same is in the result.
 //
 // A connection is Closed if it is in CLOSE_WAIT (tcp(7)): the client has sent its
 // FIN. That is what close(2) does, and also shutdown(2) for writing by a client
@@ -69,7 +70,7 @@ func Take(r Request) (map[int]Worker, error) {
 	}
 	if r.Facts&(Connections|Disconnects) != 0 {
 		if err := s.connections(); err != nil {
-			s.complain(err)
+			s.note(err)
 		}
 	}
 	return s.found, errors.Join(s.errs...)
@@ -82,7 +83,7 @@ type survey struct {
 	errs  []error
 }
 
-// look finds what is told of one worker by itself.
+// look finds what can be found of each worker for itself.
 func (s *survey) look(pid int) {
 	// Which is also how to find out whether it is there.
 	if _, err := proc.CPU(pid); proc.Gone(err) {
@@ -100,7 +101,7 @@ func (s *survey) look(pid int) {
 		for _, member := range members {
 			n, err := read(member)
 			if err != nil && !proc.Gone(err) {
-				s.complain(err)
+				s.note(err)
 				return 0
 			}
 			total += n
@@ -128,27 +129,20 @@ func (s *survey) cpu(pid int) (int64, error) {
 
 // family is a worker and, where they count, its descendants.
 func (s *survey) family(pid int) []int {
-	members := []int{pid}
 	if !s.Descendants {
-		return members
+		return []int{pid}
 	}
-	for i := 0; i < len(members); i++ {
-		all, err := s.proc.Children(members[i], members)
+	return proc.Descendants(pid, func(pid int, pids []int) []int {
+		pids, err := s.proc.Children(pid, pids)
 		if err != nil && !proc.Gone(err) {
-			s.complain(err)
+			s.note(err)
 		}
-		members = members[: i+1 : i+1] // those that were known stay, of what is new each once
-		for _, child := range all[i+1:] {
-			if !slices.Contains(members, child) {
-				members = append(members, child)
-			}
-		}
-	}
-	return members
+		return pids
+	})
 }
 
-// complain keeps the first error of each kind.
-func (s *survey) complain(err error) {
+// note keeps the first error of each kind.
+func (s *survey) note(err error) {
 	for _, kind := range []error{fs.ErrPermission, errors.ErrUnsupported} {
 		if errors.Is(err, kind) && slices.ContainsFunc(s.errs, func(before error) bool { return errors.Is(before, kind) }) {
 			return
@@ -162,7 +156,7 @@ func (s *survey) complain(err error) {
 	}
 }
 
-// remedy says what to do where workers' files may not be read.
+// remedy is what can be done where workers' files may not be read.
 const remedy = "initd may look into processes of its own user, and as root with the capabilities SETUID and SETGID into those of another, " +
 	"but not into a program that has changed its user by itself or has capabilities that initd lacks; " +
 	"with the capability SYS_PTRACE (docker run --cap-add SYS_PTRACE) it may look into all"

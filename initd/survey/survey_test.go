@@ -92,7 +92,7 @@ func TestConnections(t *testing.T) {
 			if l.Network == "tcp" {
 				expect(t, d, map[int]Worker{first.pid: {Known: Disconnects}, second.pid: {Known: Disconnects}, idle.pid: {Known: Disconnects}})
 			}
-			// A half-closed connection is told from a closed one of unix sockets only.
+			// A half-closed connection is known from a closed one only with unix sockets.
 			half := 1
 			if l.Network == "unix" {
 				half = 0
@@ -179,8 +179,8 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// It is said once if workers' files may not be read, and as long as no client
-// has gone nobody asks for them.
+// It is one error if workers' files may not be read, and as long as no client has
+// gone they are not read at all.
 func TestDenied(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("takes root: processes of several users")

@@ -86,7 +86,7 @@ func TestKubeletPolled(t *testing.T) {
 func updates(t *testing.T, early bool) {
 	v := &volume{T: t, dir: t.TempDir(), early: early}
 	v.update(payload(0))
-	r := watch(t, quick, Path(v.dir), Path(v.dir+"/app.conf"), Path(v.dir+"/z.conf"))
+	r := watch(t, quick, at(v.dir), at(v.dir+"/app.conf"), at(v.dir+"/z.conf"))
 	r.sources[0].Name, r.sources[1].Name, r.sources[2].Name = "volume", "file", "sometimes"
 	for i := range 20 {
 		v.update(payload(i + 1))
@@ -134,7 +134,7 @@ func storm(t *testing.T) {
 		hasty := quick
 		hasty.quiet = 1 // as often as possible
 		hasty.patience = 1
-		r := watch(t, hasty, Path(v.dir))
+		r := watch(t, hasty, at(v.dir))
 		r.sources[0].Name = "volume"
 		done := make(chan struct{})
 		var writer sync.WaitGroup

@@ -9,9 +9,11 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
-// notifier is the kernel that tells what happens. Nil is one that does not.
+// notifier has inotify(7) send events. A nil notifier is none.
 //
 // What is watched is known by inode, for inotify has one watch for an inode and
 // fsnotify one path for a watch: the same volume may be mounted at two places.
@@ -29,7 +31,8 @@ func newNotifier() (*notifier, error) {
 	return &notifier{watcher, map[inode]string{}, map[string]inode{}}, nil
 }
 
-// remedy says what can be done; inotify_init(2), inotify_add_watch(2).
+// remedy adds to an error what can be done about it; inotify_init(2),
+// inotify_add_watch(2).
 func remedy(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
@@ -53,7 +56,7 @@ func (n *notifier) channels() (<-chan fsnotify.Event, <-chan error) {
 	return n.Events, n.Errors
 }
 
-// concerns marks the sources that an event matters to.
+// concerns marks the sources that an event matters to, and reports whether there are any.
 func (n *notifier) concerns(e fsnotify.Event, sources []*source) (matters bool) {
 	dir, name := filepath.Split(e.Name)
 	dir = filepath.Clean(dir)
@@ -62,7 +65,7 @@ func (n *notifier) concerns(e fsnotify.Event, sources []*source) (matters bool) 
 			s.dirty, matters = true, true
 		}
 	}
-	// What was watched here is watched no more, or is soon not what is here.
+	// What was watched here no longer is, or will soon not be what is here.
 	if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
 		n.forget(e.Name)
 	}
@@ -77,8 +80,8 @@ func (n *notifier) forget(path string) {
 	}
 }
 
-// watch watches the points of all sources, and nothing else. What is added may
-// have changed before: this source is to be looked at again, and so are others
+// watch watches the points of all sources, and nothing else. What is added may have
+// changed before that: the source has to be looked at again, and so have the others
 // that it matters to.
 func (n *notifier) watch(sources []*source, looking *source) (added bool, errs []error) {
 	if n == nil {
@@ -136,7 +139,7 @@ func (n *notifier) watch(sources []*source, looking *source) (added bool, errs [
 			for _, s := range sources {
 				s.dirty = s.dirty || s != looking && s.points[node] != nil
 			}
-		case its: // or else it is another's to report
+		case its: // otherwise the other source will report it
 			if !errors.Is(err, unix.ENOSPC) { // which is about no path
 				err = &os.PathError{Op: "inotify", Path: path, Err: err}
 			}
@@ -146,7 +149,7 @@ func (n *notifier) watch(sources []*source, looking *source) (added bool, errs [
 	return added, errs
 }
 
-// covers reports whether whatever happens to these is told.
+// covers reports whether all changes of these points bring events.
 func (n *notifier) covers(points map[inode]*point) bool {
 	if n == nil {
 		return false
@@ -159,14 +162,14 @@ func (n *notifier) covers(points map[inode]*point) bool {
 	return true
 }
 
-// local reports whether all that is done to the file system of a path is done
-// by this kernel, so that inotify(7) tells of it: not by a server (NFS, SMB, 9p,
-// virtiofs and other FUSE, which statfs(2) cannot tell apart), and not by the
-// kernel itself (proc, sysfs). Of an unknown one that is not assumed. An overlay
-// tells as of Linux 4.19.
+// local reports whether all changes of the file system of a path are made through this
+// kernel, so that inotify(7) has events for them: not by a server (NFS, SMB, 9p,
+// virtiofs and other FUSE, between which statfs(2) does not distinguish), and not by
+// the kernel itself (proc, sysfs). Of an unknown file system that is not assumed. An
+// overlay has events as of Linux 4.19.
 func local(path string) bool {
 	var stat unix.Statfs_t
-	if retry(func() error { return unix.Statfs(path, &stat) }) != nil {
+	if eintr.Retry(func() error { return unix.Statfs(path, &stat) }) != nil {
 		return false
 	}
 	switch uint32(stat.Type) {

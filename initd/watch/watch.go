@@ -1,12 +1,12 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -14,20 +14,15 @@ import (
 type Source struct {
 	Name string // as the user gave it
 
-	// Paths are absolute, and asked for before each look, in Run's goroutine.
-	// Those that exist count, in this order. For a command in PATH they are all
-	// the places up to the one where it is found.
+	// Paths returns absolute paths. It is called before each look, by Run's
+	// goroutine. Those that exist count, in this order. For a command in PATH they
+	// are all places up to the one where it is found.
 	Paths func() []string
 }
 
-// Path is the source that is one file or directory.
-func Path(path string) Source {
-	return Source{path, func() []string { return []string{path} }}
-}
-
-// Report says that the content of a source has changed, or, if Err is not nil,
-// what stands in the way of watching it. Of each error one report is made, and
-// what it is about is tried again. The text begins with «watch NAME: ».
+// Report is that the content of a source has changed, or, if Err is not nil, why it
+// cannot be watched as it should. Each error is reported once, and what failed is
+// tried again. Its text begins with «watch NAME: ».
 type Report struct {
 	Name string
 	Err  error
@@ -37,21 +32,18 @@ type Report struct {
 type Watch struct {
 	pace    pace
 	sources []*source
-	kernel  *notifier // nil: it does not tell, and everything is polled
+	kernel  *notifier // nil: inotify cannot be used, and everything is polled
 	reports chan Report
-	again   chan struct{}
-	closed  chan struct{}
-	once    sync.Once
-	errs    []Report // not yet delivered
-	said    map[string]bool
+	errs    []Report        // not yet delivered
+	failed  map[string]bool // texts of errors that were reported
 
 	phase    phase
 	timer    *time.Timer   // ends a phase
 	poll     *time.Timer   // for the next poll
 	polling  bool          // it runs
 	pause    time.Duration // of the last pausing
-	heard    bool          // an event came while listening
-	fresh    bool          // one that matters
+	event    bool          // one came while listening
+	fresh    bool          // one that matters to a source
 	deadline time.Time     // when to look even so
 }
 
@@ -63,46 +55,44 @@ type source struct {
 	points   map[inode]*point
 	files    map[string]*file
 	dirty    bool // something has happened
-	polled   bool // the kernel does not tell of everything
+	polled   bool // inotify does not cover all of it
 }
 
-// pace says how long things take.
+// pace is how long things take.
 type pace struct {
-	quiet    time.Duration // in which nothing may happen before a look
-	patience time.Duration // after which a look is taken even so
-	noise    time.Duration // longest time between two looks at events that do not matter
-	poll     time.Duration // between two looks where the kernel does not tell
+	quiet    time.Duration // without an event, before a look
+	patience time.Duration // after which there is a look in spite of events
+	noise    time.Duration // at most, between two readings of events that do not matter
+	poll     time.Duration // between two looks at what inotify does not cover
 }
 
 var usual = pace{quiet: 100 * time.Millisecond, patience: time.Second, noise: time.Second, poll: 5 * time.Second}
 
-// A phase is what happens to the events that the kernel has.
+// A phase is what is done with the kernel's events.
 type phase int
 
 const (
-	idle      phase = iota // the next one is waited for
-	pausing                // they gather, and equal ones become one
-	listening              // they are read
+	idle      phase = iota // wait for the next one
+	pausing                // let them gather: the kernel merges equal ones
+	listening              // read them
 )
 
 const (
 	window    = 5 * time.Millisecond // of listening
-	attempts  = 50                   // to look at something that changes meanwhile
-	maxErrors = 64                   // are reported of all sources, then no more
+	attempts  = 50                   // to look at something that changes during the look
+	maxErrors = 64                   // are reported, of all sources together
 )
 
-// New watches sources. The content that they have when it returns is where
-// changes count from. An error says which source is no path; what does not
-// exist is no error, and what cannot be read is reported.
+// New starts to watch sources. Changes are those against the content that they have
+// when it returns. The error is that a source has an invalid path; what does not exist
+// is no error, and what cannot be read is reported.
 func New(sources []Source) (*Watch, error) { return start(sources, usual) }
 
 func start(sources []Source, pace pace) (*Watch, error) {
 	w := &Watch{
 		pace:    pace,
 		reports: make(chan Report),
-		again:   make(chan struct{}, 1),
-		closed:  make(chan struct{}),
-		said:    map[string]bool{},
+		failed:  map[string]bool{},
 		timer:   stopped(),
 		poll:    stopped(),
 		pause:   pace.quiet,
@@ -135,7 +125,7 @@ func start(sources []Source, pace pace) (*Watch, error) {
 	return w, nil
 }
 
-// check finds what can be no path. One that leads through .. is one.
+// check returns an error for an invalid path. A path may lead through .. .
 func check(path string) error {
 	switch {
 	case path == "":
@@ -154,26 +144,14 @@ func stopped() *time.Timer {
 	return timer
 }
 
-// Reports are the channel on which reports come. Those that nobody reads yet
-// become one for each source, and none where the content is again what it was
-// at the last one. The channel is never closed.
+// Reports returns the channel on which reports come. Until one is received, all changes
+// of a source are one report, which is dropped if the content becomes again what it was
+// at the last report. The channel is never closed.
 func (w *Watch) Reports() <-chan Report { return w.reports }
 
-// Again has all sources looked at, for whoever knows that Paths answers
-// differently now.
-func (w *Watch) Again() {
-	select {
-	case w.again <- struct{}{}:
-	default: // that it is to be done is known
-	}
-}
-
-// Close ends Run, which closes what is open. It does not wait, since a file
-// system may not answer.
-func (w *Watch) Close() { w.once.Do(func() { close(w.closed) }) }
-
-// Run watches until Close. It is called once, in a goroutine of its own.
-func (w *Watch) Run() {
+// Run watches until ctx is done, and closes what is open. It is called once, in a
+// goroutine of its own: a file system may not answer.
+func (w *Watch) Run(ctx context.Context) {
 	defer w.timer.Stop()
 	defer w.poll.Stop()
 	defer func() { w.kernel.close() }()
@@ -184,7 +162,7 @@ func (w *Watch) Run() {
 			events, lost = nil, nil
 		}
 		select {
-		case <-w.closed:
+		case <-ctx.Done():
 			return
 		case reports <- report:
 			w.delivered(report)
@@ -194,9 +172,6 @@ func (w *Watch) Run() {
 			}
 		case <-lost: // some events were, inotify(7), IN_Q_OVERFLOW, or all are
 			w.reopen()
-			w.happened(true)
-		case <-w.again:
-			w.all()
 			w.happened(true)
 		case <-w.timer.C:
 			w.turn()
@@ -232,18 +207,18 @@ func (w *Watch) delivered(r Report) {
 	}
 }
 
-// fail reports an error, once.
+// fail reports an error, unless it was reported before.
 func (w *Watch) fail(name string, err error) {
 	err = fmt.Errorf("watch %s: %w", name, err)
-	if text := err.Error(); !w.said[text] && len(w.said) < maxErrors {
-		w.said[text] = true
+	if text := err.Error(); !w.failed[text] && len(w.failed) < maxErrors {
+		w.failed[text] = true
 		w.errs = append(w.errs, Report{name, err})
 	}
 }
 
-// happened takes note of an event.
+// happened notes an event.
 func (w *Watch) happened(matters bool) {
-	w.heard = true
+	w.event = true
 	if matters {
 		if w.fresh = true; w.deadline.IsZero() {
 			w.deadline = time.Now().Add(w.pace.patience)
@@ -264,14 +239,13 @@ func (w *Watch) enter(p phase, d time.Duration) {
 
 // turn ends a phase.
 //
-// Events are read in turns, not one by one: two hundred updates are one look,
-// what a program removes and makes anew was never gone, and a log that is
-// written all the time beside a watched file, of which inotify cannot be told to
-// be silent, costs a turn a second. If the queue overflows meanwhile, that is
-// an event as well.
+// Events are read together, not one by one: two hundred updates are one look, what a
+// program removes and makes again was never gone, and a log beside a watched file,
+// whose events inotify cannot leave out, costs one reading a second however much is
+// written to it. If the queue overflows meanwhile, that is an event, too.
 func (w *Watch) turn() {
 	if w.phase == pausing {
-		w.heard, w.fresh = false, false
+		w.event, w.fresh = false, false
 		w.enter(listening, window)
 		return
 	}
@@ -288,7 +262,7 @@ func (w *Watch) turn() {
 		}
 		w.schedule()
 	}
-	if w.heard || w.dirty() {
+	if w.event || w.dirty() {
 		w.enter(pausing, pause)
 	} else {
 		w.phase, w.pause = idle, w.pace.quiet
@@ -299,13 +273,7 @@ func (w *Watch) dirty() bool {
 	return slices.ContainsFunc(w.sources, func(s *source) bool { return s.dirty })
 }
 
-func (w *Watch) all() {
-	for _, s := range w.sources {
-		s.dirty = true
-	}
-}
-
-// update takes a look whose result counts.
+// update looks at a source and records what it finds.
 func (w *Watch) update(s *source) {
 	sum, ok := w.look(s)
 	if s.dirty = !ok; ok && sum != 0 {
@@ -313,8 +281,8 @@ func (w *Watch) update(s *source) {
 	}
 }
 
-// polls looks at what the kernel does not tell of. What differs is left to
-// settle, as after an event.
+// polls looks at the sources that inotify does not cover. If one has changed, there is
+// another look when nothing more happens, as after an event.
 func (w *Watch) polls() {
 	for _, s := range w.sources {
 		if !s.polled || s.dirty {
@@ -330,7 +298,7 @@ func (w *Watch) polls() {
 	w.schedule()
 }
 
-// schedule sees to it that there is a poll to come, if a source needs it.
+// schedule starts the timer for the next poll if a source needs it.
 func (w *Watch) schedule() {
 	needed := slices.ContainsFunc(w.sources, func(s *source) bool { return s.polled })
 	if needed && !w.polling {
@@ -341,7 +309,7 @@ func (w *Watch) schedule() {
 	w.polling = needed
 }
 
-// open asks the kernel to tell of events.
+// open starts inotify.
 func (w *Watch) open() {
 	var err error
 	if w.kernel, err = newNotifier(); err != nil {
@@ -351,16 +319,18 @@ func (w *Watch) open() {
 	}
 }
 
-// reopen begins anew where it is not known any more what is watched.
+// reopen starts anew when events were lost, so that it is not known what is watched.
 func (w *Watch) reopen() {
 	w.kernel.close()
 	w.open()
-	w.all()
+	for _, s := range w.sources {
+		s.dirty = true
+	}
 }
 
-// look returns a number that stands for the content of s, 0 if a file system
-// did not give it. Whatever happens after what was looked at is told: all of it
-// was watched before. It is not ok if there was no rest for that.
+// look returns a hash of the content of s, 0 if a file system failed. Everything was
+// being watched before it was looked at, so that later changes bring an event. It is
+// not ok if the files changed during all attempts.
 func (w *Watch) look(s *source) (sum uint64, ok bool) {
 	for range attempts {
 		l := newLook(s.files)
@@ -392,6 +362,6 @@ func (w *Watch) look(s *source) (sum uint64, ok bool) {
 	return 0, false
 }
 
-// seed makes the sums of this process its own: nobody can make up files that
+// seed makes the hashes of this process its own: nobody can construct files that
 // collide.
 var seed = maphash.MakeSeed()

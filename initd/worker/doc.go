@@ -1,7 +1,7 @@
 // Package worker is for programs that run under initd, start_server or systemd:
-// it has the listeners they are started with, and tells that they are ready.
+// it gives them the listeners that they inherit, and notifies when they are ready.
 //
-// A whole worker, which can be replaced without a client noticing:
+// A complete worker, which can be replaced without a client noticing:
 //
 //	func main() {
 //		server := &http.Server{Addr: ":8080", Handler: handler}
@@ -10,20 +10,19 @@
 //		}
 //	}
 //
-// A worker owes three things to the program that starts it:
+// A worker has three duties:
 //
-//   - It accepts on the sockets it is given and binds none of its own: its
+//   - It accepts from the sockets that it inherits and binds none itself: its
 //     successor, which is started while it still runs, could not bind them again.
-//     [Listener] and [PacketConn] have one by its key, [Listeners] and
-//     [PacketConns] have all.
-//   - It says when it can serve, by [Ready]. That is the moment at which its
-//     predecessor is told to stop.
-//   - When it is told to stop it takes no new connection, answers what it has been
-//     asked, and exits. What waits in the sockets is for its successor.
+//     [Listener] and [PacketConn] return one by its key, [Listeners] and
+//     [PacketConns] all of them.
+//   - It notifies when it can serve, by [Ready]. Then its predecessor is stopped.
+//   - When it is stopped, it accepts no new connection, answers the requests that it
+//     has, and exits. What waits in the sockets is for its successor.
 //
 // [Serve] does all three for a server of net/http, [Loop] for a worker that has one
 // connection at a time. A program that is started by hand, with nothing to inherit,
-// listens by itself, and Ready says nothing: it needs no second way to start.
+// listens by itself, and Ready does nothing: the same code does for both.
 //
 // # Keys
 //
@@ -35,20 +34,21 @@
 //
 // # The scoreboard
 //
-// A pool grows, shrinks and recycles its workers by what they tell in shared memory:
+// A pool grows, shrinks and recycles its workers by what they report in shared memory:
 // [Busy] and [Idle], or [Request], around each request. Serve and Loop do so by
 // themselves, [Handler] does it for other servers of net/http. It takes some ten
 // nanoseconds and no system call. The first use of any of these, or of a listener, takes
-// the worker's row over: its file is closed, SERVER_STARTER_SCOREBOARD and
-// SERVER_STARTER_SCOREBOARD_ROW leave the environment, and programs that the worker
-// starts get neither. Without a scoreboard, or with one that is broken, nothing is told.
+// over the worker's row: its file is closed, SERVER_STARTER_SCOREBOARD and
+// SERVER_STARTER_SCOREBOARD_ROW are removed from the environment, and programs that the
+// worker starts get neither. Without a scoreboard, or with a broken one, nothing is
+// reported.
 //
 // # What is inherited
 //
-// SERVER_STARTER_PORT is what counts, if it is set, else LISTEN_FDS with LISTEN_PID
-// and LISTEN_FDNAMES (sd_listen_fds(3)). The first use of any of the functions
-// takes all the sockets over, for good: they become close-on-exec, and the numbers
-// they had are free again. Every use gives the same ones.
+// SERVER_STARTER_PORT counts, if it is set, and otherwise LISTEN_FDS with LISTEN_PID
+// and LISTEN_FDNAMES (sd_listen_fds(3)). The first use of any of the functions takes
+// over all sockets, for good: they become close-on-exec, and the numbers that they had
+// are free again. Every use returns the same ones.
 //
 // They become non-blocking, which Go needs; and since that is a flag of the open
 // file description (fcntl(2), F_SETFL), they do so for every process that holds

@@ -17,10 +17,10 @@ import (
 // http.Server.Shutdown would close the idle ones at once, with whatever request is
 // on its way to them, and drop a request that was being read when it was called
 // (go.dev/issue/75591); SetKeepAlivesEnabled(false) does the former, too. So this
-// keeps books of its own on the connections of HTTP/1, says Connection: close, which
-// makes clients leave by themselves, and hangs up only on those that stay silent.
-// Shutdown comes when they are gone; it is sound for HTTP/2, which can tell a client
-// what was still heard (GOAWAY; RFC 9113, section 6.8).
+// keeps its own record of the connections of HTTP/1, answers with Connection: close,
+// after which clients disconnect, and hangs up only on those that stay silent. Shutdown
+// comes when they are gone; it is safe for HTTP/2, where a client learns which
+// requests were received (GOAWAY; RFC 9113, section 6.8).
 type drain struct {
 	server   *http.Server
 	handler  http.Handler
@@ -33,7 +33,7 @@ type drain struct {
 	empty  chan struct{}            // closed when none is left then
 }
 
-// connection is what is known of one.
+// connection is what is known of a connection.
 type connection struct {
 	silent time.Time     // since when no request is under way; zero while one is
 	least  time.Duration // how long it may be silent in any case: newGrace before the first
@@ -63,11 +63,11 @@ func newDrain(server *http.Server, grace time.Duration) *drain {
 	return d
 }
 
-// begin has clients told, from now on, that their connection will be closed.
+// begin adds to all answers from now on that the connection will be closed.
 func (d *drain) begin() { d.stopping.Store(true) }
 
-// end returns when no connection is left. No new one may come any more. What is left
-// after limit, if that is not 0, is cut off.
+// end returns when no connection is left. No new one may be accepted any more.
+// Connections that are left after limit, unless it is 0, are closed.
 func (d *drain) end(limit time.Duration) error {
 	ctx := context.Background()
 	if limit > 0 {
@@ -106,7 +106,7 @@ func (d *drain) note(conn net.Conn, state http.ConnState) {
 		d.await(conn, c)
 	case c == nil: // of HTTP/2
 	case state == http.StateActive:
-		if c.least > 0 && isHTTP2(conn) { // it is the first that is heard of it
+		if c.least > 0 && isHTTP2(conn) { // this is its first state
 			d.remove(conn)
 		}
 		c.silent, c.least = time.Time{}, 0
@@ -152,8 +152,8 @@ func (d *drain) checkEmpty() {
 }
 
 // isHTTP2 asks a connection on which something has been received. Without TLS one of
-// HTTP/2 passes for one of HTTP/1: it is told to go away with its next answer, and hung
-// up on if there is none.
+// HTTP/2 is taken for one of HTTP/1: it gets a GOAWAY with its next answer, and is
+// closed if there is none.
 func isHTTP2(conn net.Conn) bool {
 	t, ok := conn.(*tls.Conn)
 	return ok && t.ConnectionState().NegotiatedProtocol == "h2"
@@ -172,8 +172,8 @@ func hangUp(conn net.Conn) {
 	conn.Close()
 }
 
-// ServeHTTP handles a request, and sees to it that the answer says Connection: close
-// if it begins after the drain.
+// ServeHTTP handles a request, and adds Connection: close to its answer if that begins
+// after the drain.
 func (d *drain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if inner, ok := w.(writer); ok {
 		a := &answer{inner, &d.stopping}

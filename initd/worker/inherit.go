@@ -15,7 +15,7 @@ import (
 
 // inheritance is what the process was started with.
 type inheritance struct {
-	told    string // the variable that says so and its value, for errors; empty where none does
+	source  string // the variable that lists them and its value, for errors; empty: there is none
 	sockets []*socket
 }
 
@@ -32,15 +32,15 @@ var inherited = sync.OnceValues(inherit)
 
 func inherit() (inheritance, error) {
 	joined() // its file is not to be inherited by others either
-	in, err := told()
+	in, err := described()
 	if err != nil {
 		return inheritance{}, fmt.Errorf("inherit %w", err)
 	}
 	fail := func(item item, err error) (inheritance, error) {
-		return inheritance{}, fmt.Errorf("inherit %s: file descriptor %d: %w", in.told, item.fd, err)
+		return inheritance{}, fmt.Errorf("inherit %s: file descriptor %d: %w", in.source, item.fd, err)
 	}
 	// All are looked at before the first is taken over, which gives it another number:
-	// that must not pass for one of those handed down.
+	// that must not be mistaken for one of those inherited.
 	var mine []item
 	for _, item := range in.items {
 		err := inspect(item.fd)
@@ -63,26 +63,26 @@ func inherit() (inheritance, error) {
 	return in.inheritance, nil
 }
 
-// item is what a variable says of a file descriptor.
+// item is what a variable has about a file descriptor.
 type item struct {
 	key string // empty for the socket's address
 	fd  int
 }
 
-// telling is what the environment says.
-type telling struct {
+// description is what the environment has about inherited files.
+type description struct {
 	inheritance
 	items    []item
-	anything bool // other files than listeners may be among them: they are somebody else's
+	anything bool // files other than listeners may be among them, and are ignored
 }
 
-// told reads the environment. SERVER_STARTER_PORT counts even if it is empty:
+// described reads the environment. SERVER_STARTER_PORT counts even if it is empty:
 // then there is nothing to inherit.
-func told() (t telling, err error) {
+func described() (t description, err error) {
 	if ports, ok := os.LookupEnv("SERVER_STARTER_PORT"); ok {
-		t.told = fmt.Sprintf("SERVER_STARTER_PORT=%q", ports)
+		t.source = fmt.Sprintf("SERVER_STARTER_PORT=%q", ports)
 		if t.items, err = parsePorts(ports); err != nil {
-			err = fmt.Errorf("%s: %w", t.told, err)
+			err = fmt.Errorf("%s: %w", t.source, err)
 		}
 		return t, err
 	}
@@ -95,11 +95,11 @@ func told() (t telling, err error) {
 	if err != nil || n == 0 {
 		return t, err
 	}
-	t.told = fmt.Sprintf("LISTEN_FDS=%d", n)
+	t.source = fmt.Sprintf("LISTEN_FDS=%d", n)
 	names := make([]string, n)
 	if text, ok := os.LookupEnv("LISTEN_FDNAMES"); ok {
 		if names = strings.Split(text, ":"); len(names) != n {
-			return t, fmt.Errorf("LISTEN_FDNAMES=%q: %d names for %s", text, len(names), t.told)
+			return t, fmt.Errorf("LISTEN_FDNAMES=%q: %d names for %s", text, len(names), t.source)
 		}
 	}
 	for i, name := range names {
@@ -160,9 +160,9 @@ func parsePorts(ports string) (items []item, err error) {
 
 var errNoListener = errors.New("neither a listening socket nor one for datagrams")
 
-// inspect looks whether a file descriptor is a socket of use. What is none is left as
-// it is, for the number may belong to someone else in this process, the Go runtime for
-// one.
+// inspect checks that a file descriptor is a socket that can be used. Anything else is
+// not touched, for the number may belong to another part of this process, the Go
+// runtime for one.
 func inspect(fd int) error {
 	kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
 	if err == syscall.ENOTSOCK {
@@ -224,7 +224,7 @@ func adopt(from item) (*socket, error) {
 }
 
 // leaveStandard gives a socket that came as a standard stream another number, and
-// puts /dev/null in its place: it is not to be taken by just any file opened next.
+// opens /dev/null in its place: the next file to be opened must not become one.
 func leaveStandard(fd int) (int, error) {
 	other, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 3)
 	if errno != 0 {

@@ -22,11 +22,11 @@ type KeyedPacketConn struct {
 }
 
 // Listeners returns the inherited listeners, TCP and unix, in the order in which
-// they were handed down: none where the program was started by hand. The error
-// names the variable that is wrong, and its value.
+// they are listed: none if the program was started by hand. The error names the
+// variable that is wrong, and its value.
 //
-// Closing one leaves the socket, and the file of a unix socket, to the others that
-// hold it.
+// To close one does not affect other processes that hold the socket, and does not
+// remove the file of a unix socket.
 func Listeners() ([]KeyedListener, error) {
 	in, err := inherited()
 	if err != nil {
@@ -42,10 +42,10 @@ func Listeners() ([]KeyedListener, error) {
 }
 
 // PacketConns returns the inherited sockets for datagrams, UDP and unix, in the
-// order in which they were handed down. It is otherwise like Listeners.
+// order in which they are listed. It is otherwise like Listeners.
 //
-// A datagram goes to one of the processes that read at that moment. A worker that
-// is told to stop closes its own copy, and its successor reads on.
+// A datagram goes to one of the processes that read at that moment. A worker that is
+// stopped closes its own descriptor, and its successor reads on.
 func PacketConns() ([]KeyedPacketConn, error) {
 	in, err := inherited()
 	if err != nil {
@@ -64,8 +64,8 @@ func PacketConns() ([]KeyedPacketConn, error) {
 //
 // Where the process has inherited no socket at all, it listens there itself: on a
 // TCP port (8080 or :8080 is on every address), or on a unix socket if the key is
-// a path or @name. Where it has inherited others only, that is an error: whoever
-// runs the worker has to be told to listen there as well.
+// a path or @name. If it has inherited only others, that is an error: initd has to be
+// set to listen there as well.
 //
 // The same key gives the same listener each time.
 func Listener(key string) (net.Listener, error) {
@@ -86,7 +86,7 @@ func PacketConn(key string) (net.PacketConn, error) {
 	return s.conn, nil
 }
 
-// own are the sockets that the process has made itself, since it inherited none.
+// own are the sockets that the process has made itself, because it inherited none.
 var own struct {
 	sync.Mutex
 	sockets []*socket
@@ -108,7 +108,7 @@ func find(key string, fits func(*socket) bool, open func(key string) (*socket, e
 				return in.sockets[i], nil
 			}
 		}
-		return nil, errors.New("it is not inherited, by " + in.told)
+		return nil, errors.New("it is not inherited, by " + in.source)
 	}
 	own.Lock()
 	defer own.Unlock()
@@ -124,8 +124,8 @@ func find(key string, fits func(*socket) bool, open func(key string) (*socket, e
 	return s, nil
 }
 
-// at reports whether the address of s is what key says. Without a host that is
-// every address of the machine, be it of IPv4 or IPv6.
+// at reports whether key is the address of s. A key without a host is every address of
+// the machine, of IPv4 or IPv6.
 func (s *socket) at(key string) bool {
 	if host, port, err := net.SplitHostPort(dialect(key)); err == nil && host == "" {
 		key = "0.0.0.0:" + port

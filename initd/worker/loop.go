@@ -13,13 +13,13 @@ import (
 
 // Loop is the main loop of a preforking worker: it accepts one connection after the
 // other, has each served by handle, closes it, and returns nil after limit of them; 0 is
-// no limit. The process is to end then, and initd starts another in its place. Where
-// that one shall be ready first, leave the limit to initd's max-requests.
+// no limit. Then the process should end, and initd starts another in its place. If that
+// one should be ready before, use initd's max-requests instead of the limit.
 //
-// When it first accepts it says READY=1. TERM, INT and QUIT tell it to stop, and so does
-// the end of ctx: the connection that it has is still served, the next one is the
-// successor's. Loop closes l. Each connection counts as a request, as by [Request]. An
-// error is that of accepting, which is tried again where it passes by itself.
+// When it first accepts, it calls Ready. TERM, INT and QUIT stop it, and so does the end
+// of ctx: the connection that it has is still served, the next one is for the
+// successor. Loop closes l. Each connection counts as a request, as by [Request]. The
+// error is that of accept(2), which is tried again if the cause may go away.
 func Loop(ctx context.Context, l net.Listener, limit int, handle func(net.Conn)) error {
 	ctx, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	defer release()
@@ -55,8 +55,8 @@ func one(conn net.Conn, handle func(net.Conn)) {
 	handle(conn)
 }
 
-// passes says that accepting fails for want of something that may be there again soon:
-// files or memory, accept(2).
+// passes reports whether accepting fails for lack of something that may soon be
+// available again: files or memory, accept(2).
 func passes(err error) bool {
 	for _, want := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, want) {

@@ -10,24 +10,23 @@ import (
 	"time"
 )
 
-// Ready says that the worker can serve, which is the moment at which its
-// predecessor is told to stop. It says READY=1 to NOTIFY_SOCKET (sd_notify(3)), and
-// nothing where that is unset.
+// Ready notifies that the worker can serve, upon which its predecessor is stopped. It
+// sends READY=1 to NOTIFY_SOCKET (sd_notify(3)), and does nothing if that is unset.
 func Ready() error { return notify("READY=1") }
 
-// Stopping says that the worker has begun to stop.
+// Stopping notifies that the worker has begun to stop.
 func Stopping() error { return notify("STOPPING=1") }
 
-// Status says in words how the worker is, for whoever looks after it; for instance
-// "warming up, 40 %". A line of text is what fits.
+// Status notifies of the worker's state, in one line of text for people; for instance
+// "warming up, 40 %".
 func Status(text string) error {
 	// Each line of a message is an assignment of its own.
 	return notify("STATUS=" + strings.ReplaceAll(text, "\n", " "))
 }
 
-// Watchdog says that the worker is alive. It has to be said again and again, twice
-// in each WatchdogInterval; Serve does not do so, for only the program knows what
-// it means to be well.
+// Watchdog notifies that the worker is alive. It has to be called again and again, twice
+// in each WatchdogInterval; Serve does not do so, for only the program knows whether it
+// works as it should.
 func Watchdog() error { return notify("WATCHDOG=1") }
 
 // WatchdogInterval is how long the worker may go without Watchdog before it is

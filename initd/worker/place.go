@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Generation is the number of the worker's generation: 1, 2, 3 … It is 0 where
-// nobody has told the process.
+// Generation is the number of the worker's generation: 1, 2, 3 … It is 0 if it is not
+// known.
 func Generation() int { return number("SERVER_STARTER_GENERATION") }
 
 // Slot is the worker's place in its generation, from 0 up.

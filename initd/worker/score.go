@@ -11,21 +11,22 @@ import (
 	"server-starter/initd/scoreboard/layout"
 )
 
-// Busy says that the worker begins with a request, whatever that is for it. Idle says
-// that it has finished one. Each Busy has to have its Idle, at best deferred, or see
-// [Request]; between the first and the last of those under way the worker is busy.
+// Busy reports that the worker begins with a request, whatever that is in its case. Idle
+// reports that it has finished one. Each Busy needs its Idle, which is best deferred, or
+// see [Request]; while at least one request is under way the worker is busy.
 //
-// Both are safe for any number of goroutines, make no system call, and do nothing where
-// the worker was given no row of a scoreboard.
+// Both are safe for any number of goroutines, make no system call, and do nothing if the
+// worker has no row of a scoreboard.
 func Busy() {
 	if s := joined(); s != nil {
 		s.write(s.begin)
 	}
 }
 
-// Idle says that the worker has finished the request that Busy has begun. The first
-// one, before any Busy, says that it waits for its first request: until then initd cannot
-// know that it takes part, and looks for other signs of its being busy.
+// Idle reports that the worker has finished a request that began with Busy. The first
+// one, before any Busy, reports that it waits for its first request: until then initd
+// cannot know that the worker reports anything, and finds out otherwise whether it is
+// busy.
 func Idle() {
 	if s := joined(); s != nil {
 		s.write(s.end)
@@ -51,7 +52,7 @@ type score struct {
 	begin, end, attend func() // the methods of these names, made once: a method value is an allocation
 }
 
-// joined takes the row over that the worker was given, once; nil if there is none.
+// joined takes over the worker's row, once; nil if there is none.
 var joined = sync.OnceValue(join)
 
 func join() *score {
@@ -102,7 +103,7 @@ func (s *score) beginOne() {
 				s.since.Store(int64(now))
 				return
 			}
-		case load == layout.MaxLoad: // as many as there is room for
+		case load == layout.MaxLoad: // as many as can be counted
 			return
 		default:
 			if atomic.CompareAndSwapUint64(s.activity, old, old+1) {
@@ -137,15 +138,15 @@ func (s *score) endOne() {
 	}
 }
 
-// takePart says that the worker is idle, unless it has said anything before.
+// takePart reports that the worker is idle, unless it has reported anything before.
 func (s *score) takePart() {
 	if atomic.LoadUint64(s.activity)&layout.MaxLoad == 0 {
 		atomic.CompareAndSwapUint64(s.activity, 0, layout.Pack(layout.Now(), 1))
 	}
 }
 
-// takePart says that the worker takes part, as soon as something of it counts, and
-// whether there is any use in counting.
+// takePart reports that the worker is idle, unless it has reported anything before, and
+// returns whether there is a scoreboard.
 func takePart() bool {
 	s := joined()
 	if s != nil {

@@ -23,24 +23,23 @@ func On(listeners ...net.Listener) Option {
 	return func(s *serving) { s.listeners = append(s.listeners, listeners...) }
 }
 
-// DrainTimeout limits how long requests may take once the worker was told to stop;
-// what is left then is cut off. The default is 0, no limit: initd has drain-timeout
-// and stop-timeout for that, systemd TimeoutStopSec=.
+// DrainTimeout limits how long requests may take once the worker is being stopped; then
+// the connections that are left are closed. The default is 0, no limit: initd has
+// drain-timeout and stop-timeout for that, systemd TimeoutStopSec=.
 func DrainTimeout(limit time.Duration) Option {
 	return func(s *serving) { s.limit = limit }
 }
 
-// IdleGrace is how long a connection that is kept alive may stay idle once the
-// worker was told to stop. The default is 1 s. It should be longer than a request
-// is on its way, since one that meets a closed connection is lost; and it is what
-// the worker's end takes at least, if a client keeps a connection that it does not
-// use.
+// IdleGrace is how long a connection that is kept alive may stay idle once the worker
+// is being stopped. The default is 1 s. It should be longer than a request needs to
+// arrive, for one that arrives at a closed connection is lost. A worker takes at least
+// that long to stop if a client keeps a connection that it does not use.
 func IdleGrace(grace time.Duration) Option {
 	return func(s *serving) { s.grace = grace }
 }
 
-// Uncounted has Serve leave the scoreboard alone, for a server that is not what the
-// worker is there for; one of metrics, for instance.
+// Uncounted makes Serve report nothing on the scoreboard, for a server that is not the
+// worker's purpose; one of metrics, for instance.
 func Uncounted() Option {
 	return func(s *serving) { s.uncounted = true }
 }
@@ -56,36 +55,35 @@ type serving struct {
 	uncounted bool
 }
 
-// Serve runs server until the worker is told to stop, and drains it.
+// Serve runs server until the worker is stopped, and drains it.
 //
 // It serves all inherited listeners, or listens on server.Addr if the process has
-// inherited no socket; with TLS if server.TLSConfig is set. Once it accepts it says
-// READY=1. TERM, INT and QUIT tell it to stop, each of which initd can be set to
-// send, and so does the end of ctx. It returns nil when it has drained, and else
+// inherited no socket; with TLS if server.TLSConfig is set. Once it accepts on all of
+// them, it calls Ready. TERM, INT and QUIT stop it, each of which initd can be set to
+// send, and so does the end of ctx. It returns nil when it has drained, and otherwise
 // what went wrong.
 //
 // While it drains, what has been sent on any of its connections is answered:
 //
 //   - Requests under way are finished, however long they take, and each answer that
-//     begins now says Connection: close.
+//     begins now has Connection: close.
 //   - A connection that is kept alive and idle still gets an answer to its next
 //     request. If none comes for a while (see [IdleGrace]) it is closed. One that has
 //     just been made has 5 s, for it may take its time with TLS. What HTTP/1.1 cannot
 //     prevent is that a request crosses with the end of a connection that has been
 //     idle until then; clients may send that again (RFC 9112, section 9.3.1).
-//   - HTTP/2 connections are told to go away, and are closed when their requests are
-//     done.
+//   - HTTP/2 connections get a GOAWAY, and are closed when their requests are done.
 //
-// Further signals change nothing, so that what was told to stop by a swap is not cut
-// off when initd itself is stopped; but where nothing was inherited, a second one
-// ends the process at once.
+// Further signals change nothing, so that a worker that was stopped by a swap still
+// drains when initd itself is stopped; but if nothing was inherited, a second one ends
+// the process at once.
 //
 // Hijacked connections, WebSockets for one, are not waited for. A handler that would
 // go on for ever has to watch for the end itself: give Serve a ctx of
 // [signal.NotifyContext] and let such handlers see it too. What was registered by
 // server.RegisterOnShutdown is called only when all requests of HTTP/1 are done.
 //
-// Where initd keeps a scoreboard, Serve counts: the worker is idle once it accepts, and
+// If there is a scoreboard, Serve reports on it: the worker is idle once it accepts, and
 // busy while a request is handled (see [Request], and [Uncounted]).
 //
 // Serve takes server over: it changes its Handler, its ConnState and its BaseContext,
@@ -114,7 +112,7 @@ func Serve(ctx context.Context, server *http.Server, options ...Option) error {
 		}
 	}
 	for _, l := range s.listeners {
-		go func() { served <- s.serve(&announced{l, sync.OnceFunc(accepting)}) }()
+		go func() { served <- s.serve(&observed{l, sync.OnceFunc(accepting)}) }()
 	}
 
 	var failure error
@@ -162,7 +160,7 @@ func (s *serving) listen() error {
 	case len(s.listeners) > 0:
 		return nil
 	case !s.alone:
-		return errors.New("no listener is inherited, by " + in.told)
+		return errors.New("no listener is inherited, by " + in.source)
 	}
 	service := ":http"
 	if s.tls {
@@ -191,13 +189,13 @@ func (s *serving) report(err error) {
 	}
 }
 
-// announced is a listener that tells when it is first accepted on.
-type announced struct {
+// observed is a listener that calls accepting before each Accept.
+type observed struct {
 	net.Listener
 	accepting func()
 }
 
-func (l *announced) Accept() (net.Conn, error) {
+func (l *observed) Accept() (net.Conn, error) {
 	l.accepting()
 	return l.Listener.Accept()
 }

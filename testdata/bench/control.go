@@ -14,103 +14,151 @@ import (
 	"server-starter/initd/control"
 )
 
-// silent is how many clients connect and say nothing, and rate how many requests for the status there are a second.
+// silent is how many clients connect and send nothing, and rate how many requests for the status there are a second.
 const (
 	silent = 100
 	rate   = 1000
 )
 
-// controls measures what it costs to be seen: the memory that the control socket takes in use and after, whether a
-// swap is held up by clients that ask all the time or hang, and how long a health check takes.
-func (b *bench) controls() ([]row, error) {
-	path := filepath.Join(b.dir, "control.sock")
-	p := b.programs[0]
-	k, err := start(p.name, p.keep([]string{"--port=127.0.0.1:0", "--control-socket=" + path}, b.self, "worker"))
-	if err != nil {
-		return nil, err
-	}
-	defer k.kill()
-	seconds := b.rounds(10)
-	var answered int
-	phases := []struct {
-		beside func(context.Context) error
-		took   *sample // by swaps
-		memory *sample // resident, after each
-	}{
-		{func(ctx context.Context) error { return nil }, new(sample), new(sample)},
-		{func(ctx context.Context) error { return attend(ctx, path) }, new(sample), new(sample)},
-		{func(ctx context.Context) (err error) { answered, err = flood(ctx, path); return err }, new(sample), new(sample)},
-		{func(ctx context.Context) error { return hang(ctx, path) }, new(sample), new(sample)},
-	}
-	var before int // when it has come to rest after the first, which is none of the control socket's
-	for i, p := range phases {
-		if err := during(p.beside, func() error { return k.hand(p.took, p.memory, seconds) }); err != nil {
-			return nil, err
-		}
-		if time.Sleep(2 * time.Second); i == 0 {
-			if before, _, err = memory(k.pid()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	alone, attended, flooded, hung := phases[0], phases[1], phases[2], phases[3]
-	after, _, err := memory(k.pid())
-	if err != nil {
-		return nil, err
-	}
-
-	health := new(sample)
-	bare := new(sample)
-	for range b.rounds(100) {
-		for _, one := range []struct {
-			argv []string
-			to   *sample
-		}{{[]string{b.initctl, "health", "--control-socket=" + path}, health}, {[]string{"/bin/true"}, bare}} {
-			cmd := exec.Command(one.argv[0], one.argv[1:]...)
-			began := monotonic()
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return nil, fmt.Errorf("%v: %w\n%s", one.argv, err, out)
-			}
-			one.to.add(monotonic() - began)
-		}
-	}
-	if err := k.stop(); err != nil {
-		return nil, err
-	}
-
-	rest := row{what: fmt.Sprintf("resident memory more at rest, after all that follows (%d requests and more)", answered), bar: "≤ 512 KB"}
-	rest.set(p.name, fmt.Sprintf("%+d KB", after-before))
-	rest.verdict(after-before <= 512)
-	use := row{what: fmt.Sprintf("resident memory more in the middle of swaps (%.0f KB) while one client asks for the status once a second, one for the health, and one has subscribed to events; "+
-		"while the status is asked for %d times a second", alone.memory.median(), answered/seconds), bar: "≤ 512 KB"}
-	use.set(p.name, fmt.Sprintf("%+.0f KB; %+.0f KB", attended.memory.median()-alone.memory.median(), flooded.memory.median()-alone.memory.median()))
-	use.verdict(attended.memory.median()-alone.memory.median() <= 512)
-	delay := row{what: fmt.Sprintf("HUP to the old worker's TERM alone, %s; while the status is asked for %d times a second", alone.took.in(milliseconds), answered/seconds),
-		bar: "5 ms more"}
-	delay.set(p.name, fmt.Sprintf("%s, longest %.2f ms against %.2f ms", flooded.took.in(milliseconds), flooded.took.quantile(1), alone.took.quantile(1)))
-	delay.verdict(flooded.took.median()-alone.took.median() <= 5)
-	quiet := row{what: fmt.Sprintf("… while %d clients have connected and say nothing", silent), bar: "no more"}
-	quiet.set(p.name, hung.took.in(milliseconds))
-	quiet.verdict(hung.took.quantile(0.25) <= alone.took.quantile(0.75)) // the quartiles overlap, or it is faster
-	check := row{what: "`initctl health`, from its start to its end; /bin/true takes " + bare.in(milliseconds), bar: "< 10 ms"}
-	check.set(p.name, health.in(milliseconds))
-	check.verdict(health.median() < 10)
-	return []row{rest, use, delay, quiet, check}, nil
+// A phase of controls is what goes on beside swaps, and what came of it, by program.
+type phase struct {
+	beside func(ctx context.Context, path string) error
+	took   samples // by swaps
+	memory samples // anonymous, after each swap
 }
 
-// hand takes how long swaps take, some five a second, for so many seconds, and how much memory there is after each.
-func (k *keeper) hand(took, kilobytes *sample, seconds int) error {
+// controls measures what the control socket costs: the memory that it takes in use and after, whether a swap is held up
+// by clients that ask all the time or hang, and how long a health check takes.
+func (b *bench) controls() ([]row, error) {
+	keepers, paths := make(map[string]*keeper), make(map[string]string)
+	for _, p := range b.initds() {
+		paths[p.name] = filepath.Join(b.dir, p.name+".sock")
+		k, err := start(p.name, p.keep([]string{"--port=127.0.0.1:0", "--control-socket=" + paths[p.name]}, b.self, "worker"))
+		if err != nil {
+			return nil, err
+		}
+		defer k.kill()
+		keepers[p.name] = k
+	}
+	seconds, answered := b.rounds(10), 0
+	var phases []phase
+	for _, beside := range []func(context.Context, string) error{
+		func(context.Context, string) error { return nil },
+		monitor,
+		func(ctx context.Context, path string) (err error) { answered, err = flood(ctx, path); return err },
+		hang,
+	} {
+		phases = append(phases, phase{beside, make(samples), make(samples)})
+	}
+	before, after := make(map[string]usage), make(map[string]usage)
+	for i, phase := range phases {
+		for _, p := range inTurn(i, b.initds()) {
+			k := keepers[p.name]
+			beside := func(ctx context.Context) error { return phase.beside(ctx, paths[p.name]) }
+			if err := during(beside, func() error { return k.swapFor(seconds, phase.took.of(p.name), phase.memory.of(p.name)) }); err != nil {
+				return nil, err
+			}
+			time.Sleep(2 * time.Second) // until it is idle
+			var err error
+			if after[p.name], err = memory(k.pid()); err != nil {
+				return nil, err
+			}
+			if i == 0 { // that of the swaps alone is not the control socket's
+				before[p.name] = after[p.name]
+			}
+		}
+	}
+	health, err := b.healths(paths)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keepers {
+		if err := k.stop(); err != nil {
+			return nil, err
+		}
+	}
+	idle := row{what: fmt.Sprintf("anonymous memory more when idle, after all that follows (%d requests and more)", answered), bar: "≤ 512 KB"}
+	for name := range keepers {
+		more := after[name].anonymous - before[name].anonymous
+		idle.set(name, fmt.Sprintf("%+d KB to %d KB", more, after[name].anonymous))
+		idle.compare(name, sample{float64(after[name].anonymous)})
+		if name == "initd" {
+			idle.verdict(more <= 512)
+		}
+	}
+	return append(append([]row{idle}, besides(phases, answered/seconds)...), health), nil
+}
+
+// besides are the rows of what goes on beside swaps.
+func besides(phases []phase, rate int) []row {
+	alone, monitored, flooded, hung := phases[0], phases[1], phases[2], phases[3]
+	watched := row{what: "anonymous memory more in the middle of swaps while one client asks for the status once a second, one for the health, and one has subscribed to events", bar: "≤ 512 KB"}
+	busy := row{what: fmt.Sprintf("the same while the status is asked for %d times a second", rate)}
+	swap := row{what: "HUP to the old worker's TERM, with no client"}
+	delay := row{what: fmt.Sprintf("the same while the status is asked for %d times a second; the longest against that with no client", rate), bar: "5 ms more"}
+	quiet := row{what: fmt.Sprintf("the same while %d clients have connected and send nothing", silent), bar: "no more"}
+	for name := range alone.took {
+		used := alone.memory.of(name).median()
+		more := monitored.memory.of(name).median() - used
+		watched.set(name, fmt.Sprintf("%+.0f KB to %.0f KB", more, used+more))
+		watched.compare(name, *monitored.memory.of(name))
+		burst := flooded.memory.of(name).median()
+		busy.set(name, fmt.Sprintf("%+.0f KB to %.0f KB", burst-used, burst))
+		busy.compare(name, *flooded.memory.of(name))
+		took, slowed, other := alone.took.of(name), flooded.took.of(name), hung.took.of(name)
+		delay.set(name, fmt.Sprintf("%s, %.2f ms against %.2f ms", slowed.in(milliseconds), slowed.quantile(1), took.quantile(1)))
+		delay.compare(name, *slowed)
+		if name == "initd" {
+			watched.verdict(more <= 512)
+			delay.verdict(slowed.median()-took.median() <= 5)
+			quiet.verdict(other.quantile(0.25) <= took.quantile(0.75)) // the quartiles overlap, or it is faster
+		}
+	}
+	swap.fill(alone.took, milliseconds)
+	quiet.fill(hung.took, milliseconds)
+	return []row{watched, busy, swap, delay, quiet}
+}
+
+// healths measures how long a health check takes.
+func (b *bench) healths(paths map[string]string) (row, error) {
+	bare, took := new(sample), make(samples)
+	run := func(to *sample, argv ...string) error {
+		began := monotonic()
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w\n%s", argv, err, out)
+		}
+		to.add(monotonic() - began)
+		return nil
+	}
+	for round := range b.rounds(100) {
+		if err := run(bare, "/bin/true"); err != nil {
+			return row{}, err
+		}
+		for _, p := range inTurn(round, b.initds()) {
+			if err := run(took.of(p.name), b.initctl, "health", "--control-socket="+paths[p.name]); err != nil {
+				return row{}, err
+			}
+		}
+	}
+	check := row{what: "`initctl health`, from its start to its end; /bin/true takes " + bare.in(milliseconds), bar: "< 10 ms"}
+	check.fill(took, milliseconds)
+	check.verdict(took.of("initd").median() < 10)
+	return check, nil
+}
+
+// swapFor swaps some five times a second, for so many seconds, and adds how long each took and the memory after it.
+func (k *keeper) swapFor(seconds int, took, anonymous *sample) error {
 	for until := monotonic() + time.Duration(seconds)*time.Second; monotonic() < until; {
 		s, err := k.swap()
 		if err != nil {
 			return err
 		}
 		took.add(max(s.term, s.ready) - s.asked)
-		resident, _, err := memory(k.pid())
+		u, err := memory(k.pid())
 		if err != nil {
 			return err
 		}
-		*kilobytes = append(*kilobytes, float64(resident))
+		anonymous.count(u.anonymous)
 		time.Sleep(200 * time.Millisecond)
 	}
 	return nil
@@ -126,9 +174,9 @@ func during(beside func(context.Context) error, do func() error) error {
 	return errors.Join(err, <-done)
 }
 
-// attend is what an initd has to do that is looked after: a client that looks at its status once a second, one that
-// checks its health, and one that reads its events.
-func attend(ctx context.Context, path string) error {
+// monitor is what an initd is asked that is monitored: one client asks for its status once a second, one checks its
+// health, and one reads its events.
+func monitor(ctx context.Context, path string) error {
 	var all sync.WaitGroup
 	errs := make([]error, 3)
 	all.Go(func() { _, errs[0] = query(ctx, path, control.AskStatus, 1) })
@@ -149,7 +197,7 @@ func attend(ctx context.Context, path string) error {
 	return errors.Join(errs...)
 }
 
-// flood asks for the status at a rate, over as many connections as it takes, until it is told to stop.
+// flood asks for the status at a rate, over as many connections as it takes, until the context ends.
 func flood(ctx context.Context, path string) (answered int, err error) {
 	const clients = 4
 	var mu sync.Mutex
@@ -188,7 +236,7 @@ func query(ctx context.Context, path, what string, rate int) (answered int, err 
 	}
 }
 
-// hang connects over and over and says nothing.
+// hang connects over and over and sends nothing.
 func hang(ctx context.Context, path string) error {
 	var all []net.Conn
 	defer func() {

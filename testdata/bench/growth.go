@@ -10,29 +10,31 @@ import (
 	"server-starter/initd/worker"
 )
 
-// growths measures how long connections wait before a pool that says nothing of itself grows for them.
+// growths measures how long connections wait before a pool without a scoreboard grows for them.
 func (b *bench) growths() ([]row, error) {
-	var waits sample
-	for range b.rounds(20) {
-		wait, err := b.growth()
-		if err != nil {
-			return nil, err
+	waits := make(samples)
+	for round := range b.rounds(20) {
+		for _, p := range inTurn(round, b.initds()) {
+			wait, err := b.growth(p)
+			if err != nil {
+				return nil, err
+			}
+			waits.of(p.name).add(wait)
 		}
-		waits.add(wait)
 	}
 	r := row{what: "a connection waits, and nobody is there to accept it: from then to one worker more", bar: "< 1000 ms"}
-	r.set("initd", waits.in(milliseconds))
-	r.verdict(waits.median() < 1000)
+	r.fill(waits, milliseconds)
+	r.verdict(waits.of("initd").median() < 1000)
 	return []row{r}, nil
 }
 
 // growth has a pool of one worker grow once.
-func (b *bench) growth() (time.Duration, error) {
+func (b *bench) growth(p program) (time.Duration, error) {
 	address, err := b.unused("tcp")
 	if err != nil {
 		return 0, err
 	}
-	k, err := start("initd", b.programs[0].keep([]string{"--port=" + address, "--max-workers=4", "--min-idle=0"}, b.self, "loner"))
+	k, err := start(p.name, p.keep([]string{"--port=" + address, "--max-workers=4", "--min-idle=0"}, b.self, "loner"))
 	if err != nil {
 		return 0, err
 	}
@@ -42,7 +44,7 @@ func (b *bench) growth() (time.Duration, error) {
 		return 0, err
 	}
 	defer first.Close()
-	first.SetDeadline(time.Now().Add(patience))
+	first.SetDeadline(time.Now().Add(timeout))
 	if _, err := first.Read(make([]byte, 1)); err != nil {
 		return 0, fmt.Errorf("the worker accepts nothing: %w", err)
 	}
@@ -67,7 +69,7 @@ func (b *bench) growth() (time.Duration, error) {
 	return e.at - asked, k.stop()
 }
 
-// playLoner is a worker that has one connection at a time, for as long as the client likes, and that says nothing on the
+// playLoner is a worker that has one connection at a time, for as long as the client likes, and that writes nothing on the
 // scoreboard. TERM ends it at once.
 func playLoner() {
 	listeners, err := worker.Listeners()
@@ -77,7 +79,7 @@ func playLoner() {
 	if err := worker.Ready(); err != nil {
 		log.Fatal(err)
 	}
-	report(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), monotonic()})
+	write(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), monotonic()})
 	for {
 		c, err := listeners[0].Accept()
 		if err != nil {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// patience is how long anything may take before the run is given up.
-const patience = 30 * time.Second
+// timeout is how long anything may take before the measurement is given up.
+const timeout = 30 * time.Second
 
-// A keeper is a program that runs workers, and what they report.
+// A keeper is a program that runs workers, and the events that these write.
 type keeper struct {
 	name   string
 	cmd    *exec.Cmd
@@ -29,7 +29,7 @@ func start(name string, argv []string) (*keeper, error) {
 	}
 	os.Remove(stderr.Name())
 	k := &keeper{name: name, cmd: exec.Command(argv[0], argv[1:]...), events: make(chan event, 100), stderr: stderr}
-	reports, theirs, err := os.Pipe()
+	events, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
@@ -37,13 +37,13 @@ func start(name string, argv []string) (*keeper, error) {
 	err = k.cmd.Start()
 	theirs.Close()
 	if err != nil {
-		reports.Close()
+		events.Close()
 		return nil, err
 	}
 	go func() {
 		defer close(k.events)
-		defer reports.Close()
-		for lines := bufio.NewScanner(reports); lines.Scan(); {
+		defer events.Close()
+		for lines := bufio.NewScanner(events); lines.Scan(); {
 			if e, err := parse(lines.Text()); err == nil {
 				k.events <- e
 			}
@@ -71,21 +71,21 @@ func (k *keeper) next() (event, error) {
 			return e, k.failed("ended")
 		}
 		return e, nil
-	case <-time.After(patience):
-		return event{}, k.failed(fmt.Sprint("has had no word from a worker for ", patience))
+	case <-time.After(timeout):
+		return event{}, k.failed(fmt.Sprint("has no event from a worker for ", timeout))
 	}
 }
 
 // A swap is when, on the monotonic clock, its steps were.
 type swap struct{ asked, began, ready, term time.Duration }
 
-// swap asks for one and waits until the old worker was told to go.
+// swap asks for one and waits until the old worker was asked to stop.
 func (k *keeper) swap() (swap, error) {
 	s := swap{asked: monotonic()}
 	if err := k.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		return s, err
 	}
-	// The old worker may well report before the new one does.
+	// The old worker may well write before the new one does.
 	for s.began == 0 || s.ready == 0 || s.term == 0 {
 		e, err := k.next()
 		if err != nil {
@@ -103,10 +103,10 @@ func (k *keeper) swap() (swap, error) {
 	return s, nil
 }
 
-// stop ends it in order. Nobody may wait for its events.
+// stop ends it in order. Nothing may wait for its events.
 func (k *keeper) stop() error {
 	k.cmd.Process.Signal(syscall.SIGTERM)
-	gone := time.AfterFunc(patience, k.kill)
+	gone := time.AfterFunc(timeout, k.kill)
 	defer gone.Stop()
 	for range k.events {
 	}
@@ -118,9 +118,19 @@ func (k *keeper) stop() error {
 
 // failed is an error with what the program had to say.
 func (k *keeper) failed(how string) error {
-	text, _ := io.ReadAll(io.NewSectionReader(k.stderr, 0, 1<<20))
-	return fmt.Errorf("%s %s\n%s", k.name, how, text)
+	return fmt.Errorf("%s %s\n%s", k.name, how, end(k.stderr))
 }
 
-// kill is for when all is lost. Its workers have a death signal.
+// end is what a program has written last.
+func end(stderr *os.File) string {
+	const most = 4096
+	info, err := stderr.Stat()
+	if err != nil {
+		return ""
+	}
+	text, _ := io.ReadAll(io.NewSectionReader(stderr, max(info.Size()-most, 0), most))
+	return string(text)
+}
+
+// kill is for where something has failed. Its workers have a death signal.
 func (k *keeper) kill() { k.cmd.Process.Kill() }

@@ -25,21 +25,29 @@ func (b *bench) loads() ([]row, error) {
 	enough := int(100_000 * span / time.Minute)
 	var rows []row
 	for _, network := range []string{"tcp", "unix"} {
+		all := make(map[string]*load)
+		for round := range 4 {
+			for _, p := range inTurn(round, b.keepers()) {
+				if all[p.name] == nil {
+					all[p.name] = new(load)
+				}
+				if err := b.load(all[p.name], p, network, span/4); err != nil {
+					return nil, err
+				}
+			}
+		}
 		failed := row{what: fmt.Sprintf("a swap every %v for %v, %d clients on %s: connections failed, of all, over so many swaps", interval, span, clients, network),
 			bar: fmt.Sprintf("0 of ≥ %d", enough)}
 		slow := row{what: "the slowest of them, and the median"}
-		for _, p := range b.keepers() {
-			l, err := b.load(p, network, span)
-			if err != nil {
-				return nil, err
-			}
+		for name, l := range all {
 			text := fmt.Sprintf("%d of %d, %d swaps", l.failed, len(l.took), l.swaps)
 			if l.failed > 0 {
 				text += fmt.Sprintf(" (%v)", l.last)
 			}
-			failed.set(p.name, text)
-			slow.set(p.name, fmt.Sprintf("%.1f ms, %.2f ms", slices.Max(l.took), l.took.median()))
-			if p.name == "initd" {
+			failed.set(name, text)
+			slow.set(name, fmt.Sprintf("%.1f ms, %.2f ms", slices.Max(l.took), l.took.median()))
+			slow.compare(name, l.took)
+			if name == "initd" {
 				failed.verdict(l.failed == 0 && len(l.took) >= enough)
 			}
 		}
@@ -56,20 +64,19 @@ type load struct {
 	swaps  int
 }
 
-// load keeps connecting to a worker that is swapped all the time.
-func (b *bench) load(p program, network string, span time.Duration) (*load, error) {
+// load adds what comes of connecting without pause to a worker that is swapped all the time.
+func (b *bench) load(l *load, p program, network string, span time.Duration) error {
 	address, err := b.unused(network)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	listener := map[string]string{"tcp": "--port=" + address, "unix": "--path=" + address}[network]
 	k, err := start(p.name, p.keep([]string{listener}, b.self, "worker"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer k.kill()
 
-	var l load
 	until := time.Now().Add(span)
 	var connecting sync.WaitGroup
 	var mutex sync.Mutex
@@ -102,13 +109,13 @@ func (b *bench) load(p program, network string, span time.Duration) (*load, erro
 			k.cmd.Process.Signal(syscall.SIGHUP)
 		case e, open := <-k.events:
 			if !open {
-				return nil, k.failed("ended")
+				return k.failed("ended")
 			}
 			if e.what == "term" {
 				l.swaps++
 			}
 		case <-done:
-			return &l, k.stop()
+			return k.stop()
 		}
 	}
 }
@@ -125,14 +132,14 @@ func (b *bench) unused(network string) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// connect makes one connection and has it answered.
+// connect makes one connection and waits for the answer.
 func connect(network, address string) error {
 	c, err := net.Dial(network, address)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(timeout))
 	if _, err := io.WriteString(c, "?"); err != nil {
 		return err
 	}

@@ -1,15 +1,19 @@
 // Bench measures initd beside the programs it is compared with: Perl's start_server, which swaps workers, and tini,
-// dumb-init and catatonit, which are plain inits; and as the keeper of pools beside servers that fork their processes
+// dumb-init and catatonit, which are plain inits; and its pools of workers beside servers that fork their processes
 // themselves, Starlet and gunicorn. It builds initd, takes the others from PATH, measures all of them in turn in one run
-// and prints a table in Markdown:
+// and prints the tables in Markdown:
 //
-//	go run ./testdata/bench [-short] [-only REGEXP]
+//	go run ./testdata/bench [-short] [-only REGEXP] [-update | -against INITD]
 //
-// It needs root, for pid namespaces, and a machine that has nothing else to do. A bar that is missed is said in the table
-// and is no failure: exit status 1 means that something could not be measured.
+// With -update the tables replace those in docs/PERFORMANCE.md. With -against the built initd is measured beside another
+// one instead, in turn, and the table has the ratio of the medians.
+//
+// It needs root, for pid namespaces, and a machine that has nothing else to do. A bar that is missed is marked in the
+// table and is no failure: exit status 1 means that something could not be measured.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -23,72 +27,89 @@ import (
 
 func main() {
 	if len(os.Args) > 1 {
-		switch args := os.Args[2:]; os.Args[1] {
-		case "worker":
-			playWorker()
-			return
-		case "idler":
-			playIdler()
-			return
-		case "loner":
-			playLoner()
-			return
-		case "scorer":
-			playScorer()
-			return
-		case "server":
-			if err := playServer(); err != nil {
-				log.Fatal(err)
-			}
-			return
-		case "prefork":
-			log.Fatal(playPrefork(args[0], args[1:]))
-		case "counter":
-			log.Fatal(playCounter())
-		case "shrinker":
-			log.Fatal(playShrinker(args))
-		case "namespace":
-			log.Fatal(playNamespace(args))
-		}
+		play(os.Args[1], os.Args[2:])
 	}
 	log.SetFlags(0)
 	log.SetPrefix("bench: ")
-	short := flag.Bool("short", false, "a tenth of everything, to see that it works")
+	var b bench
+	flag.BoolVar(&b.short, "short", false, "a tenth of everything, to see that it works")
+	flag.StringVar(&b.against, "against", "", "compare with the initd at this `path` instead of other programs")
 	only := flag.String("only", "", "measure only what matches this `regexp`")
+	update := flag.Bool("update", false, "replace the tables in "+document)
 	flag.Parse()
 	filter, err := regexp.Compile(*only)
-	if err != nil || flag.NArg() > 0 {
+	if err != nil || flag.NArg() > 0 || *update && (b.short || b.against != "" || *only != "") {
 		flag.Usage()
 		os.Exit(2)
 	}
 	if os.Geteuid() != 0 {
 		log.Fatal("needs root, for pid namespaces")
 	}
-	if err := run(*short, filter); err != nil {
+	text, err := b.run(filter)
+	fmt.Print(text)
+	if err == nil && *update {
+		err = replace(document, text)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-// measures are what there is to measure, each with the rows it has for the table.
+// play plays one of the bench's roles, which ends the process, or returns if there is none of that name.
+func play(role string, args []string) {
+	var err error
+	switch role {
+	case "worker":
+		playWorker()
+	case "idler":
+		playIdler()
+	case "loner":
+		playLoner()
+	case "scorer":
+		playScorer()
+	case "server":
+		err = playServer()
+	case "prefork":
+		err = playPrefork(args[0], args[1:])
+	case "counter":
+		err = playCounter()
+	case "shrinker":
+		err = playShrinker(args)
+	case "namespace":
+		err = playNamespace(args)
+	default:
+		return
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(0)
+}
+
+// measures are what there is to measure, in the order of the tables; each returns its rows. In those that are not of
+// initd nothing of PID 1's own program takes part, so that there is nothing to compare two of them by.
 var measures = []struct {
-	name string
-	rows func(*bench) ([]row, error)
+	section string
+	name    string
+	rows    func(*bench) ([]row, error)
+	ofInitd bool
 }{
-	{"swap", (*bench).swaps},
-	{"restart", (*bench).restarts},
-	{"start", (*bench).starts},
-	{"orphans", (*bench).orphans},
-	{"idle", (*bench).idle},
-	{"memory", (*bench).memory},
-	{"size", (*bench).sizes},
-	{"load", (*bench).loads},
-	{"reuseport", (*bench).reuseport},
-	{"crew", (*bench).crews},
-	{"surge", (*bench).surges},
-	{"growth", (*bench).growths},
-	{"prefork", (*bench).preforks},
-	{"scoreboard", (*bench).scores},
-	{"control", (*bench).controls},
+	{"Swaps", "swap", (*bench).swaps, true},
+	{"Swaps", "restart", (*bench).restarts, true},
+	{"Swaps", "load", (*bench).loads, true},
+	{"As a plain init", "start", (*bench).starts, true},
+	{"As a plain init", "orphans", (*bench).orphans, true},
+	{"What it takes", "memory", (*bench).memory, true},
+	{"What it takes", "idle", (*bench).idle, true},
+	{"What it takes", "size", (*bench).sizes, true},
+	{"The control socket", "control", (*bench).controls, true},
+	{"Pools", "pool", (*bench).pools, true},
+	{"Pools", "surge", (*bench).surges, true},
+	{"Pools", "growth", (*bench).growths, true},
+	{"Pools", "stop", (*bench).stops, true},
+	{"Workers", "prefork", (*bench).preforks, false},
+	{"Workers", "scoreboard", (*bench).scores, false},
+	{"Workers", "reuseport", (*bench).reuseport, false},
 }
 
 // bench is what the measures share.
@@ -96,6 +117,7 @@ type bench struct {
 	dir      string // for what they need to write
 	self     string // this program, for its roles
 	initctl  string // initd's tool
+	against  string // another initd; empty: other programs
 	short    bool
 	programs []program
 }
@@ -108,38 +130,71 @@ func (b *bench) rounds(n int) int {
 	return n
 }
 
-func run(short bool, filter *regexp.Regexp) (err error) {
-	b := &bench{short: short}
+// run measures what the filter matches, and returns the tables. What cannot be measured is missing in them, and an error.
+func (b *bench) run(filter *regexp.Regexp) (text string, err error) {
 	if b.self, err = os.Executable(); err != nil {
-		return err
+		return "", err
 	}
 	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
-		return err
+		return "", err
 	}
 	defer os.RemoveAll(b.dir)
-	initd := filepath.Join(b.dir, "initd")
+	if err := b.build(); err != nil {
+		return "", err
+	}
+	began, load := time.Now().UTC().Format("2006-01-02 15:04 UTC"), loadAverage()
+	var sections []section
+	var failed []error
+	for _, m := range measures {
+		if !filter.MatchString(m.name) || b.against != "" && !m.ofInitd {
+			continue
+		}
+		log.Printf("%s …", m.name)
+		rows, err := m.rows(b)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", m.name, err))
+		}
+		if n := len(sections); n == 0 || sections[n-1].title != m.section {
+			sections = append(sections, section{title: m.section})
+		}
+		last := &sections[len(sections)-1]
+		last.rows = append(last.rows, rows...)
+	}
+	text = fmt.Sprintf("%s, %s, load average %s at the start and %s at the end", began, machine(), load, loadAverage())
+	if b.short {
+		text += "; a tenth of everything (`-short`)"
+	}
+	for _, p := range b.programs {
+		if p.path == "" {
+			text += "; " + p.name + " is not installed"
+		}
+	}
+	text += ".\nMedians, with the quartiles in brackets.\n"
+	for _, s := range sections {
+		if b.against != "" {
+			text += s.pairs()
+		} else {
+			text += s.markdown(b.programs)
+		}
+	}
+	return text, errors.Join(failed...)
+}
+
+// build builds initd and initctl as they are released, and finds what they are compared with.
+func (b *bench) build() error {
 	b.initctl = filepath.Join(b.dir, "initctl")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.dir, "server-starter/cmd/initd", "server-starter/cmd/initctl")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(build.Args, " "), err, out)
 	}
-	b.programs = find(initd)
-
-	var table []row
-	load, began := loadAverage(), time.Now().UTC().Format("2006-01-02 15:04 UTC")
-	for _, m := range measures {
-		if !filter.MatchString(m.name) {
-			continue
-		}
-		log.Printf("%s …", m.name)
-		rows, err := m.rows(b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		table = append(table, rows...)
+	b.programs = find(filepath.Join(b.dir, "initd"))
+	if b.against != "" {
+		before := b.programs[0]
+		before.name, before.path = other, b.against
+		b.programs = []program{b.programs[0], before}
+		_, err := os.Stat(b.against)
+		return err
 	}
-	fmt.Printf("%s, %s, load average %s at the start.\nMedians, with the quartiles in brackets.\n\n%s",
-		began, machine(), load, markdown(table, b.programs))
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // A crowd of shells that block until the pipe "release" is closed, in which they hold "alive" open. The one that forks
-// them ends, and they are process 1's.
+// them ends, and they become children of process 1.
 const (
 	crowd   = `exec 3<release 4>alive; i=0; while [ $i -lt "$1" ]; do { read -r _; } <&3 & i=$((i+1)); done`
 	orphans = `cd "$1"; sh -c '` + crowd + `' sh "$2"; echo orphaned; exec sleep 1000`
@@ -28,8 +28,8 @@ func (b *bench) orphans() ([]row, error) {
 		n = 300
 	}
 	took, cost := make(samples), make(samples)
-	for range b.rounds(15) {
-		for _, p := range b.inits() {
+	for round := range b.rounds(15) {
+		for _, p := range inTurn(round, b.inits()) {
 			wall, cpu, err := b.storm(p.run("sh", "-c", orphans, "sh", b.dir, strconv.Itoa(n)), n)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.name, err)
@@ -38,12 +38,12 @@ func (b *bench) orphans() ([]row, error) {
 			cost.of(p.name).add(cpu)
 		}
 	}
-	reaped := row{what: fmt.Sprintf("%d orphans end together: end of the last to all reaped", n), bar: "≤ 50 ms"}
-	reaped.fill(took, milliseconds)
-	reaped.verdict(took["initd"].median() <= 50)
+	all := row{what: fmt.Sprintf("%d orphans end together: end of the last to all reaped", n), bar: "≤ 50 ms"}
+	all.fill(took, milliseconds)
+	all.verdict(took["initd"].median() <= 50)
 	cpu := row{what: "process 1's processor time for that"}
 	cpu.fill(cost, milliseconds)
-	return []row{reaped, cpu, cost.ratio("the same against tini's", 3)}, nil
+	return []row{all, cpu, cost.ratio("the same against tini's", 3)}, nil
 }
 
 // storm has n orphans end in a pid namespace whose process 1 is argv, and returns how long after the end of the last all
@@ -98,18 +98,18 @@ func (b *bench) storm(argv []string, n int) (wall, cpu time.Duration, err error)
 		return 0, 0, err
 	}
 	ended := monotonic()
-	if err := buried(pids); err != nil {
+	if err := reaped(pids); err != nil {
 		return 0, 0, err
 	}
 	wall = monotonic() - ended
-	settle()
+	pause()
 	return wall, processorTime(cmd.Process.Pid) - before, nil
 }
 
 // closed waits until nobody has the other end of a pipe any more.
 func closed(fd int) error {
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, int(patience.Milliseconds()))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, int(timeout.Milliseconds()))
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
@@ -122,12 +122,12 @@ func closed(fd int) error {
 	}
 }
 
-// buried waits until all processes have been reaped. It asks after one at a time, which costs process 1 nothing.
-func buried(pids []int) error {
-	limit := monotonic() + patience
+// reaped waits until all processes have been reaped. It asks after one at a time, which costs process 1 nothing.
+func reaped(pids []int) error {
+	until := monotonic() + timeout
 	for _, pid := range pids {
 		for unix.Kill(pid, 0) != unix.ESRCH { // a zombie can still be sent a signal
-			if monotonic() > limit {
+			if monotonic() > until {
 				return fmt.Errorf("%d was not reaped", pid)
 			}
 			time.Sleep(100 * time.Microsecond)

@@ -43,14 +43,14 @@ func (b *bench) preforkers() ([]preforker, error) {
 	// Starlet replaces a process after a hundred requests, which would be part of what is compared. With no workers it is
 	// one process. It has one connection at a time: another client would wait behind one that is kept.
 	starlet := []string{"plackup", "-E", "deployment", "-s", "Starlet", "--max-reqs-per-child=1000000000", "--max-keepalive-reqs=1000"}
-	starlets := append(slices.Clone(starlet), fmt.Sprintf("--max-workers=%d", pool))
+	starlets := append(slices.Clone(starlet), fmt.Sprintf("--max-workers=%d", few))
 	gunicorn := []string{"gunicorn", "--chdir", b.dir, "--log-level", "warning"}
-	gunicorns := append(slices.Clone(gunicorn), fmt.Sprintf("--workers=%d", pool))
+	gunicorns := append(slices.Clone(gunicorn), fmt.Sprintf("--workers=%d", few))
 	return []preforker{
 		{name: "net/http", program: b.self, clients: crowded, keep: true,
 			own: []string{b.self, "prefork", "%s", b.self, "server"},
 			one: []string{b.self, "server"}},
-		{name: "Starlet", program: "plackup", clients: pool, keep: true,
+		{name: "Starlet", program: "plackup", clients: few, keep: true,
 			own:   append(slices.Clone(starlets), "--listen=%s", psgi),
 			taken: append(slices.Clone(starlets), psgi),
 			one:   append(slices.Clone(starlet), "--max-workers=0", psgi)},
@@ -110,11 +110,11 @@ func (b *bench) prefork(p preforker) (rows []row, err error) {
 		case plainly:
 			stop, err = b.alone(at[plainly], slices.Concat([]string{b.self, "prefork", "%s"}, p.one)...)
 		case workers:
-			flags = append(p.flags, fmt.Sprintf("--workers=%d", pool), "--port="+at[workers])
-			stop, err = b.crew(flags, p.one)
+			flags = append(p.flags, fmt.Sprintf("--workers=%d", few), "--port="+at[workers])
+			stop, err = b.kept(flags, p.one)
 		case forking:
 			flags = append(p.flags, "--port="+at[forking])
-			stop, err = b.crew(flags, p.taken)
+			stop, err = b.kept(flags, p.taken)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", contender, err)
@@ -149,7 +149,7 @@ func (b *bench) prefork(p preforker) (rows []row, err error) {
 			how = "connections kept"
 		}
 		own := *rates.of(itself)
-		r := row{what: fmt.Sprintf("%s, %d processes, %s: requests in a second, by its own prefork", p.name, pool, how)}
+		r := row{what: fmt.Sprintf("%s, %d processes, %s: requests in a second, by its own prefork", p.name, few, how)}
 		r.set("initd", own.in("%.0f"))
 		rows = append(rows, r)
 		for _, contender := range slices.Sorted(maps.Keys(rates)) {
@@ -185,9 +185,9 @@ func (b *bench) alone(address string, argv ...string) (stop func() error, err er
 	}, cmd.Start()
 }
 
-// crew starts one with initd.
-func (b *bench) crew(flags, argv []string) (stop func() error, err error) {
-	c, err := b.gather(flags, argv...)
+// kept starts one with initd.
+func (b *bench) kept(flags, argv []string) (stop func() error, err error) {
+	c, err := b.startPool(b.programs[0], flags, argv...)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (b *bench) crew(flags, argv []string) (stop func() error, err error) {
 
 // answers waits until somebody does.
 func answers(address string) (err error) {
-	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(timeout); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		var a asker
 		if err = a.ask(address, false); err == nil {
 			return nil
@@ -251,7 +251,7 @@ func (a *asker) ask(address string, keep bool) (err error) {
 		if a.conn, err = net.Dial("tcp", address); err != nil {
 			return err
 		}
-		a.conn.SetDeadline(time.Now().Add(patience))
+		a.conn.SetDeadline(time.Now().Add(timeout))
 		a.text = bufio.NewReader(a.conn)
 	}
 	if _, err := io.WriteString(a.conn, request); err != nil {
@@ -289,7 +289,7 @@ func playPrefork(address string, argv []string) error {
 		return err
 	}
 	environ := set.Environ([]string{"server-starter", "systemd"})
-	for range pool {
+	for range few {
 		// LISTEN_PID is for the child to say: sh knows it. It is the same process that becomes the server.
 		argv := slices.Concat([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, path}, argv[1:])
 		if _, err := syscall.ForkExec("/bin/sh", argv, &syscall.ProcAttr{Env: append(os.Environ(), environ...), Files: set.Files(0)}); err != nil {

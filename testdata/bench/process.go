@@ -10,11 +10,28 @@ import (
 	"strings"
 )
 
-// memory is what of a process is in memory, in KB. It is smaps_rollup that knows: the sums in proc_pid_status(5) are
-// kept per processor and are off by up to 128 KB for each.
-func memory(pid int) (resident, anonymous int, err error) {
+// A usage is the memory that a process uses, in KB.
+type usage struct {
+	// anonymous is what the machine has less because of the process: pages with no file behind them (heap, stacks, data
+	// that differ from the program file, shared memory), which the kernel cannot drop and read again. Of pages that
+	// several processes have, each has its part.
+	anonymous int
+	// resident is all that is mapped in memory. Pages of the program file are part of it, which are in the page cache
+	// once for all processes, and which the kernel takes back when it needs the room.
+	resident int
+}
+
+// memory is taken from smaps_rollup, proc_pid_smaps(5): RssAnon and its like in proc_pid_status(5) are counted per
+// processor and are off by up to 128 KB for each.
+func memory(pid int) (usage, error) {
 	fields, err := fields(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	return fields["Rss"], fields["Anonymous"], err
+	return usage{fields["Pss_Anon"] + fields["Pss_Shmem"], fields["Rss"]}, err
+}
+
+// addTo adds the figures to samples.
+func (u usage) addTo(anonymous, resident *sample) {
+	anonymous.count(u.anonymous)
+	resident.count(u.resident)
 }
 
 // switches is how often the threads of a process have been given a processor.

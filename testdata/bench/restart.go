@@ -8,7 +8,7 @@ import (
 )
 
 // restarts measures how long a script waits that asks for a swap and wants to know when it is done: the command
-// --restart, from its start to its end. The worker is ready as soon as it runs, and goes as soon as it is told to.
+// --restart, from its start to its end. The worker is ready as soon as it runs, and ends as soon as it is asked to.
 func (b *bench) restarts() ([]row, error) {
 	took := make(samples)
 	var keepers []*keeper
@@ -27,8 +27,8 @@ func (b *bench) restarts() ([]row, error) {
 		asks[k] = append([]string{p.path, "--restart"}, files...)
 	}
 	time.Sleep(2 * time.Second) // start_server sleeps on after its first start, and has no status file until then
-	for range b.rounds(20) {
-		for _, k := range keepers {
+	for round := range b.rounds(20) {
+		for _, k := range inTurn(round, keepers) {
 			ask := exec.Command(asks[k][0], asks[k][1:]...)
 			asked := monotonic()
 			if out, err := ask.CombinedOutput(); err != nil {
@@ -40,13 +40,11 @@ func (b *bench) restarts() ([]row, error) {
 					return nil, err
 				}
 			}
-			settle()
+			pause()
 		}
 	}
-	for _, k := range keepers {
-		if err := k.stop(); err != nil {
-			return nil, err
-		}
+	if err := stopAll(keepers); err != nil {
+		return nil, err
 	}
 	r := row{what: "`--restart`, from the request to its being done"}
 	r.fill(took, milliseconds)

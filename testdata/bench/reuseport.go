@@ -22,7 +22,7 @@ import (
 	"server-starter/initd/socket"
 )
 
-const pool = 4 // workers
+const few = 4 // workers of a small pool
 
 // reuseport measures what a socket for each worker changes: how connections are spread, how many there are in a second,
 // and how many are lost when a worker goes.
@@ -53,7 +53,7 @@ func (b *bench) reuseport() ([]row, error) {
 	}
 	var rows []row
 	for _, mode := range modes {
-		share := row{what: fmt.Sprintf("%s: share of connections a worker gets, %d workers, %d clients: least, median, most", mode, pool, crowded)}
+		share := row{what: fmt.Sprintf("%s: share of connections a worker gets, %d workers, %d clients: least, median, most", mode, few, crowded)}
 		share.set("initd", fmt.Sprintf("%.1f %%, %.1f %%, %.1f %%", least.of(mode).median(), middle.of(mode).median(), most.of(mode).median()))
 		rate := row{what: mode + ": connections in a second"}
 		rate.fill(map[string]*sample{"initd": rates.of(mode)}, "%.0f")
@@ -97,7 +97,7 @@ func (b *bench) spread(reusePort bool, span time.Duration) (counts sample, err e
 	}
 	defer set.Close()
 	var counters []*counter
-	for slot := range pool {
+	for slot := range few {
 		c, err := b.count(set.Files(slot))
 		if err != nil {
 			return nil, err
@@ -152,7 +152,7 @@ func open(address string, reusePort bool) (*socket.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return socket.Open([]socket.Spec{spec}, socket.Options{UID: -1, GID: -1, ReusePort: reusePort, Slots: pool})
+	return socket.Open([]socket.Spec{spec}, socket.Options{UID: -1, GID: -1, ReusePort: reusePort, Slots: few})
 }
 
 // A counter is a worker that says how many connections it had.
@@ -254,7 +254,7 @@ func playShrinker(args []string) error {
 		return err
 	}
 	var workers []*slow
-	for slot := range pool {
+	for slot := range few {
 		workers = append(workers, work(int(set.Files(slot)[3])))
 	}
 	at := set.All()[0].Address
@@ -276,7 +276,7 @@ func playShrinker(args []string) error {
 			}
 		})
 	}
-	const last = pool - 1
+	const last = few - 1
 	others := []int{0, 1, 2}
 	for range times {
 		time.Sleep(5 * time.Millisecond)

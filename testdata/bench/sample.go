@@ -10,10 +10,17 @@ import (
 // A sample is what was measured, over and over.
 type sample []float64
 
-const milliseconds = "%.2f ms"
+// Formats of a sample.
+const (
+	milliseconds = "%.2f ms"
+	kilobytes    = "%.0f KB"
+)
 
-// add takes note of a duration, in milliseconds.
+// add adds a duration, in milliseconds.
 func (s *sample) add(d time.Duration) { *s = append(*s, d.Seconds()*1e3) }
+
+// count adds a number.
+func (s *sample) count(n int) { *s = append(*s, float64(n)) }
 
 // median is the middle value.
 func (s sample) median() float64 { return s.quantile(0.5) }

@@ -18,11 +18,11 @@ func (b *bench) starts() ([]row, error) {
 		return nil, err
 	}
 	bare, took := new(sample), make(samples)
-	for range b.rounds(500) {
+	for round := range b.rounds(500) {
 		if err := bare.wall([]string{nothing}, null.Fd()); err != nil {
 			return nil, err
 		}
-		for _, p := range b.inits() {
+		for _, p := range inTurn(round, b.inits()) {
 			if err := took.of(p.name).wall(p.run("true"), null.Fd()); err != nil {
 				return nil, err
 			}

@@ -10,33 +10,50 @@ import (
 	"time"
 )
 
-// turn is how many slots of a large pool are swapped at a time.
-const turn = 10
+// batch is how many slots of a large pool are swapped at a time.
+const batch = 10
 
-// surges measures what the swap of a large pool costs, all at once and in turns: how long it takes, how many processes
+// surges measures what the swap of a large pool costs, all at once and in batches: how long it takes, how many processes
 // there are at most, and how much memory they have.
 func (b *bench) surges() (rows []row, err error) {
-	for _, surge := range []int{0, turn} {
-		how := "all at once"
-		if surge > 0 {
-			how = fmt.Sprintf("%d at a time", surge)
-		}
-		flags := append(slices.Clone(large), "--drain-timeout=5", fmt.Sprintf("--surge=%d", surge))
-		c, err := b.gather(flags, b.self, "idler")
+	for _, surge := range []int{0, batch} {
+		more, err := b.surge(surge)
 		if err != nil {
 			return nil, err
 		}
-		defer c.kill()
-		var took sample
-		for range b.rounds(10) {
-			t, err := c.swap()
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}
+
+// surge measures it with batches of this size, 0 for all at once.
+func (b *bench) surge(batch int) (rows []row, err error) {
+	how := "all at once"
+	if batch > 0 {
+		how = fmt.Sprintf("%d at a time", batch)
+	}
+	flags := append(slices.Clone(large), "--drain-timeout=5", fmt.Sprintf("--surge=%d", batch))
+	long := row{what: fmt.Sprintf("a swap of %d workers, %s, from HUP to the new generation's serving", poolSize, how)}
+	peak := row{what: "workers and their memory (Pss) before it, and most during one"}
+	pools, took := make(map[string]*pool), make(samples)
+	for _, p := range b.initds() {
+		if pools[p.name], err = b.startPool(p, flags, b.self, "idler"); err != nil {
+			return nil, err
+		}
+		defer pools[p.name].kill()
+	}
+	for round := range b.rounds(10) {
+		for _, p := range inTurn(round, b.initds()) {
+			t, err := pools[p.name].swap()
 			if err != nil {
 				return nil, err
 			}
-			took.add(t)
+			took.of(p.name).add(t)
 			time.Sleep(time.Second) // until the old workers are gone
 		}
-		before, err := crowdOf(c.pid())
+	}
+	for name, c := range pools {
+		before, err := massOf(c.pid())
 		if err != nil {
 			return nil, err
 		}
@@ -47,20 +64,17 @@ func (b *bench) surges() (rows []row, err error) {
 		if err := c.stop(); err != nil {
 			return nil, err
 		}
-		long := row{what: fmt.Sprintf("a swap of %d workers, %s, from HUP to the new generation's serving", crewSize, how)}
-		long.set("initd", took.in(milliseconds))
-		peak := row{what: "workers and their memory (Pss) before it, and most during one"}
-		peak.set("initd", fmt.Sprintf("%d with %d MB, %d with %d MB", before.processes, before.memory>>10, most.processes, most.memory>>10))
-		rows = append(rows, long, peak)
+		peak.set(name, fmt.Sprintf("%d with %d MB, %d with %d MB", before.processes, before.memory>>10, most.processes, most.memory>>10))
 	}
-	return rows, nil
+	long.fill(took, milliseconds)
+	return []row{long, peak}, nil
 }
 
 // A mass is that of a process's children. Memory is in KB, where what several have in common is shared out.
 type mass struct{ processes, memory int }
 
 // watched swaps, and returns the most there was meanwhile.
-func (c *crew) watched() (most mass, err error) {
+func (c *pool) watched() (most mass, err error) {
 	done := make(chan error, 1)
 	go func() {
 		_, err := c.swap()
@@ -72,7 +86,7 @@ func (c *crew) watched() (most mass, err error) {
 			return most, err
 		default:
 		}
-		now, err := crowdOf(c.pid())
+		now, err := massOf(c.pid())
 		if err != nil {
 			return most, err
 		}
@@ -88,8 +102,8 @@ func (c *crew) watched() (most mass, err error) {
 	}
 }
 
-// crowdOf is what a process has for children.
-func crowdOf(pid int) (m mass, err error) {
+// massOf is that of the children of a process.
+func massOf(pid int) (m mass, err error) {
 	pids, err := children(pid)
 	for _, child := range pids {
 		// One that has ended has no memory any more.

@@ -8,7 +8,7 @@ import (
 )
 
 // swaps measures how long the two steps of a swap take that are the supervisor's own: from HUP to the new worker, above
-// what starting a worker takes anyway, and from its being ready to the old one's TERM.
+// what starting a worker takes anyway, and from readiness to the old one's TERM.
 func (b *bench) swaps() ([]row, error) {
 	var keepers []*keeper
 	for _, p := range b.keepers() {
@@ -21,47 +21,49 @@ func (b *bench) swaps() ([]row, error) {
 	}
 	time.Sleep(2 * time.Second) // start_server sleeps on after its first start
 
-	bare, begins, hands := new(sample), make(samples), make(samples)
-	for range b.rounds(60) {
+	bare, begins, above, stops := new(sample), make(samples), make(samples), make(samples)
+	for round := range b.rounds(60) {
 		alone, err := b.bare()
 		if err != nil {
 			return nil, err
 		}
 		bare.add(alone)
-		for _, k := range keepers {
+		for _, k := range inTurn(round, keepers) {
 			s, err := k.swap()
 			if err != nil {
 				return nil, err
 			}
-			begins.of(k.name).add(s.began - s.asked - alone)
-			hands.of(k.name).add(s.term - s.ready)
-			settle()
+			begins.of(k.name).add(s.began - s.asked)
+			above.of(k.name).add(s.began - s.asked - alone)
+			stops.of(k.name).add(s.term - s.ready)
+			pause()
 		}
 	}
-	for _, k := range keepers {
-		if err := k.stop(); err != nil {
-			return nil, err
-		}
+	if err := stopAll(keepers); err != nil {
+		return nil, err
 	}
-	hand := row{what: "the new worker's READY=1 to the old one's TERM", bar: "< 2 ms"}
-	hand.fill(hands, milliseconds)
-	hand.verdict(hands["initd"].median() < 2)
+	stop := row{what: "the new worker's READY=1 to the old one's TERM", bar: "< 2 ms"}
+	stop.fill(stops, milliseconds)
+	stop.verdict(stops["initd"].median() < 2)
 	begin := row{what: "HUP to the new worker's first instruction, above a bare fork and exec of it, " + bare.in(milliseconds), bar: "< 4 ms"}
-	begin.fill(begins, milliseconds)
-	begin.verdict(begins["initd"].median() < 4)
-	return []row{hand, begin}, nil
+	begin.fill(above, milliseconds)
+	begin.verdict(above["initd"].median() < 4)
+	for name, s := range begins { // a difference has no ratio
+		begin.compare(name, *s)
+	}
+	return []row{stop, begin}, nil
 }
 
-// settle lets the dead be buried, so that what was measured last is not in the way of what comes next.
-func settle() { time.Sleep(30 * time.Millisecond) }
+// pause lets processes end and be reaped, so that what was measured last does not disturb what comes next.
+func pause() { time.Sleep(30 * time.Millisecond) }
 
 // bare starts a worker with nobody in between and returns how long it took to its first instruction.
 func (b *bench) bare() (time.Duration, error) {
-	reports, theirs, err := os.Pipe()
+	events, theirs, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
-	defer reports.Close()
+	defer events.Close()
 	asked := monotonic()
 	pid, err := syscall.ForkExec(b.self, []string{b.self, "worker"}, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, theirs.Fd(), 2},
@@ -70,13 +72,13 @@ func (b *bench) bare() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	line, err := bufio.NewReader(reports).ReadString('\n')
+	line, err := bufio.NewReader(events).ReadString('\n')
 	if err != nil {
 		return 0, err
 	}
 	e, err := parse(line)
 	syscall.Kill(pid, syscall.SIGKILL)
 	syscall.Wait4(pid, nil, 0, nil)
-	settle()
+	pause()
 	return e.at - asked, err
 }

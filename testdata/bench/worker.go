@@ -21,8 +21,8 @@ import (
 // began is as near to the first instruction as Go comes.
 var began = monotonic()
 
-// playWorker is a worker that reports on stdout when it began, when it was ready and when it was told to go. If it was
-// handed a listener it serves there, and drains.
+// playWorker is a worker that writes to stdout when it began, when it was ready and when it was asked to stop. If it
+// was handed a listener it serves there, and drains.
 func playWorker() {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
@@ -38,7 +38,7 @@ func playWorker() {
 			log.Fatal(err)
 		}
 		file.Close()
-		// It is the supervisor that removes the path.
+		// The path is for the program that made it to remove.
 		if l, ok := listener.(*net.UnixListener); ok {
 			l.SetUnlinkOnClose(false)
 		}
@@ -48,22 +48,22 @@ func playWorker() {
 	if err := notify.Send(os.Getenv("NOTIFY_SOCKET"), "READY=1"); err != nil {
 		log.Fatal(err)
 	}
-	report(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), ready})
+	write(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), ready})
 
 	// start_server has none for its workers, and a bench that fails kills it.
 	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0)
 	<-term
-	report(event{"term", os.Getpid(), monotonic()})
+	write(event{"term", os.Getpid(), monotonic()})
 	if listener != nil {
 		listener.Close()
 	}
 	serving.Wait()
 }
 
-// answer is what a worker has to say.
+// answer is what a client gets.
 const answer = "served\n"
 
-// serve answers every connection that Accept has returned: what it has not stays in the queue, for others.
+// serve answers every connection that Accept has returned: the others stay in the accept queue, for other workers.
 func serve(listener net.Listener, serving *sync.WaitGroup) {
 	for {
 		c, err := listener.Accept()
@@ -79,15 +79,15 @@ func serve(listener net.Listener, serving *sync.WaitGroup) {
 	}
 }
 
-// An event is something that a worker reports.
+// An event is something that has happened to a worker.
 type event struct {
 	what string // began, ready, term
 	pid  int
 	at   time.Duration // monotonic
 }
 
-// report writes events as lines in one piece, pipe(7).
-func report(events ...event) {
+// write writes events as lines in one piece, pipe(7).
+func write(events ...event) {
 	var lines []byte
 	for _, e := range events {
 		lines = fmt.Appendln(lines, e.what, e.pid, int64(e.at))

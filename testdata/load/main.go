@@ -55,7 +55,7 @@ type Failure struct {
 }
 
 const (
-	patience    = 10 * time.Second // for one request, all in all
+	patience    = time.Minute // for one request, all in all
 	maxErrors   = 10
 	maxFailures = 10_000
 	maxAnswers  = 1000
@@ -68,7 +68,7 @@ func main() {
 	keepalive := flag.Bool("keepalive", false, "keep connections for further requests")
 	script := flag.String("fastcgi", "", "speak FastCGI, and ask for this script")
 	ttl := flag.Duration("ttl", 0, "how long to go by what a name meant")
-	limit := flag.Duration("limit", 5*time.Minute, "how long to send")
+	limit := flag.Duration("limit", 30*time.Minute, "how long to send")
 	max := flag.Int64("max", 1_000_000, "how many requests to send")
 	flag.Parse()
 	if flag.NArg() != 1 || *clients < 1 || *keepalive && *script != "" {

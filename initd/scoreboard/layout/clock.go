@@ -7,7 +7,7 @@ import (
 )
 
 // The Go runtime reads CLOCK_MONOTONIC, too, without a system call where the kernel
-// lends it the code for that (vdso(7)), but tells only differences.
+// provides the code for that (vdso(7)), but it returns only differences.
 var (
 	start  = time.Now()
 	offset = monotonic()

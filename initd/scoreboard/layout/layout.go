@@ -1,6 +1,6 @@
 // Package layout is the layout of the scoreboard, which docs/SCOREBOARD.md
-// describes for any language: shared memory in which each worker tells, by plain
-// stores, whether it is idle or busy. It needs nothing but the standard library, for
+// describes for any language: shared memory in which each worker reports, by plain
+// stores, whether it is idle or busy. It needs only the standard library, because
 // workers link it.
 //
 // Every word has 8 bytes in the order of the machine, is aligned, and is written
@@ -65,7 +65,7 @@ const LoadBits = 24
 const MaxLoad = 1<<LoadBits - 1
 
 // Pack makes an activity: since when the worker is idle or busy, and its load, which
-// is 0 if it takes no part, 1 if it is idle, and n+1 if it is busy with n requests.
+// is 0 if it reports nothing, 1 if it is idle, and n+1 if it is busy with n requests.
 func Pack(since time.Duration, load uint64) uint64 {
 	return uint64(since/time.Millisecond)<<LoadBits | load
 }
@@ -90,7 +90,8 @@ func (m Memory) Load(at int) uint64 { return atomic.LoadUint64(m.Word(at)) }
 // Store writes a word.
 func (m Memory) Store(at int, value uint64) { atomic.StoreUint64(m.Word(at), value) }
 
-// Sizes are what a header says of where things are.
+// Sizes are the sizes that a header has: the header's and a row's in bytes, and how many
+// rows there are.
 type Sizes struct{ Header, Row, Rows int }
 
 // Total is how many bytes there are in all.
@@ -102,7 +103,7 @@ func (s Sizes) At(m Memory, row int) Memory {
 	return m[from : from+s.Row : from+s.Row]
 }
 
-// Check reads the header of what may be a scoreboard.
+// Check reads the header of what may be a scoreboard. The error is why it is none.
 func Check(m Memory) (s Sizes, err error) {
 	switch {
 	case len(m) < len(Magic) || string(m[:len(Magic)]) != Magic:

@@ -39,19 +39,19 @@ func Map(fd int, protection int) (m Memory, s Sizes, err error) {
 	return m, s, nil
 }
 
-// Sealed says whether nobody can make a file shorter, ever: F_GET_SEALS in fcntl(2).
+// Sealed reports whether a file can never be made shorter: F_GET_SEALS in fcntl(2).
 func Sealed(fd int) bool {
 	const getSeals, shrink = 1034, 2
 	seals, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), getSeals, 0)
 	return errno == 0 && seals&shrink != 0
 }
 
-// ErrGone is the end of a scoreboard in a file that someone has made shorter.
+// ErrGone is the error of a scoreboard whose file someone has made shorter.
 var ErrGone = errors.New("cut off while it was in use")
 
-// Guard calls f, which may touch a mapped file, and says whether that was still there.
-// Whoever can write to a file can also make it shorter, upon which its pages are gone
-// and touching them is SIGBUS: mmap(2). That must end neither initd nor a worker.
+// Guard calls f, which may access a mapped file, and reports whether that was still there.
+// Whoever can write to a file can also make it shorter. Then its pages are gone, and
+// access to them is SIGBUS: mmap(2). That must end neither initd nor a worker.
 func Guard(f func()) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

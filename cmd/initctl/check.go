@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"server-starter/cmd/initctl/internal/doctor"
+	"server-starter/initd/addresses"
+	"server-starter/initd/settings"
+)
+
+func (t *tool) checkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "check [--initd PATH] [settings] [--] command [argument ...]",
+		Short: "Find out whether a server is fit for swaps, and what to set",
+		Long: `check runs a server under an initd of its own for some seconds, swaps it once under a
+little load, stops it, and prints what it has found out. A server that is not fit as it
+is set is tried with other settings.
+
+The settings are those of initd, as flags or variables: see initd --help. No real port
+and no real socket is touched, but the server runs, and what it writes it writes.
+
+The initd is the one beside initctl, or else in PATH.
+
+The exit status is 0 for a server that is fit, 1 for one that is not, and 125 where
+nothing could be found out.`,
+		Example: `  initctl check --port=8080 -- ./server
+  SERVER_STARTER_PORT=8080 initctl check --ready=notify ./server
+  docker run --rm --entrypoint /initctl -e SERVER_STARTER_PORT=8080 my-image check /app/server`,
+		DisableFlagParsing:    true, // package settings does it
+		DisableFlagsInUseLine: true,
+	}
+	c.RunE = func(c *cobra.Command, args []string) error { return t.check(c, args) }
+	c.Flags().String("initd", "", "`path` of the initd that runs the server") // for the help alone
+	return c
+}
+
+func (t *tool) check(c *cobra.Command, args []string) error {
+	path, args, err := takeInitd(args)
+	if err != nil {
+		return err
+	}
+	s, err := settings.Load(args)
+	where, err := addresses.Parse(s, err)
+	switch {
+	case errors.As(err, new(settings.Problems)):
+		return failure{statusUsage, err}
+	case err != nil:
+		return failure{doctor.Failed, err}
+	case s.Answer != "" && slices.ContainsFunc(args[:len(args)-len(s.Command)], isHelp):
+		return c.Help()
+	case s.Answer != "":
+		fmt.Fprint(t.stdout, s.Answer)
+		return nil
+	case s.Request != settings.None:
+		return wrongUsage("check takes no --%s", s.Request)
+	}
+	if path, err = findInitd(path); err != nil {
+		return failure{doctor.Failed, fmt.Errorf("check: %w", err)}
+	}
+	x := doctor.Examination{Settings: s, Listeners: where.Workers, Initd: path}
+	status, err := x.Run(c.Context())
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case err == nil && status == doctor.Fit:
+		return nil
+	case err == nil:
+		err = errors.New("") // the report has it all
+	}
+	return failure{status, err}
+}
+
+func isHelp(arg string) bool { return arg == "-h" || strings.HasPrefix(arg, "--help") }
+
+// takeInitd takes the flag --initd out of the arguments, which is no setting. It
+// has to stand before the command, whose own it may be elsewhere.
+func takeInitd(args []string) (path string, rest []string, err error) {
+	const flag = "--initd"
+	i := slices.IndexFunc(args, func(arg string) bool { return arg == flag || strings.HasPrefix(arg, flag+"=") })
+	if i < 0 {
+		return "", args, nil
+	}
+	_, path, assigned := strings.Cut(args[i], "=")
+	end := i + 1
+	if !assigned && end < len(args) {
+		path, end = args[end], end+1
+	}
+	rest = slices.Concat(args[:i], args[end:])
+	if s, _ := settings.Load(rest); i > len(rest)-len(s.Command) {
+		return "", args, nil
+	}
+	if path == "" {
+		return "", nil, wrongUsage("--initd needs the path of an initd")
+	}
+	return path, rest, nil
+}
+
+// findInitd finds the initd at a path, or where there is none beside this program,
+// and else in PATH.
+func findInitd(path string) (string, error) {
+	if path != "" {
+		if err := unix.Access(path, unix.X_OK); err != nil {
+			return "", fmt.Errorf("--initd=%s: %w", path, err)
+		}
+		return filepath.Abs(path)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	beside := filepath.Join(filepath.Dir(self), "initd")
+	if unix.Access(beside, unix.X_OK) == nil {
+		return beside, nil
+	}
+	if path, err := exec.LookPath("initd"); err == nil {
+		return filepath.Abs(path)
+	}
+	return "", fmt.Errorf("initd, which runs the server, is neither at %s nor in PATH: copy it there, or name it by --initd", beside)
+}

@@ -1,0 +1,188 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"server-starter/initd/machine"
+)
+
+// A mark is how good a finding is.
+type mark string
+
+const (
+	good    mark = "ok"
+	warning mark = "warning"
+	problem mark = "problem"
+)
+
+// A finding is a line of the report.
+type finding struct {
+	mark  mark
+	topic string
+	text  string
+}
+
+// findings are what a record comes to, with the settings that it suggests.
+type findings struct {
+	all       []finding
+	suggested []string
+}
+
+func (f *findings) add(m mark, topic, format string, values ...any) {
+	f.all = append(f.all, finding{m, topic, fmt.Sprintf(format, values...)})
+}
+
+// suggest takes a setting, and its value in the form of its variable.
+func (f *findings) suggest(setting string) {
+	if !slices.Contains(f.suggested, setting) {
+		f.suggested = append(f.suggested, setting)
+	}
+}
+
+// suggestions are the settings that make a plan permanent.
+func (p plan) suggestions() (all []string) {
+	if p.export != nil {
+		all = append(all, variable("export", strings.Join(p.export, ";")))
+	}
+	if p.signal != 0 {
+		name := machine.Signal(p.signal).String()
+		all = append(all, variable("signal-on-hup", name), variable("signal-on-term", name))
+	}
+	return all
+}
+
+// variable is a setting as it is to be copied.
+func variable(name, value string) string {
+	return "SERVER_STARTER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "=" + value
+}
+
+// judge draws the conclusions from a record.
+func judge(r *record) findings {
+	f := findings{suggested: r.plan.suggestions()}
+	r.judgeStart(&f)
+	if r.up || len(r.own) > 0 {
+		r.judgeSockets(&f)
+	}
+	if r.lived && r.accepts {
+		r.judgeSwap(&f)
+	}
+	return f
+}
+
+func (r *record) judgeStart(f *findings) {
+	w := r.first
+	after := func(m moment) time.Duration { return brief(m - w.started) }
+	switch {
+	case w.notExecuted != "":
+		f.add(problem, "start", "it cannot be executed: %s", w.notExecuted)
+	case w.started == 0:
+		f.add(problem, "start", "initd itself cannot start: %s", strings.TrimPrefix(strings.Join(r.output.last(), " "), "initd: "))
+	case !r.up && w.killed != "":
+		f.add(problem, "start", "it was not ready in %v", time.Duration(r.settings.StartTimeout))
+		if w.notified == 0 && r.settings.Ready.Value == machine.Notify {
+			f.add(problem, "ready", "it sends no READY=1, for which ready=notify waits")
+			if r.answered() {
+				f.suggest(variable("ready", "auto"))
+			}
+		}
+	case !r.up:
+		f.add(problem, "start", "it ended by itself %v after its start, before it was ready: %s", after(w.ended), w.status)
+		if w.status == "exit status 0" {
+			f.add(problem, "start", "if it has put itself in the background, have it stay in the foreground")
+		}
+	case !r.lived:
+		f.add(problem, "start", "it counted as ready after %v, but ended by itself %v after its start: %s", after(w.ready), after(w.ended), w.status)
+	default:
+		how := "it has lived for the interval"
+		if w.notified > 0 && w.notified <= w.ready {
+			how = "READY=1"
+		}
+		if len(r.settings.Probe) > 0 {
+			how += ", and the probe"
+		}
+		f.add(good, "start", "ready after %v: %s", after(w.ready), how)
+	}
+	if r.lived {
+		r.judgeReadiness(f, after)
+	}
+}
+
+func (r *record) judgeReadiness(f *findings, after func(moment) time.Duration) {
+	w, set := r.first, r.settings
+	var answered moment // by the last of its listeners
+	for _, t := range r.targets {
+		answered = max(answered, t.answered)
+	}
+	const tolerated = 100 * time.Millisecond
+	switch {
+	case w.notified > 0 && answered > w.notified+tolerated:
+		f.add(warning, "ready", "it sends READY=1, %v after its start, before it can answer: that took %v", after(w.notified), after(answered))
+	case w.notified > 0 && set.Ready.Value != machine.Notify:
+		f.add(good, "ready", "it sends READY=1, %v after its start: initd can go by that alone", after(w.notified))
+		f.suggest(variable("ready", "notify"))
+	case w.notified > 0:
+		f.add(good, "ready", "it sends READY=1, %v after its start", after(w.notified))
+	case answered > w.ready+tolerated:
+		f.add(warning, "ready", "it sends no READY=1, and counts as ready before it can answer: that took %v", after(answered))
+		f.suggest(variable("interval", fmt.Sprint(int(after(answered).Seconds()*1.5)+1)))
+	case answered > 0:
+		f.add(good, "ready", "it sends no READY=1; its first answer came %v after its start", after(answered))
+	default:
+		f.add(good, "ready", "it sends no READY=1")
+	}
+}
+
+func (r *record) judgeSockets(f *findings) {
+	var own, refused, taken, unknown []string
+	for _, s := range r.own {
+		own = append(own, s.String())
+	}
+	for _, t := range r.targets {
+		switch {
+		case t.network == "udp":
+			unknown = append(unknown, t.key)
+		case t.accepted:
+			taken = append(taken, t.key)
+		default:
+			refused = append(refused, t.key)
+		}
+	}
+	ofItsOwn := strings.Join(own, ", ")
+	switch {
+	case !r.lived && len(own) > 0, len(refused) > 0 && len(own) > 0:
+		f.add(problem, "sockets", "it does not take the socket it is handed, but listens by itself: %s", ofItsOwn)
+	case !r.lived:
+	case len(refused) > 0:
+		f.add(problem, "sockets", "nobody accepts on %s: it does not take the socket it is handed", strings.Join(refused, ", "))
+	case len(own) > 0:
+		f.add(warning, "sockets", "it takes %s, but also listens by itself, which a swap does not cover: %s", strings.Join(taken, ", "), ofItsOwn)
+	case len(taken) > 0:
+		f.add(good, "sockets", "it accepts on the socket it is handed: %s", strings.Join(taken, ", "))
+	case len(r.targets) == 0:
+		f.add(good, "sockets", "there is none: give --port or --path if it is a server")
+	}
+	if len(unknown) > 0 {
+		f.add(warning, "sockets", "UDP cannot be judged by connections: %s", strings.Join(unknown, ", "))
+	}
+	if r.relistened {
+		f.add(warning, "sockets", "it shuts a listener down for everyone, shutdown(2): connections that wait there are lost")
+	}
+	if !r.lived || !r.accepts {
+		return
+	}
+	for _, t := range r.targets {
+		switch t.behaviour {
+		case http, answers:
+			f.add(good, "protocol", "%s answers to GET: %s", t.key, t.sample)
+		case greets:
+			f.add(good, "protocol", "%s speaks first: %s", t.key, t.sample)
+		case silent:
+			if t.network != "udp" {
+				f.add(warning, "protocol", "%s does not answer to GET: only connections could be counted, not what is lost of them", t.key)
+			}
+		}
+	}
+}

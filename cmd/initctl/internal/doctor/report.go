@@ -1,0 +1,87 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"server-starter/initd/machine"
+	"server-starter/initd/settings"
+)
+
+// A report is written a line at a time.
+type report struct {
+	to        io.Writer
+	sections  int
+	problems  []string // the topics of those in the last section
+	warnings  bool     // in the last section
+	suggested []string
+}
+
+// newReport writes what is examined, where, and what is left out.
+func newReport(to io.Writer, x *Examination) *report {
+	t := &report{to: to}
+	t.line("initctl %s examines %s", settings.Version, strings.Join(x.Settings.Command, " "))
+	for _, line := range x.place.about {
+		t.line("  %s", line)
+	}
+	if x.Settings.Respawn.Value == machine.Never {
+		t.line("  respawn=never is left aside: with it there are no swaps")
+	}
+	if x.Settings.MaxWorkers > 1 {
+		t.line("  one worker is examined, not a pool: each is as good as the other")
+	}
+	if len(x.Settings.Probe) > 0 && slices.ContainsFunc(x.Listeners, x.place.isElsewhere) {
+		t.line("  the probe is left out: it would ask the real one")
+	}
+	return t
+}
+
+func (t *report) line(format string, values ...any) { fmt.Fprintf(t.to, format+"\n", values...) }
+
+// section writes the findings of a record.
+func (t *report) section(title string, r *record) {
+	if title != "" {
+		t.line("%s:", title)
+	}
+	f := judge(r)
+	t.sections++
+	t.problems, t.warnings, t.suggested = nil, false, f.suggested
+	for _, finding := range f.all {
+		t.line("  %-8s %-9s %s", finding.mark, finding.topic, finding.text)
+		t.warnings = t.warnings || finding.mark == warning
+		if finding.mark == problem && !slices.Contains(t.problems, finding.topic) {
+			t.problems = append(t.problems, finding.topic)
+		}
+	}
+	if lines := r.output.last(); !r.lived && len(lines) > 0 && r.first.started > 0 {
+		t.line("  its last words:")
+		for _, line := range lines {
+			t.line("    %s", line)
+		}
+	}
+}
+
+// end writes the verdict.
+func (t *report) end() (status int) {
+	if len(t.suggested) > 0 {
+		t.line("to set:")
+		for _, s := range t.suggested {
+			t.line("  %s", s)
+		}
+	}
+	switch {
+	case len(t.problems) > 0:
+		t.line("not fit for hot swaps: see %s", strings.Join(t.problems, ", "))
+	case t.sections > 1:
+		t.line("not fit for hot swaps as it is set, but fit with these settings")
+	case t.warnings:
+		t.line("fit for hot swaps, but mind the warnings")
+		return Fit
+	default:
+		t.line("fit for hot swaps")
+		return Fit
+	}
+	return NotFit
+}

@@ -1,0 +1,181 @@
+package initd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"server-starter/initd/machine"
+)
+
+// do carries out what the machine has decided.
+func (l *loop) do(action machine.Action) {
+	switch a := action.(type) {
+	case machine.Prepare:
+		l.prepare(a)
+	case machine.Start:
+		l.start(&worker{generation: a.Generation, slot: a.Slot})
+	case machine.Probe:
+		l.start(&probe{generation: a.Generation})
+	case machine.CancelProbe:
+		l.cancel(func(r role) bool { p, ok := r.(*probe); return ok && p.generation == a.Generation })
+	case machine.RunHook:
+		l.start(&hook{a})
+	case machine.CancelHook:
+		l.log.Warn("hook "+a.Hook.String()+" is cancelled", "event", "hook", "hook", a.Hook.String())
+		l.cancel(func(r role) bool { h, ok := r.(*hook); return ok && h.Hook == a.Hook })
+	case machine.StartLogCommand:
+		l.start(&logCommand{number: a.Number})
+	case machine.StartHTTP:
+		l.start(&httpProcess{})
+	case machine.StopHTTP:
+		l.stopHTTP()
+	case machine.Survey:
+		l.takeSurvey()
+	case machine.Steer:
+		l.steer(a.Slots)
+	case machine.Resize:
+		l.log.Info(fmt.Sprintf("the pool has %d workers: %s", a.Workers, a.Reason), "event", "resize", "workers", a.Workers)
+	case machine.Recycle:
+		l.history.counters.Recycled++
+		l.log.Info("replacing worker: "+a.Reason, "event", "recycle", "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
+	case machine.Stop:
+		l.log.Info("stopping worker", "event", "stop", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
+		l.children.asked(a.PID)
+		l.signal(a.PID, syscall.Signal(a.Signal))
+	case machine.Kill:
+		l.killWorker(a)
+	case machine.Forward:
+		l.signal(a.PID, syscall.Signal(a.Signal))
+	case machine.Reopen:
+		l.log.Info("opening the log files anew", "event", "reopen")
+		l.logs.Reopen()
+	case machine.Answer:
+		l.answer(a)
+	case machine.Outcome:
+		l.concluded(a)
+	case machine.Transition:
+		l.entered(a)
+	case machine.EndOrphans:
+		l.endOrphans()
+	case machine.KillOrphans:
+		l.killOrphans(time.Second)
+	case machine.Exit:
+		l.exit = &a
+	default:
+		panic(fmt.Sprintf("initd: unknown action %T", action))
+	}
+}
+
+func (l *loop) killWorker(a machine.Kill) {
+	l.history.counters.Killed++
+	l.log.Warn("killing worker: "+a.Reason, "event", "kill", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
+	target := a.PID
+	if a.Group {
+		target = -a.PID
+	}
+	l.children.asked(a.PID)
+	l.signal(target, syscall.SIGKILL)
+}
+
+// prepare puts the environment of an attempt together. That there is one is
+// published first: whoever waits for a later one may have changed what is read.
+func (l *loop) prepare(a machine.Prepare) {
+	l.published.attempt(a.Generation)
+	l.history.begun(l.now(), a)
+	env, timing, err := l.programs.prepare(a.Generation)
+	if err != nil {
+		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
+		return
+	}
+	l.environments.drop()
+	if before := l.environmentFor(0); before != nil {
+		l.history.differs(a.Generation, difference(before, env))
+	}
+	l.environments.of[a.Generation] = env
+	l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
+}
+
+// entered is for a generation that has come to a state.
+func (l *loop) entered(a machine.Transition) {
+	attrs := []any{"event", a.State.String(), "generation", a.Generation}
+	level, text := slog.LevelInfo, fmt.Sprintf("generation %d %s", a.Generation, l.sentence(a))
+	if a.Reason != "" {
+		level, text = slog.LevelWarn, text+": "+a.Reason
+	}
+	if a.State == machine.Failed {
+		if hint := l.hint(); hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+	}
+	if a.Next > 0 {
+		attrs = append(attrs, "next_attempt", a.Next)
+	}
+	l.log.Log(context.Background(), level, text, attrs...)
+	switch a.State {
+	case machine.Serving:
+		l.parent.Ready()
+	case machine.Failed:
+		if l.settings.MaxFailures != 1 { // else initd itself ends, and that tells
+			l.parent.Failed(text)
+		}
+	}
+	switch a.State {
+	case machine.Failed, machine.Declined, machine.Lost, machine.Gone:
+		// Of one that has failed, some of the workers may go on.
+		if !l.children.hasWorker(a.Generation) {
+			l.notify.Close(a.Generation)
+		}
+		l.environments.release(a.Generation)
+	case machine.Retiring:
+		l.environments.release(a.Generation)
+	}
+}
+
+// sentence is what has become of a generation, after its number. With a reason it
+// has stayed in its state and lost a worker.
+func (l *loop) sentence(a machine.Transition) string {
+	switch a.State {
+	case machine.Checking:
+		return "waits for hook before-swap"
+	case machine.Probing:
+		return "is being probed"
+	case machine.Trial:
+		return "is on trial"
+	case machine.Partial:
+		return "serves in some slots only"
+	case machine.Failed:
+		return "failed"
+	case machine.Declined:
+		return "was refused"
+	case machine.Lost:
+		return "has lost its last worker"
+	case machine.Gone:
+		return "is gone"
+	}
+	if a.Reason != "" {
+		return "has lost a worker"
+	}
+	if a.State == machine.Starting && l.children.hasWorker(a.Generation) {
+		return "has taken over slots and starts the next"
+	}
+	return "is " + a.State.String()
+}
+
+// concluded is for what became of a request for a swap. Of an attempt that fails
+// although its workers live, one that is not ready is what it failed by.
+func (l *loop) concluded(o machine.Outcome) {
+	if o.Result == machine.OutcomeFailed || o.Result == machine.OutcomeGivenUp {
+		for _, g := range l.machine.View().Generations {
+			for _, w := range g.Workers {
+				if c := l.children[w.PID]; c != nil && g.Number == o.Generation && w.Ready.IsZero() {
+					l.history.late(o.Generation, w.Slot, c.lines)
+				}
+			}
+		}
+	}
+	l.history.concluded(l.now(), o)
+	l.server.PublishOutcome(outcomeOf(o))
+}

@@ -1,0 +1,65 @@
+package initd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"server-starter/initd/control"
+	"server-starter/initd/settings"
+	"server-starter/initd/socket"
+)
+
+// clientGrace is what clients get to take what they are told last.
+const clientGrace = time.Second
+
+// api is the way by which clients reach initd.
+type api struct {
+	server *control.Server
+	socket *socket.Set // the control socket; nil: none
+}
+
+// openControl makes the control socket: the one that was asked for, or else, for
+// PID 1, the first that can be made where initctl looks.
+//
+// It is made as those of workers are: nobody can connect before its mode is right,
+// and one that is in use is left alone.
+func (up *setup) openControl() (err error) {
+	options := socket.Options{Mode: 0o600, UID: -1, GID: -1}
+	switch {
+	case len(up.where.Control) > 0:
+		up.socket, err = socket.Open(up.where.Control, options)
+		return err
+	case up.settings.ControlSocket == settings.NoControlSocket, os.Getpid() != 1, up.programs.plain():
+		return nil
+	}
+	var errs []error
+	for _, path := range control.Places {
+		spec, _ := socket.ParseControl(path)
+		if up.socket, err = socket.Open([]socket.Spec{spec}, options); err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	up.notes = append(up.notes, fmt.Sprintf("there is no control socket: %v", errors.Join(errs...)))
+	return nil
+}
+
+// startControl lets clients in.
+func (in *instance) startControl() {
+	if in.socket == nil {
+		return
+	}
+	l := in.socket.All()[0]
+	listener, err := control.Listen(l.FD)
+	if err != nil {
+		in.log.Error("control socket: "+err.Error(), "event", "control")
+		return
+	}
+	in.log.Info("control socket at "+l.Address, "event", "control", "address", l.Address)
+	in.inbox.start(func() { in.api.server.Accept(listener) })
+}
+
+// isReachable reports whether there is a way to ask initd something.
+func (in *instance) isReachable() bool { return in.socket != nil || in.http.sockets != nil }

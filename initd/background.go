@@ -1,0 +1,67 @@
+package initd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"server-starter/initd/daemon"
+	"server-starter/initd/launch"
+	"server-starter/initd/settings"
+	"server-starter/initd/signals"
+	"server-starter/initd/socket"
+	"server-starter/reaper"
+)
+
+// goToBackground starts initd again as a daemon, and returns the exit status.
+func goToBackground(argv []string) int {
+	status, err := daemon.Start(argv, signals.Stop)
+	switch {
+	case errors.Is(err, daemon.ErrPID1):
+		return fatal(exitSetup, settingError("daemonize", err))
+	case err != nil:
+		return fatal(exitSetup, err)
+	}
+	return status
+}
+
+// beforeDaemonize runs the hook that comes before initd goes to the background,
+// when there is no loop yet.
+func beforeDaemonize(s *settings.Settings) error {
+	if len(s.HookBeforeDaemonize) == 0 {
+		return nil
+	}
+	env := environ(settings.Scrub(socket.Scrub(os.Environ()))).with(s.Handed...).with("SERVER_STARTER_EVENT=before-daemonize")
+	pid, outcome, err := launch.Start(&launch.Command{
+		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: int(s.Umask), DeathSignal: syscall.Signal(s.DeathSignal), Files: []uintptr{0, 1, 2},
+	})
+	if err != nil {
+		return settingError("hook-before-daemonize", err)
+	}
+	limit := time.AfterFunc(time.Duration(cmp.Or(s.HookTimeout, math.MaxInt64)), func() { syscall.Kill(-pid, syscall.SIGKILL) })
+	// It stays a zombie, and its pid its own, until nobody may kill it any more.
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	timely := limit.Stop()
+	var ended syscall.WaitStatus
+	for {
+		if _, err := syscall.Wait4(pid, &ended, 0, nil); err != syscall.EINTR {
+			break
+		}
+	}
+	switch err := <-outcome; {
+	case err != nil:
+		return settingError("hook-before-daemonize", err)
+	case !timely:
+		return settingError("hook-before-daemonize", fmt.Errorf("it has not ended within hook-timeout=%v", time.Duration(s.HookTimeout)))
+	case ended != 0:
+		return settingError("hook-before-daemonize", fmt.Errorf("it ended with %v", statusOf(reaper.Exit{PID: pid, Status: ended})))
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package initd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"syscall"
+	"time"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+	"server-starter/initd/output"
+	"server-starter/reaper"
+)
+
+// child is a process that initd has started.
+type child struct {
+	role
+	pid     int
+	started time.Time
+	tail    *output.Tail // what it writes to stderr; nil: that does not pass through initd
+
+	known   chan struct{} // closed when it is known whether the program was executed
+	failure error         // why it was not; to be read once known is closed
+	handled bool          // the loop has taken note of it
+}
+
+// role is what a child was started for: it knows its command, and what each
+// thing that may become of the child means.
+type role interface {
+	// command is what is to be started.
+	command(*loop, *child) (*launch.Command, error)
+	// begun: the child is there as a process.
+	begun(*loop, *child)
+	// unstarted: there is no child, and why.
+	unstarted(*loop, error)
+	// executed: the child has become the program.
+	executed(*loop, *child)
+	// ended: the child has ended and been reaped.
+	ended(*loop, *child, machine.Status)
+}
+
+// children are those that initd has started and not yet reaped, by pid, less
+// those that nobody waits for any more.
+type children map[int]*child
+
+// workers yields the workers by pid.
+func (c children) workers(yield func(int, *worker) bool) {
+	for pid, child := range c {
+		if w, ok := child.role.(*worker); ok && !yield(pid, w) {
+			return
+		}
+	}
+}
+
+// worker returns the worker of that pid, nil where it is none.
+func (c children) worker(pid int) *worker {
+	if child := c[pid]; child != nil {
+		w, _ := child.role.(*worker)
+		return w
+	}
+	return nil
+}
+
+func (c children) isLogCommand(pid int) bool {
+	child := c[pid]
+	if child == nil {
+		return false
+	}
+	_, is := child.role.(*logCommand)
+	return is
+}
+
+func (c children) anyLogCommand() bool {
+	for pid := range c {
+		if c.isLogCommand(pid) {
+			return true
+		}
+	}
+	return false
+}
+
+// start starts a process for a role.
+func (l *loop) start(r role) {
+	c := &child{role: r, known: make(chan struct{})}
+	command, err := r.command(l, c)
+	var outcome <-chan error
+	if err == nil {
+		c.pid, outcome, err = l.kernel.start(command)
+	}
+	if c.tail != nil {
+		c.tail.CloseWrite() // that end is the process's alone
+	}
+	if err != nil {
+		r.unstarted(l, err)
+		return
+	}
+	c.started = l.now()
+	l.children[c.pid] = c
+	r.begun(l, c)
+	select {
+	case c.failure = <-outcome:
+		close(c.known)
+		l.awaitExec(c)
+	default:
+		l.inbox.start(func() {
+			c.failure = <-outcome
+			close(c.known)
+			l.inbox.post(launched{c})
+		})
+	}
+}
+
+// awaitExec takes note of whether a child has become its program. Of one that
+// has been reaped that is due, for nobody holds the other end of its pipe any
+// more; of others the loop asks when it is known.
+func (l *loop) awaitExec(c *child) {
+	if c.handled {
+		return
+	}
+	<-c.known
+	if c.handled = true; c.failure != nil {
+		c.failure = l.programs.explain(c.failure)
+	} else {
+		c.executed(l, c)
+	}
+}
+
+// reaped is for the end of a child, or that it was stopped. The end of an orphan
+// changes nothing.
+func (l *loop) reaped(e reaper.Exit) {
+	c := l.children[e.PID]
+	switch {
+	case e.Status.Stopped():
+		if l.children.worker(e.PID) != nil {
+			l.terminal.Suspend(e.PID)
+		}
+	case c == nil:
+		l.history.counters.Orphans++
+		l.log.Debug("orphan reaped", append([]any{"event", "orphan", "pid", e.PID}, statusAttr(statusOf(e))...)...)
+	default:
+		l.awaitExec(c)
+		delete(l.children, e.PID)
+		c.ended(l, c, statusOf(e))
+	}
+}
+
+// cancel kills the process groups of children that nobody waits for any more,
+// and forgets them.
+func (l *loop) cancel(is func(role) bool) {
+	for pid, c := range l.children {
+		if is(c.role) {
+			l.signal(-pid, syscall.SIGKILL)
+			delete(l.children, pid)
+		}
+	}
+}
+
+// signal sends a signal to a child that has not been reaped, or to its process
+// group where pid is negative.
+func (l *loop) signal(pid int, s syscall.Signal) {
+	if l.children[max(pid, -pid)] == nil {
+		return
+	}
+	if err := l.kill(pid, s); err != nil {
+		l.log.Warn("kill "+strconv.Itoa(pid)+": "+err.Error(), "event", "kill-failed", "pid", pid, "signal", machine.Signal(s).String())
+	}
+}
+
+// lines are the last that a child has written to stderr, as far as they are kept.
+func (c *child) lines() []string {
+	if c.tail == nil {
+		return nil
+	}
+	return c.tail.Lines()
+}
+
+// logEnd logs how a child ended, with what is known of every child.
+func (l *loop) logEnd(level slog.Level, text string, c *child, status machine.Status, attrs ...any) {
+	attrs = append(attrs, "pid", c.pid, "duration", l.now().Sub(c.started))
+	l.log.Log(context.Background(), level, text, append(attrs, statusAttr(status)...)...)
+}
+
+// exitStatus is initd's own for a start that failed.
+func exitStatus(err error) int {
+	if failure := (*launch.Failure)(nil); errors.As(err, &failure) {
+		return failure.ExitStatus()
+	}
+	return exitSetup
+}
+
+func statusOf(e reaper.Exit) machine.Status {
+	if e.Status.Signaled() {
+		return machine.Status{Signal: machine.Signal(e.Status.Signal())}
+	}
+	return machine.Status{Code: e.Status.ExitStatus()}
+}
+
+func statusAttr(s machine.Status) []any {
+	if s.Signal != 0 {
+		return []any{"signal", s.Signal.String()}
+	}
+	return []any{"exit_status", s.Code}
+}

@@ -1,0 +1,108 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listen returns a listener for the unix socket that a descriptor is open on. The
+// descriptor is duplicated, and stays the caller's. The socket becomes non-blocking,
+// for all that have it; its file is not unlinked when the listener is closed.
+func Listen(fd int) (net.Listener, error) {
+	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", os.NewSyscallError("dup", err))
+	}
+	file := os.NewFile(uintptr(duplicate), "control socket")
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return listener, nil
+}
+
+// Accept serves the clients that connect to a unix socket until that is closed: those
+// of root and of the user that initd runs as.
+func (s *Server) Accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // there are no descriptors left, say
+			time.Sleep(time.Second)
+			continue
+		}
+		s.accept(conn)
+	}
+}
+
+// accept serves a client if it may be served.
+func (s *Server) accept(conn net.Conn) {
+	defer s.recover(func() { conn.Close() })
+	c := &connection{Conn: conn, server: s, since: time.Now(), idle: true}
+	_, uid, err := Peer(conn)
+	if err != nil || uid != 0 && uid != os.Geteuid() {
+		c.write(Answer{Code: Forbidden, Error: fmt.Sprintf("uid %d may not control initd: only root and uid %d may", uid, os.Geteuid())})
+		conn.Close()
+		return
+	}
+	c.root = uid == 0
+	if !s.admit(c) {
+		c.write(Answer{Code: Busy, Error: fmt.Sprintf("%d clients are being answered, and there is no room for more", maxConnections)})
+		conn.Close()
+		return
+	}
+	go c.serve()
+}
+
+// Serve serves one client that may look and change nothing: it has no time limit
+// for its requests, and does not count against the bound.
+func (s *Server) Serve(conn net.Conn) {
+	c := &connection{Conn: conn, server: s, readOnly: true}
+	c.serve()
+}
+
+// admit counts a connection. Where there would be too many, those are ended whose
+// client has hung up, or else the one that has been idle the longest.
+func (s *Server) admit(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.connections) >= maxConnections {
+		var oldest *connection
+		for _, other := range slices.Clone(s.connections) {
+			switch {
+			case other.hungUp():
+				s.end(other)
+			case other.idle && (oldest == nil || other.since.Before(oldest.since)):
+				oldest = other
+			}
+		}
+		if len(s.connections) >= maxConnections && oldest != nil {
+			s.end(oldest)
+		}
+	}
+	if len(s.connections) >= maxConnections {
+		return false
+	}
+	s.connections = append(s.connections, c)
+	return true
+}
+
+// end ends a connection, which no longer counts. The caller has locked the mutex.
+func (s *Server) end(c *connection) {
+	c.ended = true
+	c.Close()
+	s.connections = slices.DeleteFunc(s.connections, func(other *connection) bool { return other == c })
+	if len(s.connections) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}

@@ -1,0 +1,59 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// PublishOutcome sends an outcome to the clients that wait for its ticket. It never
+// waits.
+func (s *Server) PublishOutcome(o Outcome) { s.outcomes.add(o) }
+
+// Subscribed reports whether a client has subscribed to events.
+func (s *Server) Subscribed() bool { return s.subscribers.Load() > 0 }
+
+// Publish sends an event, a JSON object, which is copied, to the subscribers. It
+// never waits.
+func (s *Server) Publish(event []byte) {
+	if !s.Subscribed() {
+		return
+	}
+	s.mu.Lock()
+	events := s.events
+	s.mu.Unlock()
+	if events == nil {
+		return
+	}
+	line := bytes.NewBuffer(make([]byte, 0, min(len(event), maxEvent)))
+	if len(event) > maxEvent || json.Compact(line, event) != nil {
+		events.add(missedEvents(1))
+		return
+	}
+	events.add(line.Bytes())
+}
+
+// missedEvents is the event that stands for n that a subscriber does not get.
+func missedEvents(n int64) json.RawMessage {
+	return fmt.Appendf(nil, `{"time":%q,"level":"WARN","msg":"%d events are missing: they came too fast for this client, or are too long","event":"missed","count":%d}`,
+		time.Now().UTC().Format(time.RFC3339Nano), n, n)
+}
+
+// subscribe returns the journal of events, which is kept until the last subscriber
+// has called unsubscribe.
+func (s *Server) subscribe() (events *journal[json.RawMessage], unsubscribe func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.events == nil {
+		s.events = newJournal[json.RawMessage](keptEvents)
+	}
+	s.subscribers.Add(1)
+	return s.events, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.subscribers.Add(-1) == 0 {
+			s.events = nil
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package initd
+
+import (
+	"log/slog"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+)
+
+// hook is the role of a command of the operator.
+type hook struct{ machine.RunHook }
+
+func (h *hook) command(l *loop, c *child) (*launch.Command, error) {
+	command := l.programs.hook(h.RunHook, l.environmentFor(h.Generation))
+	c.tail = l.openTail(command)
+	return command, nil
+}
+
+func (h *hook) begun(*loop, *child)    {}
+func (h *hook) executed(*loop, *child) {}
+
+func (h *hook) unstarted(l *loop, err error) {
+	l.log.Warn("cannot start hook "+h.Hook.String()+": "+err.Error(), "event", "hook", "hook", h.Hook.String())
+	l.then(machine.Hooked{Hook: h.Hook, Status: machine.Status{Code: exitSetup}})
+}
+
+func (h *hook) ended(l *loop, c *child, status machine.Status) {
+	level, text := slog.LevelInfo, "hook "+h.Hook.String()+" ended"
+	if !status.Success() {
+		if h.Hook == machine.BeforeSwap {
+			l.history.ended(h.Generation, end{lines: c.lines})
+		}
+		l.history.counters.HooksFailed++
+		level = slog.LevelWarn
+	}
+	if c.failure != nil {
+		text = "hook " + h.Hook.String() + " was not started: " + c.failure.Error()
+	}
+	l.logEnd(level, text, c, status, "event", "hook", "hook", h.Hook.String())
+	l.then(machine.Hooked{Hook: h.Hook, Status: status})
+}

@@ -1,0 +1,88 @@
+package initd
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"server-starter/initd/control"
+	"server-starter/initd/machine"
+	"server-starter/initd/notify"
+)
+
+// inbox is the way by which other goroutines reach the loop. It holds nothing:
+// a goroutine that posts waits until the loop takes its message, or has ended.
+type inbox struct {
+	messages chan message
+	closed   chan struct{} // when nobody reads any more
+}
+
+// message is what a goroutine has for the loop, which handles it in a turn of
+// its own.
+type message interface{ handle(*loop) }
+
+func newInbox() *inbox {
+	return &inbox{messages: make(chan message), closed: make(chan struct{})}
+}
+
+// post hands a message to the loop.
+func (in *inbox) post(m message) { in.postUntil(nil, m) }
+
+// postUntil hands a message to the loop, unless a channel is closed before.
+func (in *inbox) postUntil(over <-chan struct{}, m message) {
+	select {
+	case in.messages <- m:
+	case <-over:
+	case <-in.closed:
+	}
+}
+
+// start starts a goroutine. Its panic ends initd as one of the loop does: what
+// it was to do is done by nobody any more.
+func (in *inbox) start(f func()) {
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				in.post(defect{fmt.Errorf("%v\n%s", p, debug.Stack())})
+			}
+		}()
+		f()
+	}()
+}
+
+// close lets go of all that post.
+func (in *inbox) close() { close(in.closed) }
+
+type (
+	// launched: the outcome of a child's start is known.
+	launched struct{ *child }
+	// notification: a message came in on the notification socket of a generation.
+	notification struct{ notify.Note }
+	// changed: something that is watched has changed.
+	changed struct{ name string }
+	// surveyed: a survey has ended.
+	surveyed struct{ machine.Surveyed }
+	// call: a client of the control socket has a request.
+	call struct{ control.Call }
+	// clientsIdle: no client has had a request for a while.
+	clientsIdle struct{}
+	// warning: a goroutine has something for the log.
+	warning struct{ event, text string }
+	// fileProblem: an output or status file cannot be written, or can be again.
+	fileProblem struct{ text string }
+	// defect: a goroutine has panicked.
+	defect struct{ err error }
+)
+
+func (m launched) handle(l *loop)     { l.awaitExec(m.child) }
+func (m notification) handle(l *loop) { l.notified(m) }
+func (m surveyed) handle(l *loop)     { l.then(m.Surveyed) }
+func (m call) handle(l *loop)         { l.called(m.Call) }
+func (clientsIdle) handle(l *loop)    { freeHeap() }
+func (m warning) handle(l *loop)      { l.log.Warn(m.text, "event", m.event) }
+func (m fileProblem) handle(l *loop)  { l.warnOfLogs(m.text, "event", "file") }
+func (m defect) handle(*loop)         { panic(m.err) }
+
+func (m changed) handle(l *loop) {
+	l.log.Info(m.name+" has changed", "event", "changed", "name", m.name)
+	l.then(machine.Changed{Name: m.name})
+}

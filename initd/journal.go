@@ -1,0 +1,85 @@
+package initd
+
+import (
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"server-starter/initd/daemon"
+	"server-starter/initd/eventlog"
+	"server-starter/initd/launch"
+	"server-starter/initd/output"
+)
+
+// journal is initd's log, and the standard error that initd was started with where
+// that is another place.
+type journal struct {
+	log        *slog.Logger
+	transcript bool             // log every step of the machine
+	lines      *eventlog.Writer // of the log
+	stderr     *eventlog.Writer // of the original standard error; the same where the log goes there
+	parent     *daemon.Parent   // that waits for initd to go to the background, nil: none; released it has taken that standard error along
+	notes      []string         // of what set-up found, a sentence each
+}
+
+// logGrace is what log commands and file systems get to take the last lines.
+const logGrace = 5 * time.Second
+
+// warnOfLogs logs what concerns the logs themselves, and writes it to the original
+// standard error, too.
+func (j *journal) warnOfLogs(text string, attrs ...any) {
+	j.log.Warn(text, attrs...)
+	j.complain(text)
+}
+
+// complain writes a line to the original standard error, where the log is
+// elsewhere and somebody may still read it.
+func (j *journal) complain(text string) {
+	if j.stderr != j.lines && !j.parent.Released() {
+		j.stderr.Write([]byte("initd: " + text + "\n"))
+	}
+}
+
+// logNotes writes notes to the log, a line each.
+func (j *journal) logNotes(notes []string) {
+	for _, note := range notes {
+		j.log.Warn(note, "event", "note")
+	}
+}
+
+// closeJournal sees that what was written arrives.
+func (l *loop) closeJournal() {
+	l.logs.Close(logGrace, output.Closing{
+		Flush: func() {
+			if l.lines != l.stderr {
+				l.lines.Close(logGrace)
+			}
+		},
+		Wait:      l.awaitLogCommands,
+		Remaining: func(text []byte) { l.stderr.Write(text) },
+	})
+	l.stderr.Close(time.Second)
+}
+
+// openTail gives a command a stderr that passes through initd, where the last
+// lines are to be kept.
+func (l *loop) openTail(c *launch.Command) *output.Tail {
+	tail, err := l.logs.Tail()
+	if err != nil {
+		l.log.Warn("the last lines of a worker will not be known: "+err.Error(), "event", "note")
+	}
+	if tail != nil {
+		c.Files[2] = uintptr(tail.Write)
+	}
+	return tail
+}
+
+// terminationLog is where a container says why it ended. Where nobody made the
+// file, nobody reads it. What the program wrote there itself stays.
+func terminationLog(text string) {
+	if f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0); err == nil {
+		f.WriteString(text)
+		f.Close()
+	}
+}

@@ -1,0 +1,149 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+// noteLoss takes note of a worker's end and of what has to follow.
+func (j *judge) noteLoss(u *seenWorker, status Status) {
+	g := u.generation
+	p := g.place(u.slot)
+	held, replacement := p.worker == u && j.holds(g, u.slot), p.replacement == u
+	if held && !u.ready.IsZero() && u.untouched() {
+		j.missing++
+	}
+	switch u {
+	case p.worker:
+		p.worker, p.replacement = p.replacement, nil
+	case p.replacement:
+		p.replacement = nil
+	default:
+		g.leaving = slices.DeleteFunc(g.leaving, func(other *seenWorker) bool { return other == u })
+	}
+	vacant := g.empty()
+	switch {
+	case j.phase != operating, g.state == Retiring, g.state == Failed:
+		if vacant {
+			j.expect(g, Gone, 0)
+		}
+	case j.policy.Respawn == Never, j.policy.Respawn == OnFailure && status.Success() && held && (g.state >= Serving || j.serving() == nil):
+		j.mark(map[bool]string{true: "the command of a plain init has ended", false: "a worker has succeeded"}[j.policy.Respawn == Never])
+		if vacant {
+			j.expect(g, Gone, 0)
+		}
+		j.halt(j.policy.exitStatus(status))
+	case replacement:
+		j.noteFailedReplacement(u)
+	case !held:
+		if vacant && g.state == Partial {
+			j.expect(g, Gone, 0)
+		}
+	case g.state < Serving && (p.inBatch || !j.wasStable(u)):
+		if !p.inBatch {
+			j.mark("a swapped slot fails its attempt")
+		}
+		j.giveBack(g, u.slot, j.now)
+		g.broken = true
+	default:
+		j.lost(g, u, status, vacant)
+	}
+}
+
+func (j *judge) wasStable(u *seenWorker) bool {
+	return !u.ready.IsZero() && j.now.Sub(u.ready) >= j.stableAfter()
+}
+
+// lost is what follows from the end of a worker in a slot of its generation.
+func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant bool) {
+	next := j.now
+	if !j.wasStable(u) {
+		if !u.started.Before(j.failedAt) {
+			j.failures++
+			j.failedAt = j.now
+		} else {
+			j.mark("one failure of several workers")
+		}
+		next = u.started.Add(j.backoff())
+		j.mark("loss of a worker that was not stable")
+	} else {
+		j.mark("loss of a worker that was stable")
+	}
+	switch p := g.place(u.slot); {
+	case p.worker != nil:
+		j.mark("loss of a worker that has a replacement")
+		j.expect(g, g.state, 0)
+		return
+	case g.state == Partial:
+		j.mark("loss of a slot that was swapped")
+		j.giveBack(g, u.slot, next)
+		j.expect(g, Partial, next.Sub(j.now))
+		if vacant {
+			j.expect(g, Gone, 0)
+		}
+		return
+	case !vacant, g.state < Serving, j.shared():
+		j.mark(map[bool]string{true: "loss of all workers but of swapped slots", false: "loss of some workers"}[vacant])
+		p.refill = next
+		j.expect(g, g.state, next.Sub(j.now))
+		return
+	}
+	j.mark("loss of all workers")
+	j.remove(g)
+	j.serves = 0
+	var wait time.Duration
+	switch {
+	case j.candidate() != nil:
+		j.mark("loss of all workers while the next is " + j.candidate().state.String())
+	case j.policy.MaxFailures > 0 && j.failures >= j.policy.MaxFailures:
+		j.mark("given up with nothing that serves")
+		j.halt(j.policy.exitStatus(status))
+	default:
+		j.request(OnLoss)
+		j.notBefore, wait = next, next.Sub(j.now)
+	}
+	j.expect(g, Lost, wait)
+}
+
+func (j *judge) expect(g *seenGeneration, s State, next time.Duration) {
+	j.transitions = append(j.transitions, Transition{Generation: g.number, State: s, Next: max(0, next)})
+}
+
+// noteAlive makes those ready that have lived long enough.
+func (j *judge) noteAlive() {
+	if j.phase != operating || !j.aliveCounts() {
+		return
+	}
+	for _, g := range j.generations {
+		for u := range g.live {
+			if j.mayBecomeAlive(u) && !j.now.Before(u.started.Add(j.aliveAfter())) {
+				j.ready(u)
+			}
+		}
+	}
+}
+
+func (j *judge) mayBecomeAlive(u *seenWorker) bool {
+	return u.executed && u.ready.IsZero() && u.untouched() && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
+}
+
+func (j *judge) ready(u *seenWorker) {
+	u.ready, u.lastPing = j.now, j.now
+	if p := u.generation.place(u.slot); p.replacement == u {
+		j.mark("recycled")
+		j.vacate(p.worker)
+		j.replacements, j.replaceAt = 0, time.Time{}
+	}
+}
+
+// vacate takes a worker's slot from it.
+func (j *judge) vacate(u *seenWorker) {
+	g := u.generation
+	p := g.place(u.slot)
+	if p.worker == u {
+		p.worker = p.replacement
+	}
+	p.replacement = nil
+	u.leaving = true
+	g.leaving = append(g.leaving, u)
+}

@@ -1,0 +1,167 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+// fate is what becomes of a worker that is started.
+type fate int
+
+const (
+	healthy       fate = iota
+	silent             // it runs and never sends a notification
+	diesEarly          // before it is ready, or nearly so
+	readyThenDies      // sooner or later
+	hangs              // it is ready and pings no more, or sends WATCHDOG=trigger
+	cannotFork         // it does not become a process
+	cannotExecute      // it does not become the program
+	stuck              // it neither becomes the program nor ends
+	fates
+)
+
+func (f fate) String() string {
+	return [...]string{"healthy", "silent", "dies early", "ready, then dies", "hangs", "cannot fork", "cannot execute", "stuck"}[f]
+}
+
+// process is a worker in the world.
+type process struct {
+	pid, generation, slot int
+	fate                  fate
+	obeys                 bool // it ends when it is asked to
+	executed, notified    bool
+	asked                 bool // to end
+	dying, dead           bool
+	pings                 int // that are left; negative: for ever
+	doing
+}
+
+func (w *world) fork(a Start, f fate) {
+	w.answering--
+	if w.calm {
+		f = healthy
+	}
+	if f == cannotFork {
+		w.seen.end(w.machine, a.Generation, f)
+		if w.chance(4) {
+			w.step(ForkFailed{a.Generation, a.Slot, 126, "exec: argument list too long"})
+		} else {
+			w.step(ForkFailed{a.Generation, a.Slot, 125, "fork: resource temporarily unavailable"})
+		}
+		return
+	}
+	p := &process{pid: w.freePID(), generation: a.Generation, slot: a.Slot, fate: f, obeys: w.calm || !w.chance(4), pings: -1}
+	if f == hangs {
+		p.pings = w.pick(3)
+	}
+	i, _ := slices.BinarySearchFunc(w.living, p.pid, func(p *process, pid int) int { return p.pid - pid })
+	w.living = slices.Insert(w.living, i, p)
+	w.step(Forked{a.Generation, a.Slot, p.pid})
+	d := w.soon()
+	if w.chance(8) && !w.calm {
+		d += time.Second
+	}
+	switch f {
+	case stuck:
+	case cannotExecute:
+		status := one(w, 127, 126, 125)
+		w.in(d, func() {
+			if !p.dead {
+				w.reap(p)
+				w.step(NotExecuted{p.pid, status, "exec: no such file or directory"})
+			}
+		})
+	default:
+		w.in(d, func() { w.run(p) })
+	}
+}
+
+// run makes a process the program, and lets it live its fate.
+func (w *world) run(p *process) {
+	if p.dead || p.executed {
+		return
+	}
+	const s, ms = time.Second, time.Millisecond
+	p.executed = true
+	w.step(Executed{p.pid})
+	if p.fate != silent && p.fate != diesEarly && (w.policy.Ready == Notify || w.calm || w.chance(2)) {
+		w.in(w.soon(), func() { w.sendReady(p) })
+	}
+	if p.fate != silent && w.policy.Watchdog > 0 {
+		w.in(w.policy.Watchdog/2, func() { w.ping(p) })
+	}
+	status := one(w, Status{Code: 1}, Status{Signal: 11}, Status{})
+	switch p.fate {
+	case diesEarly:
+		w.in(one(w, 0, ms, 90*ms), func() { w.endByItself(p, status) })
+	case readyThenDies:
+		w.in(one(w, 400*ms, 1100*ms, 2500*ms, 7*s, 20*s), func() { w.endByItself(p, status) })
+	}
+}
+
+func (w *world) sendReady(p *process) {
+	if !p.dead {
+		p.notified = true
+		w.step(Notified{p.pid})
+	}
+}
+
+func (w *world) ping(p *process) {
+	switch {
+	case p.dead:
+		return
+	case p.pings != 0:
+		p.pings--
+		w.step(Pinged{p.pid})
+		w.in(w.policy.Watchdog*9/10, func() { w.ping(p) })
+	case w.chance(2):
+		w.step(Hung{p.pid})
+	}
+}
+
+func (w *world) endByItself(p *process, status Status) {
+	if !w.calm && !p.dying {
+		w.end(p, 0, status)
+	}
+}
+
+// end has a process end, and be reaped at once.
+func (w *world) end(p *process, d time.Duration, status Status) {
+	p.dying = true
+	w.in(d, func() {
+		if !p.dead {
+			w.reap(p)
+			w.step(Exited{p.pid, status})
+		}
+	})
+}
+
+func (w *world) reap(p *process) {
+	p.dead = true
+	w.dead = append(w.dead, p.pid)
+	w.living = slices.DeleteFunc(w.living, func(other *process) bool { return other == p })
+	w.seen.end(w.machine, p.generation, p.fate)
+}
+
+func (w *world) process(pid int) *process {
+	for _, p := range w.living {
+		if p.pid == pid {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *world) freePID() int {
+	if !w.reuse {
+		return 2 + len(w.dead) + len(w.living)
+	}
+	for pid := 2; ; pid++ {
+		if w.process(pid) == nil {
+			if slices.Contains(w.dead, pid) {
+				w.seen.mark("pid used again")
+			}
+			return pid
+		}
+	}
+}

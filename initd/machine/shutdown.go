@@ -1,0 +1,113 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+)
+
+// stop begins a stop. A second TERM or INT forces it: whatever is left is killed at
+// once.
+func (m *Machine) stop(signal Signal) {
+	switch {
+	case m.phase == operating:
+		m.stopSignal = map[Signal]Signal{TERM: m.policy.SignalOnTerm, INT: TERM, QUIT: QUIT}[signal]
+		m.phase, m.stopAt = lingering, m.now.Add(m.policy.StopDelay)
+		m.asked = true
+		m.stopTickets(stops)
+		m.runHook(RunHook{Hook: BeforeShutdown})
+	case signal == QUIT:
+	case !m.asked && m.policy.Respawn != Never: // initd stops by its own decision: this is the first
+		m.asked = true
+	default:
+		if m.phase == lingering {
+			m.terminate()
+		}
+		m.killAt, m.forcedBy = m.now, signal
+	}
+}
+
+// haltAtFirst ends initd if the very first start has shown that the program cannot
+// be executed. A plain init ends in any case.
+func (m *Machine) haltAtFirst(status int, reason string) {
+	if m.phase == operating && m.isFirstAttempt() && m.policy.Respawn != Never {
+		m.decided(&m.current, Outcome{Result: OutcomeGivenUp, Generation: m.number, Reason: reason})
+		m.halt(status, reason)
+	}
+}
+
+// halt ends initd by its own decision.
+func (m *Machine) halt(status int, reason string) {
+	m.stopSignal = m.policy.SignalOnTerm
+	m.exit = Exit{Status: status, Reason: reason}
+	m.stopTickets(reason)
+	failure := reason
+	if status == 0 {
+		failure = "" // the program has done what it was to do
+	} else if failure == "" {
+		failure = fmt.Sprintf("the command has ended with exit_status=%d", status)
+	}
+	if m.phase, m.stopAt = lingering, m.now; !m.runHook(RunHook{Hook: BeforeShutdown, Failure: failure}) {
+		m.terminate()
+	}
+}
+
+// terminate begins the phase in which workers are asked to end.
+func (m *Machine) terminate() {
+	m.phase, m.killAt = terminating, after(m.now, m.policy.StopTimeout)
+	m.cancelHooks()
+	m.changed = true
+}
+
+// endAll asks every worker to end, once. Workers that a swap has asked to stop
+// before are asked again, for that may have been with a gentler signal.
+func (m *Machine) endAll() {
+	for _, g := range m.generations {
+		for w := range g.live {
+			if w.state != forking && w.state < ending {
+				w.state = ending
+				m.do(Stop{g.number, w.slot, w.pid, m.stopSignal})
+			}
+		}
+	}
+}
+
+// killOverdueAtStop kills the workers that are left when the time they have to end
+// is over, or when the stop was forced.
+func (m *Machine) killOverdueAtStop() {
+	if !m.due(m.killAt) {
+		return
+	}
+	reason := fmt.Sprintf("it has not ended within stop-timeout=%v", m.policy.StopTimeout)
+	if m.forcedBy != 0 {
+		reason = fmt.Sprintf("a second signal, %v, asked initd to stop at once", m.forcedBy)
+	}
+	for _, g := range m.generations {
+		for w := range g.live {
+			m.kill(g, w, reason)
+		}
+	}
+}
+
+// endOrphans asks the orphans to end, once no worker is left. Where they are to be
+// left alone initd exits.
+func (m *Machine) endOrphans() {
+	if m.policy.LeaveOrphans {
+		m.stopHTTP()
+		m.finish()
+		return
+	}
+	grace := m.policy.StopTimeout
+	if grace <= 0 {
+		grace = orphanGrace
+	}
+	m.phase, m.killAt = orphaned, m.now.Add(grace)
+	m.do(EndOrphans{})
+}
+
+// finish ends the machine: the exit is its last action.
+func (m *Machine) finish() {
+	m.phase, m.deadline = exited, time.Time{}
+	m.generations = nil
+	m.startLastLogCommands()
+	m.do(m.exit)
+}

@@ -1,0 +1,80 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+)
+
+// stopUnneeded asks workers to stop that are not needed any more: those of
+// retiring generations and those that have lost their slot, each once. It kills
+// the workers of failed attempts, and cancels probes when initd stops.
+func (m *Machine) stopUnneeded() {
+	for _, g := range m.generations {
+		if m.phase != operating {
+			m.cancelProbe(g)
+		}
+		for w := range g.live {
+			switch {
+			case w.state == forking || w.state >= stopping:
+			case g.state < Retiring && !slices.Contains(g.leaving, w):
+			case w.failed:
+				m.kill(g, w, "its attempt has failed")
+			case m.phase < terminating:
+				w.state, w.killAt = stopping, after(m.now, m.policy.DrainTimeout)
+				m.do(Stop{g.number, w.slot, w.pid, m.policy.SignalOnHup})
+			}
+		}
+	}
+}
+
+// killOverdue kills the workers that have not ended within drain-timeout.
+func (m *Machine) killOverdue() {
+	for _, g := range m.generations {
+		for w := range g.live {
+			if w.state < killed && m.due(w.killAt) {
+				m.kill(g, w, fmt.Sprintf("it has not ended within drain-timeout=%v", m.policy.DrainTimeout))
+			}
+		}
+	}
+}
+
+// killSilent kills ready workers that have not sent WATCHDOG=1 for too long;
+// sd_notify(3).
+func (m *Machine) killSilent() {
+	for _, g := range m.generations {
+		for w := range g.live {
+			if w.state == ready && m.due(after(w.lastPing, m.policy.Watchdog)) {
+				m.kill(g, w, fmt.Sprintf("it has not sent WATCHDOG=1 for watchdog=%v", m.policy.Watchdog))
+			}
+		}
+	}
+}
+
+// limitOld kills the oldest of the retiring generations while there are more
+// than max-old-generations of them.
+func (m *Machine) limitOld() {
+	if m.policy.MaxOldGenerations == 0 {
+		return
+	}
+	var old []*generation
+	for _, g := range m.generations {
+		if g.state == Retiring && g.isAlive() {
+			old = append(old, g)
+		}
+	}
+	for len(old) > m.policy.MaxOldGenerations {
+		for w := range old[0].live {
+			m.kill(old[0], w, fmt.Sprintf("there are more old generations than max-old-generations=%d", m.policy.MaxOldGenerations))
+		}
+		old = old[1:]
+	}
+}
+
+// kill kills a worker, unless it is no process yet or has been killed.
+func (m *Machine) kill(g *generation, w *worker, reason string) {
+	if w.pid == 0 || w.state == killed {
+		return
+	}
+	w.state = killed
+	m.do(Kill{g.number, w.slot, w.pid, m.policy.KillGroup, reason})
+}

@@ -1,0 +1,57 @@
+package initd
+
+import (
+	"os"
+
+	"server-starter/initd/machine"
+)
+
+// notified is for a message that came in on a notification socket; sd_notify(3).
+func (l *loop) notified(n notification) {
+	pid := l.author(n)
+	if pid == 0 {
+		l.log.Debug("notification from a process that is no worker's", "event", "notify-dropped", "pid", n.PID)
+		return
+	}
+	if n.HasStatus {
+		w := l.children.worker(pid)
+		w.status = n.Status
+		l.log.Info("status: "+n.Status, "event", "status", "generation", w.generation, "slot", w.slot, "pid", pid)
+	}
+	if n.Ready {
+		l.then(machine.Notified{PID: pid})
+	}
+	if n.Watchdog {
+		l.then(machine.Pinged{PID: pid})
+	}
+	if n.WatchdogTrigger {
+		l.then(machine.Hung{PID: pid})
+	}
+}
+
+// author is the worker that a notification is to be put down to, 0 for none:
+// the sender, its nearest ancestor or the leader of its group. A sender that
+// was gone before it could be looked at is taken for a process of the only
+// worker that knows the socket, if it had the rights of one.
+func (l *loop) author(n notification) int {
+	for _, pid := range append(n.Lineage, n.Group) {
+		if w := l.children.worker(pid); w != nil && w.generation == n.Generation {
+			return pid
+		}
+	}
+	var own []int
+	for pid, w := range l.children.workers {
+		if w.generation == n.Generation {
+			own = append(own, pid)
+		}
+	}
+	if gone := n.Group == 0 && len(n.Lineage) == 1; gone && len(own) == 1 && l.trusts(n.UID) {
+		return own[0]
+	}
+	return 0
+}
+
+// trusts reports whether a user is the workers', initd's own or root.
+func (l *loop) trusts(uid int) bool {
+	return uid == 0 || uid == os.Geteuid() || uid == l.programs.uid()
+}

@@ -1,0 +1,151 @@
+package notify
+
+import (
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// expectNote waits for a note of a generation with a status text.
+func expectNote(t *testing.T, notes <-chan Note, generation int, status string) {
+	t.Helper()
+	select {
+	case n := <-notes:
+		if n.Generation != generation || n.Status != status || n.PID != unix.Getpid() {
+			t.Errorf("received %+v, want %q of generation %d", n, status, generation)
+		}
+	case <-time.After(patience):
+		t.Fatalf("%q of generation %d was never received", status, generation)
+	}
+}
+
+func sendTo(t *testing.T, address, state string) {
+	t.Helper()
+	if err := Send(address, state); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSockets(t *testing.T) {
+	notes := make(chan Note)
+	s := NewSockets(func(n Note) { notes <- n }, func(err error) { t.Error(err) })
+	addresses := map[int]string{}
+	for generation := range 3 {
+		address, err := s.Open(generation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses[generation] = address
+		t.Cleanup(func() { s.Close(generation) })
+	}
+	for _, generation := range []int{2, 0, 1} {
+		sendTo(t, addresses[generation], "STATUS=x"+strconv.Itoa(generation))
+		expectNote(t, notes, generation, "x"+strconv.Itoa(generation))
+	}
+	// Those of one generation come in their order, while another's wait.
+	sendTo(t, addresses[1], "STATUS=other")
+	for i := range 5 {
+		sendTo(t, addresses[0], "STATUS="+strconv.Itoa(i))
+	}
+	var order []string
+	for range 6 {
+		if n := <-notes; n.Generation == 0 {
+			order = append(order, n.Status)
+		}
+	}
+	if !slices.Equal(order, []string{"0", "1", "2", "3", "4"}) {
+		t.Errorf("received %q", order)
+	}
+}
+
+// After Close nothing of a generation is received, and what waited is known to be
+// of one that has no socket.
+func TestClosedSocket(t *testing.T) {
+	before := openFDs(t)
+	began, notes := make(chan bool, 9), make(chan Note)
+	s := NewSockets(func(n Note) {
+		began <- true
+		notes <- n
+	}, func(err error) { t.Error(err) })
+	address, err := s.Open(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.IsOpen(1) || s.IsOpen(2) {
+		t.Error("the wrong one is open")
+	}
+	sendTo(t, address, "STATUS=one")
+	sendTo(t, address, "STATUS=two")
+	<-began
+	s.Close(1)
+	s.Close(1)
+	s.Close(7)
+	if s.IsOpen(1) {
+		t.Error("it is still open")
+	}
+	expectNote(t, notes, 1, "one")
+	if err := Send(address, "STATUS=three"); err == nil {
+		t.Error("somebody still listens")
+	}
+	// The number may come again, and has nothing of the first.
+	address, err = s.Open(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendTo(t, address, "STATUS=four")
+	expectNote(t, notes, 1, "four")
+	s.Close(1)
+	if n := len(began); n != 1 {
+		t.Errorf("%d more were received", n)
+	}
+	for end := time.Now().Add(patience); openFDs(t) > before; runtime.Gosched() { // as those that receive find out
+		if time.Now().After(end) {
+			t.Fatalf("%d descriptors are open, %d before", openFDs(t), before)
+		}
+	}
+}
+
+func TestSocketPanics(t *testing.T) {
+	failed := make(chan error)
+	s := NewSockets(func(Note) { panic("a defect") }, func(err error) { failed <- err })
+	address, err := s.Open(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(1)
+	sendTo(t, address, "READY=1")
+	select {
+	case err := <-failed:
+		if text := err.Error(); text[:len("a defect\n")] != "a defect\n" {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the panic was not reported")
+	}
+}
+
+func TestNoSockets(t *testing.T) {
+	var s *Sockets
+	address, err := s.Open(1)
+	s.Close(1)
+	if address != "" || err != nil || s.IsOpen(1) {
+		t.Errorf("%q, %v", address, err)
+	}
+}
+
+func TestSupervisor(t *testing.T) {
+	if err := (Supervisor{}).Send("READY=1"); err != nil {
+		t.Error(err)
+	}
+	server := listen(t)
+	if err := (Supervisor{server.Address()}).Send("READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, server); !m.Ready {
+		t.Errorf("received %+v", m)
+	}
+}

@@ -1,0 +1,28 @@
+package initd
+
+import (
+	"log/slog"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+)
+
+// probe is the role of the command that judges a generation.
+type probe struct{ generation int }
+
+func (p *probe) command(l *loop, _ *child) (*launch.Command, error) {
+	return l.programs.probe(l.environments.of[p.generation]), nil
+}
+
+func (p *probe) begun(*loop, *child)    {}
+func (p *probe) executed(*loop, *child) {}
+
+func (p *probe) unstarted(l *loop, err error) {
+	l.log.Warn("cannot start the probe: "+err.Error(), "event", "probe", "generation", p.generation)
+	l.then(machine.Probed{Generation: p.generation, Status: machine.Status{Code: exitSetup}})
+}
+
+func (p *probe) ended(l *loop, c *child, status machine.Status) {
+	l.logEnd(slog.LevelInfo, "probe ended", c, status, "event", "probe", "generation", p.generation)
+	l.then(machine.Probed{Generation: p.generation, Status: status})
+}

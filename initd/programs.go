@@ -1,0 +1,203 @@
+package initd
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"server-starter/initd/daemon"
+	"server-starter/initd/envdir"
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+	"server-starter/initd/settings"
+)
+
+// programs makes the commands of what initd starts: with which arguments, in which
+// environment, with which files and rights.
+type programs struct {
+	settings   *settings.Settings
+	base       environ            // of workers, before the envdir and what initd adds
+	dir        string             // of workers; empty: initd's own
+	started    string             // the directory that initd was started in
+	envdir     string             // its path from the root; empty: none
+	credential *launch.Credential // of workers; nil: initd's own
+	background bool               // initd goes to the background: a terminal is to be let go
+	*resources
+}
+
+// plain reports whether initd is a plain init: of one command, which it does not
+// swap.
+func (p *programs) plain() bool { return p.settings.Respawn.Value == machine.Never }
+
+// prepare reads the environment of a generation. It is the same for all its
+// workers but for their slot.
+func (p *programs) prepare(generation int) (environ, machine.Timing, error) {
+	env, now, err := p.read()
+	if err != nil {
+		return nil, machine.Timing{}, err
+	}
+	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
+	if !p.plain() {
+		address, err := p.notify.Open(generation)
+		if err != nil {
+			return nil, machine.Timing{}, err
+		}
+		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC")
+		if address != "" {
+			env = env.with("NOTIFY_SOCKET=" + address)
+		}
+		if p.settings.Watchdog > 0 {
+			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(time.Duration(p.settings.Watchdog).Microseconds(), 10))
+		}
+	}
+	return env, timing(now), nil
+}
+
+// read reads the environment and the settings as the envdir has them now.
+func (p *programs) read() (environ, *settings.Settings, error) {
+	env, now := p.base, p.settings
+	if p.envdir != "" {
+		assignments, err := envdir.Read(p.envdir)
+		if err != nil {
+			return nil, nil, settingError("envdir", err)
+		}
+		overrides, err := settings.Reload(assignments)
+		if err != nil {
+			return nil, nil, settingError("envdir", err)
+		}
+		now = p.settings.With(overrides)
+		env = env.with(assignments...)
+	}
+	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, nil
+}
+
+// worker is the program itself.
+func (p *programs) worker(w *worker, env environ) *launch.Command {
+	c := p.common(env.with("SERVER_STARTER_WORKER=" + strconv.Itoa(w.slot)))
+	c.Argv = p.settings.Command
+	streams := c.Files
+	c.Files = p.sockets.Files(w.slot)
+	c.Files[1], c.Files[2] = streams[1], streams[2]
+	if fd, environ, ok := p.board.Hand(w.row, len(c.Files)); ok { // after the listeners
+		c.Environ, c.Files = append(c.Environ, environ...), append(c.Files, uintptr(fd))
+	}
+	c.ListenPID = env.value("LISTEN_FDS") != ""
+	c.Foreground = p.terminal.IsForeground()
+	c.Direct = p.plain()
+	return c
+}
+
+// probe is given no listener: it has to come to them as a client would.
+func (p *programs) probe(env environ) *launch.Command {
+	c := p.common(outsider(env))
+	c.Argv = p.settings.Probe
+	return c
+}
+
+// hook is a command of the operator's, so it runs as initd's own user, but with
+// the environment of the generation it is about, and with what it is told. It
+// is given no listener.
+func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
+	if env == nil { // there is no generation
+		if env, _, _ = p.read(); env == nil {
+			env = p.base
+		}
+	}
+	result := "success"
+	if a.Failure != "" {
+		result = "failure"
+	}
+	if a.Generation > 0 { // whose environment may be gone by now, or could not be read
+		env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(a.Generation))
+	}
+	env = outsider(env).with("SERVER_STARTER_EVENT="+a.Hook.String(), "SERVER_STARTER_RESULT="+result, "SERVER_STARTER_REASON="+a.Failure)
+	if a.PID != 0 {
+		env = env.with("SERVER_STARTER_WORKER="+strconv.Itoa(a.Slot), "SERVER_STARTER_PID="+strconv.Itoa(a.PID))
+	}
+	c := p.common(env)
+	c.Credential, c.NoNewPrivs = nil, false
+	c.Argv = hooks(p.settings)[a.Hook]
+	return c
+}
+
+// hooks are the commands of those that there are.
+func hooks(s *settings.Settings) map[machine.Hook][]string {
+	return map[machine.Hook][]string{
+		machine.AfterInit: s.HookAfterInit, machine.BeforeSwap: s.HookBeforeSwap,
+		machine.AfterSwap: s.HookAfterSwap, machine.BeforeShutdown: s.HookBeforeShutdown,
+		machine.OnDisconnect: s.HookOnDisconnect,
+	}
+}
+
+// logCommand takes output from the pipe of its number. It is initd's own, not the
+// workers'.
+func (p *programs) logCommand(number int) *launch.Command {
+	argv, stdin := p.logs.Command(number)
+	files := []uintptr{uintptr(stdin), 1, 2}
+	if p.background { // a terminal is to be let go
+		files[1], files[2] = daemon.Null, daemon.Null
+	}
+	return &launch.Command{Argv: argv, Environ: p.base, Dir: p.started, Umask: -1, Files: files}
+}
+
+// http is the program that serves HTTP. It has the rights of a worker and no more,
+// the listener, and a connection on which it may look and not touch.
+func (p *programs) http(path string, listener, conn int) *launch.Command {
+	env := environ{"SERVER_STARTER_HTTP_FD=3", "SERVER_STARTER_CONTROL_FD=4"}
+	for _, name := range []string{"PATH", "TZ", "NO_COLOR"} {
+		if p.base.has(name) {
+			env = append(env, name+"="+p.base.value(name))
+		}
+	}
+	c := p.common(env)
+	c.Argv, c.Dir, c.NoNewPrivs = []string{path, "serve"}, "/", true
+	c.Files[1] = c.Files[2]
+	c.Files = append(c.Files, uintptr(listener), uintptr(conn))
+	return c
+}
+
+// outsider is the environment of a command that is no worker and is given no
+// listener.
+func outsider(env environ) environ {
+	return env.without("LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC")
+}
+
+// common is what commands have in common: standard streams, and the rights of a
+// worker.
+func (p *programs) common(env environ) *launch.Command {
+	stdout, stderr := p.logs.Workers()
+	return &launch.Command{
+		Files:       []uintptr{0, uintptr(stdout), uintptr(stderr)},
+		Environ:     env,
+		Dir:         p.dir,
+		Umask:       int(p.settings.Umask),
+		Credential:  p.credential,
+		DeathSignal: syscall.Signal(p.settings.DeathSignal),
+		NoNewPrivs:  bool(p.settings.NoNewPrivs),
+	}
+}
+
+// uid is the user that workers run as.
+func (p *programs) uid() int {
+	if p.credential != nil {
+		return int(p.credential.UID)
+	}
+	return os.Geteuid()
+}
+
+// explain names the setting that a step of a start was taken for.
+func (p *programs) explain(err error) error {
+	var failure *launch.Failure
+	if !errors.As(err, &failure) {
+		return err
+	}
+	name := map[string]string{
+		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user", "no_new_privs": "no-new-privs",
+	}[failure.Stage]
+	if name == "" || !p.settings.Given(name) {
+		return err
+	}
+	return settingError(name, err)
+}

@@ -1,0 +1,113 @@
+package initd
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"server-starter/initd/machine"
+	"server-starter/initd/pidfile"
+	"server-starter/initd/statusfile"
+)
+
+// published is what initd shows of itself outside: to its supervisor, in the pid
+// file and in the status file. It is derived from the machine after each step, and
+// written where it differs from what was written before.
+type published struct {
+	notify     func(state string) error // the supervisor; nil: a plain init has nothing to say
+	pidFile    *pidfile.File
+	statusFile *statusfile.File
+
+	outline machine.View        // as of the last step
+	workers []statusfile.Worker // that the status file names; nil: it was never written
+	spare   []statusfile.Worker // to collect the next in
+}
+
+// update publishes what a step has changed, and reports whether initd has become
+// idle by it.
+func (p *published) update(m *machine.Machine) (idle bool) {
+	before, now := p.outline, m.Outline()
+	p.outline = now
+	if p.notify != nil && stateOf(before) != stateOf(now) {
+		p.notify(stateOf(now).String())
+	}
+	if p.pidFile != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
+		p.pidFile.Publish(now.Attempt, now.GivenUp)
+	}
+	if p.statusFile != nil && now.Attempt > 0 {
+		p.updateWorkers(m)
+	}
+	return now.Idle && !before.Idle
+}
+
+// attempt publishes the number of an attempt before its step is over.
+func (p *published) attempt(number int) {
+	p.outline.Attempt = number
+	if p.pidFile != nil {
+		p.pidFile.Publish(number, p.outline.GivenUp)
+	}
+}
+
+// updateWorkers writes the status file. The first time it does so although there
+// is no worker yet, which removes what another process has left there.
+func (p *published) updateWorkers(m *machine.Machine) {
+	next := p.spare[:0]
+	if next == nil {
+		next = []statusfile.Worker{} // not nil, which stands for never
+	}
+	for generation, pid := range m.Published {
+		next = append(next, statusfile.Worker{Generation: generation, PID: pid})
+	}
+	if p.workers != nil && slices.Equal(next, p.workers) {
+		p.spare = next
+		return
+	}
+	p.workers, p.spare = next, p.workers
+	p.statusFile.Write(next)
+}
+
+// remove removes the files that name this process.
+func (p *published) remove() {
+	if p.statusFile != nil {
+		p.statusFile.Remove(time.Second)
+	}
+	if p.pidFile != nil {
+		p.pidFile.Remove()
+	}
+}
+
+// state is what a supervisor is told.
+type state struct {
+	readiness  machine.Readiness
+	generation int // that serves, where that matters
+}
+
+func stateOf(v machine.View) state {
+	if v.Readiness == machine.IsReady || v.Readiness == machine.Reloading {
+		return state{v.Readiness, v.Serving}
+	}
+	return state{readiness: v.Readiness}
+}
+
+// String is the state as sd_notify(3) has it. There is no word for a service that
+// was ready and is so no longer but its status.
+func (s state) String() string {
+	switch s.readiness {
+	case machine.IsReady:
+		return fmt.Sprintf("READY=1\nSTATUS=generation %d is serving", s.generation)
+	case machine.Reloading:
+		return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=a new generation is starting next to %d", monotonic().Microseconds(), s.generation)
+	case machine.Stopping:
+		return "STOPPING=1\nSTATUS=stopping"
+	}
+	return "STATUS=no generation is ready"
+}
+
+// monotonic is the clock that sd_notify(3) wants with RELOADING=1.
+func monotonic() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return time.Duration(t.Nano())
+}

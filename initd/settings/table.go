@@ -1,0 +1,176 @@
+package settings
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/pflag"
+)
+
+const prefix = "SERVER_STARTER"
+
+// A Setting is a field of Settings and what its tags say.
+type Setting struct {
+	Name    string // kill-old-delay
+	Default string // as a user would write it; empty: none
+	Example string
+	Meaning string
+	Bare    bool // start_server reads the variable without the prefix too
+
+	word  string // KILL_OLD_DELAY
+	index int
+	tag   reflect.StructTag
+	value pflag.Value // the field in some Settings
+}
+
+// Variable is SERVER_STARTER_KILL_OLD_DELAY.
+func (r Setting) Variable() string { return prefix + "_" + r.word }
+
+// Flag is --kill-old-delay.
+func (r Setting) Flag() string { return "--" + r.Name }
+
+func (r Setting) isBare() bool   { return r.tag.Get("envconfig") != "" }
+func (r Setting) isHidden() bool { return r.tag.Get("hidden") != "" }
+
+// Table has the settings that are documented, in the order of --help.
+func Table() (rows []Setting) {
+	for _, r := range new(Settings).table() {
+		if !r.isHidden() {
+			r.Default, r.Example, r.Meaning, r.Bare = r.tag.Get("default"), r.tag.Get("example"), r.tag.Get("desc"), r.isBare()
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// documented are the names that may be proposed to a user.
+func documented() (names []string) {
+	for _, r := range Table() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// all are the settings, the hidden too. The rest of their tags is left to those
+// who need it: to search tags takes longer than all else here.
+var all = sync.OnceValue(func() (rows []Setting) {
+	t := reflect.TypeFor[Settings]()
+	rows = make([]Setting, 0, t.NumField())
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && f.Tag != `ignored:"true"` {
+			name, word := split(f.Name)
+			rows = append(rows, Setting{Name: name, word: word, index: i, tag: f.Tag})
+		}
+	}
+	return rows
+})
+
+// split makes kill-old-delay and KILL_OLD_DELAY of KillOldDelay, as envconfig's
+// split_words does.
+func split(field string) (name, word string) {
+	const lower = 'a' - 'A'
+	var small, capital [40]byte
+	n := 0
+	for i := range len(field) {
+		if i > 0 && field[i] < 'a' && field[i-1] >= 'a' {
+			small[n], capital[n] = '-', '_'
+			n++
+		}
+		small[n], capital[n] = field[i]|lower, field[i]&^lower
+		n++
+	}
+	return string(small[:n]), string(capital[:n])
+}
+
+// table has all settings with their values in s.
+func (s *Settings) table() []Setting {
+	rows := slices.Clone(all())
+	for i := range rows {
+		rows[i].value = s.value(rows[i])
+	}
+	return rows
+}
+
+func (s *Settings) value(r Setting) pflag.Value {
+	field := reflect.ValueOf(s).Elem().Field(r.index).Addr().Interface()
+	if plain, ok := field.(*string); ok {
+		return (*text)(plain)
+	}
+	return field.(pflag.Value)
+}
+
+// lookup finds a setting by its name.
+func lookup(name string) (Setting, bool) {
+	rows := all()
+	for i := range rows {
+		if rows[i].Name == name {
+			return rows[i], true
+		}
+	}
+	return Setting{}, false
+}
+
+// row is lookup for a name of this program's own.
+func row(name string) Setting {
+	r, ok := lookup(name)
+	if !ok {
+		panic("settings: no setting " + name)
+	}
+	return r
+}
+
+// A source is where a value came from: a variable, a flag, or neither.
+type source struct {
+	variable, flag string
+	text           string // as given, the last of a list
+}
+
+func (s source) String() string { return cmp.Or(s.variable, s.flag, "default") }
+
+// Given says whether the user set it, in whatever way. It panics for a name
+// that is no setting's.
+func (s *Settings) Given(name string) bool {
+	_, given := s.sources[row(name).Name]
+	return given
+}
+
+// set puts texts in place of what the setting had.
+func (s *Settings) set(r Setting, from source, texts ...string) (problems Problems) {
+	v := s.value(r)
+	if several, ok := v.(plural); ok {
+		several.clear()
+	}
+	_, whole := v.(*List) // as a flag's value a text may have semicolons in it
+	for _, text := range texts {
+		from.text = strings.TrimSpace(text)
+		s.sources[r.Name] = from
+		for _, err := range parse(v, from.text, whole && from.flag != "") {
+			problems = append(problems, s.Problem(r.Name, from.text, err))
+		}
+	}
+	return problems
+}
+
+// Arguments writes the settings of those names as flags again, in the order of
+// the table, so that another initd can be started with them; one that has no
+// value is left out. A name that is no setting's means nothing.
+func (s *Settings) Arguments(names ...string) (args []string) {
+	for _, r := range s.table() {
+		if !slices.Contains(names, r.Name) {
+			continue
+		}
+		items := []string{r.value.String()}
+		if several, ok := r.value.(plural); ok {
+			items = several.words()
+		}
+		for _, item := range items {
+			if item != "" {
+				args = append(args, r.Flag()+"="+item)
+			}
+		}
+	}
+	return args
+}

@@ -1,0 +1,89 @@
+package initd
+
+import (
+	"log/slog"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/machine"
+)
+
+// worker is the role of a process of a generation.
+type worker struct {
+	generation, slot int
+	row              int    // of the scoreboard; scoreboard.NoRow: none
+	asked            bool   // to end, so that its end is no surprise
+	status           string // the last STATUS= that it has sent
+}
+
+func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
+	var err error
+	if w.row, err = l.board.Claim(w.generation, w.slot); err != nil {
+		l.log.Warn("a worker goes without a row on the scoreboard: "+err.Error(),
+			"event", "scoreboard", "generation", w.generation, "slot", w.slot)
+	}
+	if err := l.sockets.Grow(w.slot + 1); err != nil {
+		l.log.Error(err.Error(), "event", "listen", "slot", w.slot)
+	}
+	command := l.programs.worker(w, l.environments.of[w.generation])
+	c.tail = l.openTail(command)
+	return command, nil
+}
+
+func (w *worker) begun(l *loop, c *child) {
+	l.board.Assign(w.row, c.pid)
+	l.terminal.SetCommand(c.pid)
+	l.history.counters.Started++
+	l.log.Info("worker started", "event", "start", "generation", w.generation, "slot", w.slot, "pid", c.pid)
+	l.then(machine.Forked{Generation: w.generation, Slot: w.slot, PID: c.pid})
+}
+
+func (w *worker) unstarted(l *loop, err error) {
+	l.board.Release(w.row)
+	l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", w.generation, "slot", w.slot)
+	l.then(machine.ForkFailed{Generation: w.generation, Slot: w.slot, Status: exitStatus(err), Reason: err.Error()})
+}
+
+func (w *worker) executed(l *loop, c *child) { l.then(machine.Executed{PID: c.pid}) }
+
+func (w *worker) ended(l *loop, c *child, status machine.Status) {
+	if row, ok := l.board.Read(w.row); ok {
+		l.history.counters.Requests += int64(row.Requests)
+	}
+	l.board.Release(w.row)
+	l.relisten()
+	if !w.asked {
+		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
+	}
+	attrs := []any{"event", "exit", "generation", w.generation, "slot", w.slot}
+	switch {
+	case c.failure != nil:
+		l.history.counters.Died++
+		l.logEnd(slog.LevelWarn, "worker not started: "+c.failure.Error(), c, status, attrs...)
+		l.then(machine.NotExecuted{PID: c.pid, Status: exitStatus(c.failure), Reason: c.failure.Error()})
+		return
+	case w.asked:
+		l.history.counters.Exited++
+		l.logEnd(slog.LevelInfo, "worker ended", c, status, attrs...)
+	default:
+		l.history.counters.Died++
+		l.logEnd(slog.LevelWarn, "worker ended by itself", c, status, attrs...)
+	}
+	l.then(machine.Exited{PID: c.pid, Status: status})
+}
+
+// hasWorker reports whether there is a worker of a generation.
+func (c children) hasWorker(generation int) bool {
+	for _, w := range c.workers {
+		if w.generation == generation {
+			return true
+		}
+	}
+	return false
+}
+
+// asked takes note that a worker is asked to end.
+func (c children) asked(pid int) {
+	if w := c.worker(pid); w != nil {
+		w.asked = true
+	}
+}
