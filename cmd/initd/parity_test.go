@@ -573,7 +573,7 @@ func (s *scene) envdir() {
 // envdirTiming: what concerns the superdaemon itself may stand in the envdir, and nowhere else.
 func (s *scene) envdirTiming() {
 	s.write("env/ENABLE_AUTO_RESTART", "1\n", 0o644)
-	s.write("env/AUTO_RESTART_INTERVAL", "1\n", 0o644)
+	s.write("env/AUTO_RESTART_INTERVAL", "4\n", 0o644)
 	s.write("env/KILL_OLD_DELAY", "2\n", 0o644)
 	s.starts("interval=0", "envdir="+s.file("env"))
 	old := s.generation(1)
@@ -590,7 +590,7 @@ func (s *scene) envdirTimingChanged() {
 	d := s.starts("interval=0", "envdir="+s.file("env"), "kill-old-delay=1000", "enable-auto-restart", "auto-restart-interval=1000")
 	old := s.generation(1)
 	s.write("env/KILL_OLD_DELAY", "1\n", 0o644)
-	s.write("env/AUTO_RESTART_INTERVAL", "1\n", 0o644)
+	s.write("env/AUTO_RESTART_INTERVAL", "4\n", 0o644)
 	began := time.Now()
 	d.swap()
 	next := s.generation(2)
