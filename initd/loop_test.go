@@ -102,6 +102,7 @@ func TestStatusFile(t *testing.T) {
 		w.loop.published.statusFile, _ = statusfile.Open(path, func(err error) { t.Error(err) })
 		holds := func(want string) {
 			t.Helper()
+			w.passes(10 * time.Millisecond) // for the file to be written
 			if text, _ := os.ReadFile(path); string(text) != want {
 				t.Errorf("the status file holds %q, want %q", text, want)
 			}

@@ -21,6 +21,10 @@ const (
 	maxRetry = time.Minute
 )
 
+// spacing is the least time from one write to the next: when thousands of workers
+// end, the file is not written thousands of times.
+const spacing = 10 * time.Millisecond
+
 // File is a status file that this process writes. It is written by a goroutine
 // of its own, for a file system may hang.
 type File struct {
@@ -78,7 +82,10 @@ func (f *File) Write(workers []Worker) {
 func text(workers []Worker) string {
 	var lines []byte
 	for _, w := range workers {
-		lines = fmt.Appendf(lines, "%d:%d\n", w.Generation, w.PID)
+		lines = strconv.AppendInt(lines, int64(w.Generation), 10)
+		lines = append(lines, ':')
+		lines = strconv.AppendInt(lines, int64(w.PID), 10)
+		lines = append(lines, '\n')
 	}
 	return string(lines)
 }
@@ -106,7 +113,7 @@ func (f *File) run() {
 		}
 		if err == nil {
 			wait = retry
-			workers, ok = <-f.next
+			workers, ok = f.latest(time.Now().Add(spacing))
 			continue
 		}
 		select {
@@ -115,6 +122,20 @@ func (f *File) run() {
 			wait = min(2*wait, maxRetry)
 		}
 	}
+}
+
+// latest waits for something to be written, and takes the last there is at the
+// time given. Not ok is the end of writing.
+func (f *File) latest(at time.Time) (workers []Worker, ok bool) {
+	workers, ok = <-f.next
+	for due := time.After(time.Until(at)); ok; {
+		select {
+		case workers, ok = <-f.next:
+		case <-due:
+			return workers, true
+		}
+	}
+	return nil, false
 }
 
 // write replaces the file: a reader finds the old text or the new one. Before the

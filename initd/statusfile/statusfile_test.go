@@ -25,6 +25,7 @@ func write(t *testing.T, f *File, text string) {
 		workers = append(workers, w)
 	}
 	f.Write(workers)
+	time.Sleep(spacing) // virtual
 	synctest.Wait()
 }
 
