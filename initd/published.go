@@ -16,7 +16,7 @@ import (
 // file and in the status file. It is derived from the machine after each step, and
 // written where it differs from what was written before.
 type published struct {
-	notify     func(state string) error // the supervisor; nil: a plain init has nothing to say
+	notify     func(state string) // the supervisor; nil: a plain init has nothing to say
 	pidFile    *pidfile.File
 	statusFile *statusfile.File
 

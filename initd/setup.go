@@ -158,7 +158,12 @@ func (up *setup) openRest() (err error) {
 	if !up.programs.plain() {
 		errs[2] = up.openBoard()
 		up.watch, errs[3] = up.programs.openWatch()
-		up.published.notify = notify.Supervisor{Address: up.initial.value("NOTIFY_SOCKET")}.Send
+		supervisor := notify.Supervisor{Address: up.initial.value("NOTIFY_SOCKET")}
+		up.published.notify = func(state string) {
+			if err := supervisor.Send(state); err != nil {
+				up.log.Debug("cannot notify the supervisor: "+err.Error(), "event", "report-failed")
+			}
+		}
 	} else {
 		up.terminal = terminal.Open()
 	}
