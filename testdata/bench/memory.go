@@ -53,8 +53,8 @@ func (b *bench) memory() ([]row, error) {
 	return append([]row{own, all}, rows...), stopAll(keepers)
 }
 
-// warmUp is how many swaps come before those that are measured: with the first few collections the tables of Go's
-// runtime come to their size, which is some 200 KB once.
+// warmUp is the number of swaps with which the tables of Go's runtime come to their size: that is done once, and is shown
+// apart from what each further swap leaves.
 const warmUp = 10
 
 // swapped measures what many swaps leave behind in initd, and what they cost it.
@@ -64,10 +64,16 @@ func (b *bench) swapped(keepers []*keeper) ([]row, error) {
 		n = 100
 	}
 	initds := slices.DeleteFunc(slices.Clone(keepers), func(k *keeper) bool { return !isInitd(k.name) })
+	first, before, filesBefore := make(map[string]usage), make(map[string]usage), make(map[string]int)
+	for _, k := range initds {
+		var err error
+		if first[k.name], err = memory(k.pid()); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := swapInTurn(initds, warmUp); err != nil {
 		return nil, err
 	}
-	before, filesBefore := make(map[string]usage), make(map[string]int)
 	for _, k := range initds {
 		var err error
 		if before[k.name], err = memory(k.pid()); err != nil {
@@ -81,7 +87,7 @@ func (b *bench) swapped(keepers []*keeper) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := row{what: fmt.Sprintf("anonymous memory more after %d swaps than after the first %d", n, warmUp),
+	own := row{what: fmt.Sprintf("anonymous memory more after %d swaps (of that, after the first %d)", warmUp+n, warmUp),
 		bar: fmt.Sprintf("< %d KB, to ≤ %d KB", maxGrowth, maxAnonymous)}
 	all := row{what: "resident memory more then"}
 	open := row{what: fmt.Sprintf("files open before and after %d swaps", n), bar: "the same"}
@@ -96,8 +102,8 @@ func (b *bench) swapped(keepers []*keeper) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		grown := after.anonymous - before[k.name].anonymous
-		own.set(k.name, fmt.Sprintf("%+d KB to %d KB", grown, after.anonymous))
+		grown := after.anonymous - first[k.name].anonymous
+		own.set(k.name, fmt.Sprintf("%+d KB (%+d KB) to %d KB", grown, after.anonymous-before[k.name].anonymous, after.anonymous))
 		own.compare(k.name, sample{float64(after.anonymous)})
 		all.set(k.name, fmt.Sprintf("%+d KB to %d KB", after.resident-before[k.name].resident, after.resident))
 		all.compare(k.name, sample{float64(after.resident)})
