@@ -2,6 +2,7 @@ package containers_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func TestPoolUnderLoad(t *testing.T) {
 
 			alive, highest := p.alive()
 			if highest > most+surge {
-				t.Errorf("%d workers at a time that are to serve are more than max-workers and surge", highest)
+				t.Errorf("%d workers at a time are more than max-workers and surge", highest)
 			}
 			if len(alive) != p.size() {
 				t.Errorf("there are %d workers in the end, not %d", len(alive), p.size())
@@ -196,20 +197,24 @@ func (p *multitude) each(visit func(e initdtest.Entry)) {
 	}
 }
 
-// alive are the workers that have been started and have not ended, and how many there were at most that had not been
-// told to: those may take their time.
+// alive are the workers that have been started and have not ended, and how many a swap had to count at most.
 func (p *multitude) alive() (pids []int, most int) {
-	ending := map[int]bool{}
+	// The first batch of a swap waits for nothing, so not for those either that were told to end before it.
+	told, left, newest := map[int]bool{}, map[int]bool{}, 0
 	p.each(func(e initdtest.Entry) {
 		switch {
+		case e.Event == "starting" && e.Generation > newest:
+			newest = e.Generation
+			maps.Copy(left, told)
 		case e.Event == "start":
 			pids = append(pids, e.PID)
-			most = max(most, len(pids)-len(ending))
+			most = max(most, len(pids)-len(left))
 		case e.Event == "stop" || e.Event == "kill":
-			ending[e.PID] = true
+			told[e.PID] = true
 		case e.Event == "exit" && e.Generation > 0:
 			pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == e.PID })
-			delete(ending, e.PID)
+			delete(told, e.PID)
+			delete(left, e.PID)
 		}
 	})
 	return pids, most

@@ -3,7 +3,6 @@ package containers_test
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ const swarmDir = "../../../deploy/swarm"
 // meant for four seconds, and none tries another address: whoever has that of a task that is being
 // stopped is to be answered all the same.
 func TestSwarm(t *testing.T) {
-	t.Parallel()
+	// Not beside the others: the engine takes a task for dead whose health check is late.
 	images := images(t)
 	if state := dockertest.Docker(t, "info", "--format", "{{.Swarm.LocalNodeState}}"); state != "inactive" {
 		initdtest.Impossible(t, "a swarm is made for this test, and the engine is in one (%s) that others may use", state)
@@ -65,9 +64,6 @@ func TestSwarm(t *testing.T) {
 
 	for _, l := range s.loads {
 		r := l.Stop()
-		if len(r.Errors) > 0 && !slices.ContainsFunc(r.Errors, func(text string) bool { return !strings.Contains(text, "no such host") }) {
-			t.Skipf("the engine has not known the name of the service for a while, as its health checks took too long: %q", r.Errors)
-		}
 		l.Judge(r)
 	}
 }
