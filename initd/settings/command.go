@@ -11,8 +11,6 @@ import (
 // A Command is an argv, empty for none.
 type Command []string
 
-func (c *Command) Decode(text string) error { return decode(c, text) }
-
 // Set takes a line for /bin/sh, or a JSON array.
 func (c *Command) Set(s string) error {
 	switch {
@@ -56,7 +54,6 @@ func (c Command) String() string {
 	return string(array)
 }
 
-// Type describes what Set expects.
 func (c Command) Type() string { return `a line for /bin/sh, or a JSON array of strings` }
 
 func (c Command) words() []string { return c }
@@ -70,8 +67,6 @@ type Output struct {
 
 // IsZero reports whether it is none.
 func (o Output) IsZero() bool { return o.File == "" && o.Command == nil }
-
-func (o *Output) Decode(text string) error { return decode(o, text) }
 
 // Set takes a path or | command.
 func (o *Output) Set(s string) error {
@@ -98,5 +93,4 @@ func (o Output) String() string {
 	return o.File
 }
 
-// Type describes what Set expects.
 func (o Output) Type() string { return "a path, or | and " + Command(nil).Type() }

@@ -1,106 +1,61 @@
 package settings
 
 import (
-	"errors"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/kelseyhightower/envconfig"
-	"github.com/spf13/pflag"
 )
-
-// mistakes are what decoders have found wrong, by the value that they decode,
-// while environment runs. A decoder is handed a text and nothing else, and
-// envconfig stops at the first error, but all that is wrong has to be reported
-// at once: so decoders note their errors here, and let envconfig go on.
-var (
-	mistakes map[pflag.Value][]error
-	decoding sync.Mutex
-)
-
-// decode is the Decode of all values.
-func decode(v pflag.Value, text string) error {
-	if several, ok := v.(plural); ok {
-		several.clear()
-	}
-	errs := parse(v, text, false)
-	if mistakes == nil {
-		return errors.Join(errs...)
-	}
-	if len(errs) > 0 {
-		mistakes[v] = errs
-	}
-	return nil
-}
 
 // environment reads the variables, and the defaults where there are none. In
 // what is wrong those without prefix come first.
-func (s *Settings) environment() Problems {
-	decoding.Lock()
-	defer decoding.Unlock()
-	mistakes = make(map[pflag.Value][]error)
-	defer func() { mistakes = nil }()
-	defer s.variables()()
-	if err := envconfig.Process(prefix, s); err != nil {
-		panic("settings: " + err.Error()) // decoders have returned none
-	}
-	var bare, prefixed Problems
-	for _, r := range all() {
-		from, given := s.sources[r.Name]
-		if !given {
-			continue
-		}
-		var found Problems
-		for _, err := range mistakes[s.value(r)] {
-			found = append(found, s.Problem(r.Name, from.text, err))
-		}
-		if from.variable == r.word {
-			bare = append(bare, found...)
-			continue
-		}
-		prefixed = append(prefixed, found...)
-		if overridden, ok := os.LookupEnv(r.word); ok && r.isBare() { // which envconfig has not read
-			other := &Settings{sources: make(map[string]source)}
-			bare = append(bare, other.set(r, source{variable: r.word}, overridden)...)
-		}
-	}
-	return append(bare, prefixed...)
-}
-
-// variables takes note of those that are set, and has envconfig find them
-// trimmed. A blank one counts as unset, so envconfig must not find it at all: it
-// would beat the variable without prefix, and the default. restore makes the
-// environment what it was, for workers get theirs from it.
-func (s *Settings) variables() (restore func()) {
+//
+// envconfig stops at the first error and does not look at a variable that
+// another one beats, but all that is wrong has to be reported at once. So each
+// variable is tried first, and envconfig finds only what is right, trimmed; nor
+// does it find a blank one, which counts as unset but would beat the variable
+// without prefix, and the default. Then the environment is made what it was, for
+// workers get theirs from it.
+func (s *Settings) environment() (problems Problems) {
+	trial := &Settings{sources: s.sources}
 	was := make(map[string]string)
-	for _, kv := range os.Environ() {
-		name, text, _ := strings.Cut(kv, "=")
-		r, ok := setting(name)
-		if !ok {
-			continue
-		}
+	try := func(r Setting, name, text string) {
 		trimmed := strings.TrimSpace(text)
-		handed := r.Name == "scoreboard" && decimal(trimmed) // by another initd, of which this one is a worker
-		if trimmed == "" || handed {
-			was[name] = text
+		var wrong Problems
+		unset := trimmed == "" || r.Name == "scoreboard" && decimal(trimmed) // by another initd, of which this one is a worker
+		if !unset {
+			wrong = trial.set(r, source{variable: name}, trimmed)
+			problems = append(problems, wrong...)
+		}
+		switch {
+		case unset || wrong != nil:
 			os.Unsetenv(name)
-			continue
-		}
-		if trimmed != text {
-			was[name] = text
+		case trimmed != text:
 			os.Setenv(name, trimmed)
+		default:
+			return
 		}
-		if s.sources[r.Name].variable != r.Variable() {
-			s.sources[r.Name] = source{variable: name, text: trimmed}
+		was[name] = text
+	}
+	for _, r := range all() {
+		if text, ok := os.LookupEnv(r.word); ok && r.isBare() {
+			try(r, r.word, text)
 		}
 	}
-	return func() {
-		for name, text := range was {
-			os.Setenv(name, text)
+	for _, r := range all() {
+		if text, ok := os.LookupEnv(r.Variable()); ok {
+			try(r, r.Variable(), text)
 		}
 	}
+	err := envconfig.Process(prefix, s)
+	for name, text := range was {
+		os.Setenv(name, text)
+	}
+	if err != nil {
+		panic("settings: " + err.Error()) // a default of ours
+	}
+	return problems
 }
 
 // setting is what a variable is read for.

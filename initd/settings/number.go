@@ -33,26 +33,23 @@ func decimal(s string) bool { return s != "" && strings.Trim(s, "0123456789") ==
 // A Count is what fits a C int, as listen(2) has it.
 type Count int
 
-func (c *Count) Decode(text string) error { return decode(c, text) }
-func (c *Count) Set(s string) error       { return number(c, s, 10, 0, math.MaxInt32) }
-func (c Count) String() string            { return strconv.Itoa(int(c)) }
-func (c Count) Type() string              { return "a whole number, 0 or more" }
+func (c *Count) Set(s string) error { return number(c, s, 10, 0, math.MaxInt32) }
+func (c Count) String() string      { return strconv.Itoa(int(c)) }
+func (c Count) Type() string        { return "a whole number, 0 or more" }
 
 // A Size is at most MostWorkers.
 type Size int
 
-func (z *Size) Decode(text string) error { return decode(z, text) }
-func (z *Size) Set(s string) error       { return number(z, s, 10, 0, MostWorkers) }
-func (z Size) String() string            { return strconv.Itoa(int(z)) }
-func (z Size) Type() string              { return fmt.Sprintf("a whole number from 0 to %d", MostWorkers) }
+func (z *Size) Set(s string) error { return number(z, s, 10, 0, MostWorkers) }
+func (z Size) String() string      { return strconv.Itoa(int(z)) }
+func (z Size) Type() string        { return fmt.Sprintf("a whole number from 0 to %d", MostWorkers) }
 
 // A PoolSize is a Size of at least 1.
 type PoolSize int
 
-func (z *PoolSize) Decode(text string) error { return decode(z, text) }
-func (z *PoolSize) Set(s string) error       { return number(z, s, 10, 1, MostWorkers) }
-func (z PoolSize) String() string            { return strconv.Itoa(int(z)) }
-func (z PoolSize) Type() string              { return fmt.Sprintf("a whole number from 1 to %d", MostWorkers) }
+func (z *PoolSize) Set(s string) error { return number(z, s, 10, 1, MostWorkers) }
+func (z PoolSize) String() string      { return strconv.Itoa(int(z)) }
+func (z PoolSize) Type() string        { return fmt.Sprintf("a whole number from 1 to %d", MostWorkers) }
 
 // A Mode has the bits of chmod(2) and umask(2), 0 to 07777, not those of Go:
 // 04000 is set-user-ID. It is -1 where there is none.
@@ -60,7 +57,6 @@ type Mode int
 
 const noMode Mode = -1
 
-func (m *Mode) Decode(text string) error { return decode(m, text) }
 func (m *Mode) Set(s string) error {
 	return number(m, strings.TrimPrefix(strings.ToLower(s), "0o"), 8, 0, 0o7777)
 }
@@ -80,7 +76,6 @@ type Bytes int64
 // leastBytes is what no program gets by with. A bare 512 means 512M.
 const leastBytes = 1 << 20
 
-func (b *Bytes) Decode(text string) error { return decode(b, text) }
 func (b *Bytes) Set(s string) error {
 	digits := strings.TrimRight(s, "KMGTIBkmgtib")
 	exponent, ok := unit(strings.ToUpper(s[len(digits):]))
@@ -138,8 +133,6 @@ func (b Bytes) Type() string { return "bytes (512M, 1.5G, 512Mi, 1073741824), at
 // does for start_server.
 type Duration time.Duration
 
-func (d *Duration) Decode(text string) error { return decode(d, text) }
-
 // Set takes seconds (10, 1.5), or Go's form (500ms, 1m30s).
 func (d *Duration) Set(s string) error {
 	if s == "" {
@@ -173,7 +166,6 @@ func (d Duration) String() string {
 	return s
 }
 
-// Type describes what Set expects.
 func (d Duration) Type() string {
 	return "seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most"
 }

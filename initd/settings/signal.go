@@ -14,7 +14,6 @@ import (
 // A Signal is one by name or number, 0 for none.
 type Signal machine.Signal
 
-func (g *Signal) Decode(text string) error { return decode(g, text) }
 func (g *Signal) Set(s string) error {
 	n, err := ParseSignal(s)
 	if err == nil {
@@ -33,7 +32,6 @@ func (g Signal) Type() string { return "a signal (TERM, SIGTERM, 15, RTMIN+1)" }
 // An OptionalSignal may be empty, and is for a process that goes on.
 type OptionalSignal Signal
 
-func (g *OptionalSignal) Decode(text string) error { return decode(g, text) }
 func (g *OptionalSignal) Set(s string) error {
 	var n Signal
 	if s != "" {
@@ -101,7 +99,7 @@ func realtime(name string) (n machine.Signal) {
 // machine.REOPEN opens the log files anew.
 type SignalMap map[machine.Signal]machine.Signal
 
-func (m *SignalMap) Decode(text string) error { return decode(m, text) }
+func (m *SignalMap) Decode(text string) error { return errors.Join(parse(m, text, false)...) }
 func (m *SignalMap) Set(s string) error {
 	return addPair(m, s, func(s string) (machine.Signal, error) {
 		n, err := ParseSignal(s)
@@ -126,13 +124,12 @@ func (m SignalMap) String() string { return strings.Join(m.words(), ";") }
 func (m SignalMap) Type() string {
 	return "SIGNAL:SIGNAL, SIGNAL:0 to drop it, or SIGNAL:REOPEN, several separated by semicolons"
 }
-func (m *SignalMap) clear()         { *m = nil }
 func (m SignalMap) words() []string { return pairs(m) }
 
 // An ExitMap has a status, 0 to 255, only once on the left.
 type ExitMap map[int]int
 
-func (m *ExitMap) Decode(text string) error { return decode(m, text) }
+func (m *ExitMap) Decode(text string) error { return errors.Join(parse(m, text, false)...) }
 func (m *ExitMap) Set(s string) error {
 	status := func(s string) (n int, err error) {
 		if number(&n, s, 10, 0, 255) != nil {
@@ -146,7 +143,6 @@ func (m ExitMap) String() string { return strings.Join(m.words(), ";") }
 func (m ExitMap) Type() string {
 	return "STATUS:STATUS, each 0 to 255, several separated by semicolons"
 }
-func (m *ExitMap) clear()         { *m = nil }
 func (m ExitMap) words() []string { return pairs(m) }
 
 // addPair adds what "from:to" says to a map, or nothing of an empty text.

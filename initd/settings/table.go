@@ -140,8 +140,8 @@ func (s *Settings) Given(name string) bool {
 // set puts texts in place of what the setting had.
 func (s *Settings) set(r Setting, from source, texts ...string) (problems Problems) {
 	v := s.value(r)
-	if several, ok := v.(plural); ok {
-		several.clear()
+	if _, ok := v.(plural); ok {
+		reflect.ValueOf(v).Elem().SetZero()
 	}
 	_, whole := v.(*List) // as a flag's value a text may have semicolons in it
 	for _, text := range texts {

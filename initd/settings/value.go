@@ -7,17 +7,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+	"github.com/spf13/pflag"
 )
 
-// The types of this package's settings are pflag.Values and envconfig.Decoders.
-// Set takes one trimmed text; its error is the reason alone. Decode takes what
-// a variable has. String gives a text that Set takes for the same value, empty
-// for none. Type says in words what Set expects.
+// The types of this package's settings are pflag.Values, by whose Set envconfig
+// reads them, too. Set takes one trimmed text; its error is the reason alone.
+// String gives a text that Set takes for the same value, empty for none. Type
+// says in words what Set expects.
 
-// A plural value adds what Set is given to what it has. Its String has several
-// joined by semicolons.
+// A plural value adds what Set is given to what it has. Decode, which envconfig
+// prefers to Set, takes several separated by semicolons, and String gives them so.
 type plural interface {
-	clear()
+	envconfig.Decoder
 	words() []string
 }
 
@@ -25,7 +28,7 @@ var errEmpty = errors.New("needs a value")
 
 // parse gives a value a text, or the items of one, and collects what it says
 // against them.
-func parse(v interface{ Set(string) error }, text string, whole bool) (errs []error) {
+func parse(v pflag.Value, text string, whole bool) (errs []error) {
 	items := []string{text}
 	if _, ok := v.(plural); ok && !whole {
 		items = elements(text)
@@ -64,7 +67,7 @@ func (t text) Type() string        { return "a path" }
 // semicolons in it.
 type List []string
 
-func (l *List) Decode(text string) error { return decode(l, text) }
+func (l *List) Decode(text string) error { return errors.Join(parse(l, text, false)...) }
 func (l *List) Set(s string) error {
 	if s != "" {
 		*l = append(*l, s)
@@ -75,7 +78,6 @@ func (l List) String() string { return strings.Join(l, ";") }
 func (l List) Type() string {
 	return "a list: the flag repeated, or in a variable separated by semicolons or newlines"
 }
-func (l *List) clear()         { *l = nil }
 func (l List) words() []string { return l }
 
 // Protocols are those by which workers learn of their listeners, in the order
@@ -84,7 +86,7 @@ type Protocols []string
 
 var protocols = []string{"server-starter", "systemd", "nginx", "php-fpm", "unicorn", "puma"}
 
-func (p *Protocols) Decode(text string) error { return decode(p, text) }
+func (p *Protocols) Decode(text string) error { return errors.Join(parse(p, text, false)...) }
 func (p *Protocols) Set(s string) error {
 	if s == "" {
 		return nil
@@ -97,7 +99,6 @@ func (p *Protocols) Set(s string) error {
 }
 func (p Protocols) String() string  { return strings.Join(p, ";") }
 func (p Protocols) Type() string    { return oneOf(protocols) + ", or several separated by semicolons" }
-func (p *Protocols) clear()         { *p = nil }
 func (p Protocols) words() []string { return p }
 
 // A Choice is one of the values of an enumeration, by its word.
@@ -107,7 +108,6 @@ type Choice[E interface {
 	Values() []E // in the order in which they are listed to users
 }] struct{ Value E }
 
-func (c *Choice[E]) Decode(text string) error { return decode(c, text) }
 func (c *Choice[E]) Set(s string) error {
 	i, err := choose(s, c.all())
 	if err == nil {
@@ -147,7 +147,6 @@ func oneOf(words []string) string {
 // A Bool is true as a flag without a value.
 type Bool bool
 
-func (b *Bool) Decode(text string) error { return decode(b, text) }
 func (b *Bool) Set(s string) error {
 	switch strings.ToLower(s) {
 	case "1", "true", "yes", "on":
@@ -167,7 +166,6 @@ func (b Bool) Type() string   { return "1 or 0, true or false, yes or no, on or 
 // A PathOrNone is a path or NoControlSocket.
 type PathOrNone string
 
-func (p *PathOrNone) Decode(text string) error { return decode(p, text) }
 func (p *PathOrNone) Set(s string) error {
 	if strings.EqualFold(s, noPath) {
 		s = noPath
@@ -182,7 +180,6 @@ func (p PathOrNone) Type() string   { return "a path, or " + noPath }
 // variable of its name is a file descriptor, so that is never a path.
 type Scoreboard string
 
-func (b *Scoreboard) Decode(text string) error { return decode(b, text) }
 func (b *Scoreboard) Set(s string) error {
 	if decimal(s) {
 		return fmt.Errorf("a number is what workers are handed; for a file of that name write ./%s", s)
@@ -195,8 +192,6 @@ func (b Scoreboard) Type() string   { return PathOrNone(b).Type() }
 // An Account is a user and perhaps a group, each by name or number; nobody has
 // looked them up. The zero Account is none.
 type Account struct{ User, Group string }
-
-func (a *Account) Decode(text string) error { return decode(a, text) }
 
 // Set takes name|uid[:group|gid].
 func (a *Account) Set(s string) error {
@@ -222,7 +217,6 @@ func (a Account) String() string {
 	return a.User + ":" + a.Group
 }
 
-// Type describes what Set expects.
 func (a Account) Type() string { return "name or uid, with :group or :gid if wanted" }
 
 // named refuses what no passwd(5) can have, and (uid_t)-1, which chown(2) and
