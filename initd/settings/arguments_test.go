@@ -23,7 +23,7 @@ func TestArguments(t *testing.T) {
 	got := load(t, append(args, "--", "true")...)
 	for _, r := range Table() {
 		text := func(s *Settings) string {
-			return s.table()[slices.IndexFunc(s.table(), func(other Setting) bool { return other.Name == r.Name })].value.String()
+			return s.value(r).String()
 		}
 		if text(got) != text(want) {
 			t.Errorf("%s is %q and was %q", r.Name, text(got), text(want))

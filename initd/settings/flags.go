@@ -13,18 +13,13 @@ var questions = []string{"help", "version", "show-config", string(Restart), stri
 
 // define adds a flag to the set, if there is one of that name. To define all,
 // when a command line has a few, takes as long as all the rest of flags.
-func (s *Settings) define(set *pflag.FlagSet, name string) {
-	var v pflag.Value
-	if r, ok := lookup(name); ok {
-		v = s.value(r)
-	} else if slices.Contains(questions, name) {
-		v = new(Bool)
-	}
-	if v == nil || set.Lookup(name) != nil {
+func define(set *pflag.FlagSet, name string) {
+	r, ok := lookup(name)
+	if !ok && !slices.Contains(questions, name) || set.Lookup(name) != nil {
 		return
 	}
-	f := set.VarPF(v, name, "", "")
-	if _, ok := v.(*Bool); ok {
+	f := set.VarPF(new(text), name, "", "") // whose value is collected
+	if !ok || !r.takesValue() {
 		f.NoOptDefVal = "true"
 	}
 }
@@ -50,7 +45,7 @@ func (s *Settings) flags(args []string) (asked map[string]bool, problems Problem
 		flag, _, hasValue := strings.Cut(arg, "=")
 		err := errors.New("no short flags") // not for pflag, which lets any -test.x pass
 		if name, long := strings.CutPrefix(flag, "--"); long {
-			s.define(set, name)
+			define(set, name)
 			err = set.ParseAll([]string{arg}, collect)
 		}
 		var missing *pflag.ValueRequiredError
@@ -95,10 +90,8 @@ func (s *Settings) flags(args []string) (asked map[string]bool, problems Problem
 	return asked, problems
 }
 
-// takesValue reports whether a setting's flag has to; that of a Bool may go
-// without.
+// takesValue reports whether a setting of that name has to.
 func takesValue(name string) bool {
 	r, ok := lookup(name)
-	_, toggle := new(Settings).value(r).(*Bool)
-	return ok && !toggle
+	return ok && r.takesValue()
 }

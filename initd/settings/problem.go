@@ -2,7 +2,6 @@ package settings
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,19 +20,18 @@ type Problem struct {
 
 // Error is a line, and a second one if there is something to expect.
 func (p Problem) Error() string {
-	var b strings.Builder
-	b.WriteString(cmp.Or(p.Variable, p.Flag, p.Setting))
+	text := cmp.Or(p.Variable, p.Flag, p.Setting)
 	if p.Value != "" {
-		b.WriteString("=" + strconv.Quote(p.Value))
+		text += "=" + strconv.Quote(p.Value)
 	}
-	if b.Len() > 0 {
-		b.WriteString(": ")
+	if text != "" {
+		text += ": "
 	}
-	b.WriteString(p.Reason)
+	text += p.Reason
 	if p.Expected != "" {
-		fmt.Fprintf(&b, "\n      expected %s; example: %s", p.Expected, p.Example)
+		text += "\n      expected " + p.Expected + "; example: " + p.Example
 	}
-	return b.String()
+	return text
 }
 
 // Problems are all that is wrong, never empty as an error.
@@ -41,13 +39,11 @@ type Problems []Problem
 
 // Error has a paragraph of several lines and ends with how to get help.
 func (ps Problems) Error() string {
-	var b strings.Builder
-	b.WriteString("wrong usage or settings:\n")
+	text := "wrong usage or settings:\n"
 	for _, p := range ps {
-		b.WriteString("  " + p.Error() + "\n")
+		text += "  " + p.Error() + "\n"
 	}
-	b.WriteString("All settings are explained by: initd --help")
-	return b.String()
+	return text + "All settings are explained by: initd --help"
 }
 
 // about reports whether one of the named settings is wrong, and so has another
@@ -60,7 +56,7 @@ func (ps Problems) about(names ...string) bool {
 // wrong for that reason. It panics for a name that is no setting's.
 func (s *Settings) Problem(name, value string, reason error) Problem {
 	r, from := row(name), s.sources[name]
-	example := r.tag.Get("example")
+	example := r.tag("example")
 	if strings.ContainsAny(example, " ;") {
 		example = "'" + example + "'" // for the shell
 	}

@@ -48,7 +48,7 @@ func (s *Settings) contradiction(name, value, expected, example, reason string, 
 }
 
 // flag is a setting's example as a flag.
-func flag(name string) string { return row(name).Flag() + "=" + row(name).tag.Get("example") }
+func flag(name string) string { return row(name).Flag() + "=" + row(name).tag("example") }
 
 // output finds a daemon whose output nobody would see.
 func (s *Settings) output() (found Problems) {

@@ -111,8 +111,8 @@ func TestNames(t *testing.T) {
 func TestEverySetting(t *testing.T) {
 	shown := func(s *Settings) map[string]string {
 		m := make(map[string]string)
-		for _, r := range s.table() {
-			m[r.Name] = r.value.String() + " # " + s.sources[r.Name].String()
+		for _, r := range all() {
+			m[r.Name] = s.value(r).String() + " # " + s.sources[r.Name].String()
 		}
 		return m
 	}

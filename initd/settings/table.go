@@ -21,9 +21,7 @@ type Setting struct {
 	Bare    bool // start_server reads the variable without the prefix too
 
 	word  string // KILL_OLD_DELAY
-	index int
-	tag   reflect.StructTag
-	value pflag.Value // the field in some Settings
+	field reflect.StructField
 }
 
 // Variable is SERVER_STARTER_KILL_OLD_DELAY.
@@ -32,14 +30,18 @@ func (r Setting) Variable() string { return prefix + "_" + r.word }
 // Flag is --kill-old-delay.
 func (r Setting) Flag() string { return "--" + r.Name }
 
-func (r Setting) isBare() bool   { return r.tag.Get("envconfig") != "" }
-func (r Setting) isHidden() bool { return r.tag.Get("hidden") != "" }
+func (r Setting) tag(key string) string { return r.field.Tag.Get(key) }
+func (r Setting) isBare() bool          { return r.tag("envconfig") != "" }
+func (r Setting) isHidden() bool        { return r.tag("hidden") != "" }
+
+// takesValue reports whether the flag has to; that of a Bool may go without.
+func (r Setting) takesValue() bool { return r.field.Type != reflect.TypeFor[Bool]() }
 
 // Table has the settings that are documented, in the order of --help.
 func Table() (rows []Setting) {
-	for _, r := range new(Settings).table() {
+	for _, r := range all() {
 		if !r.isHidden() {
-			r.Default, r.Example, r.Meaning, r.Bare = r.tag.Get("default"), r.tag.Get("example"), r.tag.Get("desc"), r.isBare()
+			r.Default, r.Example, r.Meaning, r.Bare = r.tag("default"), r.tag("example"), r.tag("desc"), r.isBare()
 			rows = append(rows, r)
 		}
 	}
@@ -62,7 +64,7 @@ var all = sync.OnceValue(func() (rows []Setting) {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.IsExported() && f.Tag != `ignored:"true"` {
 			name, word := split(f.Name)
-			rows = append(rows, Setting{Name: name, word: word, index: i, tag: f.Tag})
+			rows = append(rows, Setting{Name: name, word: word, field: f})
 		}
 	}
 	return rows
@@ -72,30 +74,19 @@ var all = sync.OnceValue(func() (rows []Setting) {
 // split_words does.
 func split(field string) (name, word string) {
 	const lower = 'a' - 'A'
-	var small, capital [40]byte
-	n := 0
+	small, capital := make([]byte, 0, 40), make([]byte, 0, 40)
 	for i := range len(field) {
 		if i > 0 && field[i] < 'a' && field[i-1] >= 'a' {
-			small[n], capital[n] = '-', '_'
-			n++
+			small, capital = append(small, '-'), append(capital, '_')
 		}
-		small[n], capital[n] = field[i]|lower, field[i]&^lower
-		n++
+		small, capital = append(small, field[i]|lower), append(capital, field[i]&^lower)
 	}
-	return string(small[:n]), string(capital[:n])
+	return string(small), string(capital)
 }
 
-// table has all settings with their values in s.
-func (s *Settings) table() []Setting {
-	rows := slices.Clone(all())
-	for i := range rows {
-		rows[i].value = s.value(rows[i])
-	}
-	return rows
-}
-
+// value is the field in s.
 func (s *Settings) value(r Setting) pflag.Value {
-	field := reflect.ValueOf(s).Elem().Field(r.index).Addr().Interface()
+	field := reflect.ValueOf(s).Elem().FieldByIndex(r.field.Index).Addr().Interface()
 	if plain, ok := field.(*string); ok {
 		return (*text)(plain)
 	}
@@ -104,13 +95,11 @@ func (s *Settings) value(r Setting) pflag.Value {
 
 // lookup finds a setting by its name.
 func lookup(name string) (Setting, bool) {
-	rows := all()
-	for i := range rows {
-		if rows[i].Name == name {
-			return rows[i], true
-		}
+	i := slices.IndexFunc(all(), func(r Setting) bool { return r.Name == name })
+	if i < 0 {
+		return Setting{}, false
 	}
-	return Setting{}, false
+	return all()[i], true
 }
 
 // row is lookup for a name of this program's own.
@@ -158,13 +147,13 @@ func (s *Settings) set(r Setting, from source, texts ...string) (problems Proble
 // the table, so that another initd can be started with them; one that has no
 // value is left out. A name that is no setting's means nothing.
 func (s *Settings) Arguments(names ...string) (args []string) {
-	for _, r := range s.table() {
+	for _, r := range all() {
 		if !slices.Contains(names, r.Name) {
 			continue
 		}
-		items := []string{r.value.String()}
-		if several, ok := r.value.(plural); ok {
-			items = several.words()
+		items := []string{s.value(r).String()}
+		if v, ok := s.value(r).(plural); ok {
+			items = v.words()
 		}
 		for _, item := range items {
 			if item != "" {

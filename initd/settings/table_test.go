@@ -33,10 +33,10 @@ func TestNamesAreThoseOfEnvconfig(t *testing.T) {
 func TestTags(t *testing.T) {
 	s := &Settings{sources: make(map[string]source)}
 	for _, r := range all() {
-		if r.tag.Get("desc") == "" || r.tag.Get("example") == "" {
+		if r.tag("desc") == "" || r.tag("example") == "" {
 			t.Errorf("%s lacks a description or an example", r.Name)
 		}
-		if text := r.tag.Get("default"); text != "" {
+		if text := r.tag("default"); text != "" {
 			if problems := s.set(r, source{}, text); len(problems) > 0 {
 				t.Errorf("%s: %v", r.Name, problems)
 			}
@@ -46,7 +46,7 @@ func TestTags(t *testing.T) {
 		}
 	}
 	for _, word := range protocols {
-		if !strings.Contains(row("export").tag.Get("desc"), word) {
+		if !strings.Contains(row("export").tag("desc"), word) {
 			t.Errorf("the description of export lacks %s", word)
 		}
 	}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -79,23 +80,16 @@ func Usage() string {
 
 // wrap writes words in lines of at most 79 characters, indented.
 func wrap(b *strings.Builder, words string) {
-	column := 0
+	const indent = "     "
+	line := indent
 	for word := range strings.FieldsSeq(words) {
-		switch {
-		case column == 0:
-			b.WriteString("      ")
-			column = 6
-		case column+1+len(word) > 79:
-			b.WriteString("\n      ")
-			column = 6
-		default:
-			b.WriteString(" ")
-			column++
+		if len(line)+1+len(word) > 79 {
+			b.WriteString(line + "\n")
+			line = indent
 		}
-		b.WriteString(word)
-		column += len(word)
+		line += " " + word
 	}
-	b.WriteString("\n")
+	b.WriteString(line + "\n")
 }
 
 // Value is what a setting is, and where that came from.
@@ -107,15 +101,15 @@ type Value struct {
 
 // InForce are the values of all settings, in the order of --help.
 func (s *Settings) InForce() (values []Value) {
-	for _, r := range s.table() {
+	for _, r := range all() {
 		if r.isHidden() {
 			continue
 		}
 		items := []string{} // nil is null in JSON
-		if v, ok := r.value.(interface{ words() []string }); ok {
+		if v, ok := s.value(r).(interface{ words() []string }); ok {
 			items = append(items, v.words()...)
-		} else if text := r.value.String(); text != "" {
-			items = []string{text}
+		} else if text := s.value(r).String(); text != "" {
+			items = append(items, text)
 		}
 		values = append(values, Value{r.Name, items, s.sources[r.Name].String()})
 	}
@@ -137,18 +131,14 @@ func (s *Settings) show() string {
 }
 
 func line(b *strings.Builder, name string, items []string, from string) {
-	shown := "-"
-	for i, item := range items {
+	var shown []string
+	for _, item := range items {
 		if item == "-" || item == "" || strings.ContainsFunc(item, special) {
 			item = strconv.Quote(item)
 		}
-		if i == 0 {
-			shown = item
-		} else {
-			shown += " " + item
-		}
+		shown = append(shown, item)
 	}
-	fmt.Fprintf(b, "%-22s %-24s # %s\n", name, shown, from)
+	fmt.Fprintf(b, "%-22s %-24s # %s\n", name, cmp.Or(strings.Join(shown, " "), "-"), from)
 }
 
 func special(r rune) bool {

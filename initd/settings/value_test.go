@@ -15,7 +15,7 @@ import (
 // assign sets one setting as a variable would and returns them all.
 func assign(name, text string) (*Settings, Problems) {
 	s := &Settings{Umask: -1, sources: make(map[string]source)}
-	for _, r := range s.table() {
+	for _, r := range all() {
 		if r.Name == name {
 			return s, s.set(r, source{variable: r.Variable()}, text)
 		}
@@ -199,9 +199,9 @@ func FuzzParse(f *testing.F) {
 }
 
 func shown(s *Settings, name string) string {
-	for _, r := range s.table() {
+	for _, r := range all() {
 		if r.Name == name {
-			return r.value.String()
+			return s.value(r).String()
 		}
 	}
 	panic(fmt.Sprint("no setting ", name))
