@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -61,38 +62,21 @@ func ParseSignal(s string) (machine.Signal, error) {
 		return machine.Signal(n), nil
 	}
 	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
-	switch name { // other names of the same, signal(7)
-	case "CLD":
-		name = "CHLD"
-	case "IOT":
-		name = "ABRT"
-	case "POLL":
-		name = "IO"
-	}
-	for n := machine.Signal(1); n <= machine.RTMIN; n++ {
+	// Other names of the same, signal(7).
+	name = cmp.Or(map[string]string{"CLD": "CHLD", "IOT": "ABRT", "POLL": "IO", "RTMIN": "RTMIN+0", "RTMAX": "RTMAX-0"}[name], name)
+	for n := machine.Signal(1); n <= machine.SYS; n++ {
 		if name == n.String() {
 			return n, nil
 		}
 	}
-	if n := realtime(name); n != 0 {
-		return n, nil
+	var n machine.Signal
+	if digits, ok := strings.CutPrefix(name, "RTMIN+"); ok && number(&n, digits, 10, 0, machine.RTMAX-machine.RTMIN) == nil {
+		return machine.RTMIN + n, nil
+	}
+	if digits, ok := strings.CutPrefix(name, "RTMAX-"); ok && number(&n, digits, 10, 0, machine.RTMAX-machine.RTMIN) == nil {
+		return machine.RTMAX - n, nil
 	}
 	return 0, fmt.Errorf("%q is no signal", s)
-}
-
-// realtime is 0 for what is no RTMIN, RTMIN+n, RTMAX-n or RTMAX.
-func realtime(name string) (n machine.Signal) {
-	if name == "RTMAX" {
-		return machine.RTMAX
-	}
-	const most = machine.RTMAX - machine.RTMIN
-	if digits, ok := strings.CutPrefix(name, "RTMIN+"); ok && number(&n, digits, 10, 0, most) == nil {
-		return machine.RTMIN + n
-	}
-	if digits, ok := strings.CutPrefix(name, "RTMAX-"); ok && number(&n, digits, 10, 0, most) == nil {
-		return machine.RTMAX - n
-	}
-	return 0
 }
 
 // A SignalMap has a signal only once on the left. 0 on the right drops it,
