@@ -21,22 +21,16 @@ func (s *Settings) environment() (problems Problems) {
 	trial := &Settings{sources: s.sources}
 	was := make(map[string]string)
 	try := func(r Setting, name, text string) {
-		trimmed := strings.TrimSpace(text)
-		var wrong Problems
-		unset := trimmed == "" || r.Name == "scoreboard" && decimal(trimmed) // by another initd, of which this one is a worker
-		if !unset {
-			wrong = trial.set(r, source{variable: name}, trimmed)
+		was[name] = text
+		text = strings.TrimSpace(text)
+		os.Setenv(name, text)
+		handed := r.Name == "scoreboard" && decimal(text) // by another initd, of which this one is a worker
+		if text == "" || handed {
+			os.Unsetenv(name)
+		} else if wrong := trial.set(r, source{variable: name}, text); wrong != nil {
+			os.Unsetenv(name)
 			problems = append(problems, wrong...)
 		}
-		switch {
-		case unset || wrong != nil:
-			os.Unsetenv(name)
-		case trimmed != text:
-			os.Setenv(name, trimmed)
-		default:
-			return
-		}
-		was[name] = text
 	}
 	for _, r := range all() {
 		if text, ok := os.LookupEnv(r.word); ok && r.isBare() {
@@ -58,17 +52,6 @@ func (s *Settings) environment() (problems Problems) {
 	return problems
 }
 
-// setting is what a variable is read for.
-func setting(variable string) (Setting, bool) {
-	word, prefixed := strings.CutPrefix(variable, prefix+"_")
-	for _, r := range all() {
-		if r.word == word {
-			return r, prefixed || r.isBare()
-		}
-	}
-	return Setting{}, false
-}
-
 // handed are the variables that initd hands to workers, so that one that runs
 // under another has them. SCOREBOARD is a setting's, too: handed it is a file
 // descriptor, which no setting takes for a path.
@@ -77,11 +60,7 @@ var handed = []string{"GENERATION", "WORKER", "SCOREBOARD", "SCOREBOARD_ROW", "E
 // ours reports whether a variable has our prefix and a meaning.
 func ours(variable string) bool {
 	word, prefixed := strings.CutPrefix(variable, prefix+"_")
-	if !prefixed || slices.Contains(handed, word) {
-		return prefixed
-	}
-	_, known := setting(variable)
-	return known
+	return prefixed && (slices.Contains(handed, word) || slices.ContainsFunc(all(), func(r Setting) bool { return r.word == word }))
 }
 
 // Scrub drops from K=V strings the variables of the settings, as a worker must

@@ -24,54 +24,10 @@ func define(set *pflag.FlagSet, name string) {
 	}
 }
 
-// flags reads the arguments. They go to pflag one by one, since it stops at the
-// first error it finds.
+// flags reads the arguments: flags up to the first word that is none, and the
+// command.
 func (s *Settings) flags(args []string) (asked map[string]bool, problems Problems) {
-	set := pflag.NewFlagSet("initd", pflag.ContinueOnError)
-	given := make(map[string][]string)
-	collect := func(f *pflag.Flag, text string) error {
-		given[f.Name] = append(given[f.Name], text)
-		return nil
-	}
-	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
-		arg := args[0]
-		args = args[1:]
-		if arg == "--" {
-			break
-		}
-		if arg == "-h" {
-			arg = "--help"
-		}
-		flag, _, hasValue := strings.Cut(arg, "=")
-		err := errors.New("no short flags") // not for pflag, which lets any -test.x pass
-		if name, long := strings.CutPrefix(flag, "--"); long {
-			define(set, name)
-			err = set.ParseAll([]string{arg}, collect)
-		}
-		var missing *pflag.ValueRequiredError
-		if errors.As(err, &missing) && len(args) > 0 {
-			err = set.ParseAll([]string{arg, args[0]}, collect)
-			args = args[1:]
-		}
-		switch {
-		case err == nil:
-		case errors.As(err, &missing):
-			s.sources[missing.GetFlag().Name] = source{flag: arg}
-			problems = append(problems, s.Problem(missing.GetFlag().Name, "", errEmpty))
-		default:
-			reason := "unknown flag: initd " + Version + " has none of that name"
-			if near := nearest(strings.ReplaceAll(strings.Trim(flag, "-"), "_", "-"), slices.Concat(questions, documented())); near != "" {
-				reason = "unknown flag; did you mean --" + near + "?"
-				// The next word is its value, if the flag that was meant has one.
-				if takesValue(near) && !hasValue && len(args) > 0 {
-					args = args[1:]
-				}
-			}
-			problems = append(problems, Problem{Flag: flag, Reason: reason})
-		}
-	}
-	s.Command = args
-
+	given, problems := s.arguments(args)
 	for _, r := range all() {
 		if texts := given[r.Name]; texts != nil {
 			problems = append(problems, s.set(r, source{flag: r.Flag()}, texts...)...)
@@ -88,6 +44,56 @@ func (s *Settings) flags(args []string) (asked map[string]bool, problems Problem
 		}
 	}
 	return asked, problems
+}
+
+// arguments collects the texts of each flag. They go to pflag one by one, since
+// it stops at the first error it finds.
+func (s *Settings) arguments(args []string) (given map[string][]string, problems Problems) {
+	set := pflag.NewFlagSet("initd", pflag.ContinueOnError)
+	given = make(map[string][]string)
+	collect := func(f *pflag.Flag, text string) error {
+		given[f.Name] = append(given[f.Name], text)
+		return nil
+	}
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			break
+		}
+		if arg == "-h" {
+			arg = "--help"
+		}
+		flag, _, hasValue := strings.Cut(arg, "=")
+		name, long := strings.CutPrefix(flag, "--")
+		if takesValue(name) && !hasValue && len(args) > 0 {
+			arg, args = arg+"="+args[0], args[1:]
+		}
+		err := errors.New("no short flags") // not for pflag, which lets any -test.x pass
+		if long {
+			define(set, name)
+			err = set.ParseAll([]string{arg}, collect)
+		}
+		var missing *pflag.ValueRequiredError
+		switch {
+		case err == nil:
+		case errors.As(err, &missing):
+			s.sources[name] = source{flag: flag}
+			problems = append(problems, s.Problem(name, "", errEmpty))
+		default:
+			reason := "unknown flag: initd " + Version + " has none of that name"
+			if near := nearest(strings.ReplaceAll(strings.Trim(flag, "-"), "_", "-"), slices.Concat(questions, documented())); near != "" {
+				reason = "unknown flag; did you mean --" + near + "?"
+				// The next word is its value, if the flag that was meant has one.
+				if takesValue(near) && !hasValue && len(args) > 0 {
+					args = args[1:]
+				}
+			}
+			problems = append(problems, Problem{Flag: flag, Reason: reason})
+		}
+	}
+	s.Command = args
+	return given, problems
 }
 
 // takesValue reports whether a setting of that name has to.

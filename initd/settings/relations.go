@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -60,7 +61,7 @@ func (s *Settings) output() (found Problems) {
 			"nobody would see the output: log-file or error-log is needed with it"))
 	}
 	for _, log := range s.logs() {
-		if log.path == "/dev/stdout" || log.path == "/dev/stderr" || log.path == "/dev/tty" {
+		if slices.Contains([]string{"/dev/stdout", "/dev/stderr", "/dev/tty"}, log.path) {
 			found = append(found, s.contradiction(log.name, log.path, "a file of its own or | command", row(log.name).Flag()+"=/var/log/app.log",
 				"is let go with daemonize"))
 		}
@@ -111,8 +112,8 @@ func (s *Settings) grows() bool { return s.MaxWorkers > Size(s.Workers) }
 // could never happen.
 func (s *Settings) sizes(problems Problems) (found Problems) {
 	least := func(name string, value, least Size, reason string) {
-		example, _, _ := strings.Cut(s.Problem(name, "", errEmpty).Example, "=")
-		found = append(found, s.contradiction(name, value.String(), fmt.Sprintf("%d or more", least), fmt.Sprintf("%s=%d", example, least), reason, least))
+		example := fmt.Sprintf("%s=%d", cmp.Or(s.sources[name].variable, row(name).Flag()), least)
+		found = append(found, s.contradiction(name, value.String(), fmt.Sprintf("%d or more", least), example, reason, least))
 	}
 	if s.MaxWorkers < Size(s.Workers) && !problems.about("workers", "max-workers") {
 		least("max-workers", s.MaxWorkers, Size(s.Workers), "is less than workers (%d), which there are always")
