@@ -100,6 +100,11 @@ func TestEnvironmentIsLeftAlone(t *testing.T) {
 			t.Errorf("%q is gone", kv)
 		}
 	}
+	t.Setenv("SERVER_STARTER_KILL_OLD_DELAY", " x ") // what is wrong stays, too, and is not read
+	s, err := Load([]string{"true"})
+	if err == nil || os.Getenv("SERVER_STARTER_KILL_OLD_DELAY") != " x " || s.KillOldDelay != seconds(3) {
+		t.Errorf("got %v, %v", s.KillOldDelay, err)
+	}
 }
 
 // What is decoded elsewhere than in Load fails there.
