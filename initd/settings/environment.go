@@ -67,13 +67,10 @@ func ours(variable string) bool {
 // not see them: it might be an initd itself. With them go those that another
 // initd has handed to this one, for they are about its pool.
 func Scrub(environ []string) []string {
-	kept := make([]string, 0, len(environ))
-	for _, kv := range environ {
-		if name, _, _ := strings.Cut(kv, "="); !ours(name) {
-			kept = append(kept, kv)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return ours(name)
+	})
 }
 
 // unknown finds the prefixed variables that mean nothing. A value may be a

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,12 +15,11 @@ var questions = []string{"help", "version", "show-config", string(Restart), stri
 // define adds a flag to the set, if there is one of that name. To define all,
 // when a command line has a few, takes as long as all the rest of flags.
 func define(set *pflag.FlagSet, name string) {
-	r, ok := lookup(name)
-	if !ok && !slices.Contains(questions, name) || set.Lookup(name) != nil {
+	if _, ok := lookup(name); !ok && !slices.Contains(questions, name) || set.Lookup(name) != nil {
 		return
 	}
 	f := set.VarPF(new(text), name, "", "") // whose value is collected
-	if !ok || !r.takesValue() {
+	if !takesValue(name) {
 		f.NoOptDefVal = "true"
 	}
 }
@@ -96,8 +96,9 @@ func (s *Settings) arguments(args []string) (given map[string][]string, problems
 	return given, problems
 }
 
-// takesValue reports whether a setting of that name has to.
+// takesValue reports whether a setting's flag has to; that of a Bool may go
+// without.
 func takesValue(name string) bool {
 	r, ok := lookup(name)
-	return ok && r.takesValue()
+	return ok && r.field.Type != reflect.TypeFor[Bool]()
 }

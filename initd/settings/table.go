@@ -34,9 +34,6 @@ func (r Setting) tag(key string) string { return r.field.Tag.Get(key) }
 func (r Setting) isBare() bool          { return r.tag("envconfig") != "" }
 func (r Setting) isHidden() bool        { return r.tag("hidden") != "" }
 
-// takesValue reports whether the flag has to; that of a Bool may go without.
-func (r Setting) takesValue() bool { return r.field.Type != reflect.TypeFor[Bool]() }
-
 // Table has the settings that are documented, in the order of --help.
 func Table() (rows []Setting) {
 	for _, r := range all() {
