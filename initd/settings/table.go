@@ -90,13 +90,16 @@ func (s *Settings) value(r Setting) pflag.Value {
 	return field.(pflag.Value)
 }
 
-// lookup finds a setting by its name.
+// lookup finds a setting by its name. A Setting is large: only the one that is
+// found is copied.
 func lookup(name string) (Setting, bool) {
-	i := slices.IndexFunc(all(), func(r Setting) bool { return r.Name == name })
-	if i < 0 {
-		return Setting{}, false
+	rows := all()
+	for i := range rows {
+		if rows[i].Name == name {
+			return rows[i], true
+		}
 	}
-	return all()[i], true
+	return Setting{}, false
 }
 
 // row is lookup for a name of this program's own.
