@@ -19,6 +19,7 @@ import (
 
 	"server-starter/cmd/initd/internal/initdtest"
 	"server-starter/initd/scoreboard"
+	"server-starter/initd/scoreboard/reader"
 )
 
 const preforkFile = "../../docs/PREFORK.md"
@@ -202,7 +203,7 @@ func (d *daemon) sized(workers int) {
 // rows is how many workers say that of themselves.
 func (f *forked) rows(path string, state scoreboard.State) (n int) {
 	f.Helper()
-	board, err := scoreboard.Open(path)
+	board, err := reader.Open(path)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func (f *forked) rows(path string, state scoreboard.State) (n int) {
 // finished is how many requests the workers there are have finished.
 func (f *forked) finished(path string) (n int) {
 	f.Helper()
-	board, err := scoreboard.Open(path)
+	board, err := reader.Open(path)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func (f *forked) scoreboard() {
 	eventually(f.T, "a worker is busy", func() bool { return f.rows(path, scoreboard.Busy) == 1 })
 	busy.Close()
 	eventually(f.T, "no worker is busy", func() bool { return f.rows(path, scoreboard.Idle) == 2 })
-	board, err := scoreboard.Open(path)
+	board, err := reader.Open(path)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -9,13 +9,13 @@ import (
 	"syscall"
 	"testing"
 
-	"server-starter/initd/scoreboard"
+	"server-starter/initd/scoreboard/reader"
 )
 
 // boardRows are what a scoreboard says of its workers, in the order of their rows: generation, slot, pid, state.
 func boardRows(t *testing.T, path string) (all []string) {
 	t.Helper()
-	board, err := scoreboard.Open(path)
+	board, err := reader.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,19 @@ const MaxRows = 1 << 16
 // NoRow is the row of a worker that has none.
 const NoRow = -1
 
+// Row and State are what a worker reports, as layout has it.
+type (
+	Row   = layout.Row
+	State = layout.State
+)
+
+// The states of a worker.
+const (
+	Absent = layout.Absent
+	Idle   = layout.Idle
+	Busy   = layout.Busy
+)
+
 // Board is a scoreboard that this process has made. It is for one goroutine.
 //
 // A nil *Board is none: no worker gets a row, and nothing can be read.
@@ -293,7 +306,7 @@ func (b *Board) Read(row int) (r Row, ok bool) {
 	}
 	c, now := b.claims[row], layout.Now()
 	r = Row{PID: c.pid, Generation: c.generation, Slot: c.slot, Age: now - c.started}
-	if !b.guard(func() { r.take(b.sizes.At(b.memory, row), now) }) {
+	if !b.guard(func() { r.Take(b.sizes.At(b.memory, row), now) }) {
 		return Row{}, false
 	}
 	return r, true

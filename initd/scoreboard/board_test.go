@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/scoreboard/layout"
+	"server-starter/initd/scoreboard/reader"
 )
 
 func create(t testing.TB, path string, rows int) *Board {
@@ -26,9 +27,9 @@ func create(t testing.TB, path string, rows int) *Board {
 }
 
 // open opens a board as somebody else does.
-func open(t testing.TB, b *Board) *Reader {
+func open(t testing.TB, b *Board) *reader.Reader {
 	t.Helper()
-	r, err := Open(fmt.Sprintf("/proc/self/fd/%d", b.FD()))
+	r, err := reader.Open(fmt.Sprintf("/proc/self/fd/%d", b.FD()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func write(b *Board, row int, activity, requests, busy uint64) {
 	m := b.sizes.At(b.memory, row)
 	m.Store(layout.Activity, activity)
 	m.Store(layout.Requests, requests)
-	m.Store(layout.Busy, busy)
+	m.Store(layout.BusyTime, busy)
 }
 
 // both are the two kinds of board.

@@ -8,5 +8,5 @@
 // and each worker can write anywhere in it. So initd keeps in its own memory what it
 // relies on, and reads from the board only what a worker may report, within bounds.
 //
-// A [Reader] is for anyone else. Workers in Go write by package worker.
+// Anyone else reads it by package reader. Workers in Go write by package worker.
 package scoreboard

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/scoreboard/layout"
+	"server-starter/initd/scoreboard/reader"
 )
 
 // A file that someone makes shorter is lost, and nothing else is.
@@ -64,7 +65,7 @@ func TestFile(t *testing.T) {
 		t.Errorf("%d bytes and %d allocated, want %d", stat.Size, stat.Blocks*512, size)
 	}
 	row, _ := b.Claim(1, 0)
-	r, err := Open(path)
+	r, err := reader.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestWhatIsNoBoardIsLeftAlone(t *testing.T) {
 		if after, _ := os.Lstat(path); !os.SameFile(before, after) || after.Size() != before.Size() {
 			t.Errorf("%s was changed", name)
 		}
-		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := reader.Open(path); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s opens: %v", name, err)
 		}
 	}

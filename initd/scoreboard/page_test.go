@@ -39,7 +39,7 @@ func TestTables(t *testing.T) {
 		{{0, "magic"}, {layout.AtVersion, "version"}, {layout.AtHeader, "header"}, {layout.AtRow, "row"}, {layout.AtRows, "rows"},
 			{layout.AtPID, "pid"}, {layout.AtClock, "clock"}, {layout.AtCreated, "created"}, {layout.AtWall, "wall"}},
 		{{layout.Turn, "turn"}, {layout.PID, "pid"}, {layout.Generation, "generation"}, {layout.Slot, "slot"}, {layout.Started, "started"}},
-		{{layout.Activity, "activity"}, {layout.Requests, "requests"}, {layout.Busy, "busy"}},
+		{{layout.Activity, "activity"}, {layout.Requests, "requests"}, {layout.BusyTime, "busy"}},
 	}
 	tables := strings.Split(readPage(t), "| Offset | Word | Meaning |\n|---|---|---|\n")[1:]
 	if len(tables) != len(want) {

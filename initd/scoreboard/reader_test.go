@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"server-starter/initd/scoreboard/layout"
+	"server-starter/initd/scoreboard/reader"
 )
 
 // A reader never sees one worker's words beside another's.
@@ -95,7 +99,7 @@ func TestOpenErrors(t *testing.T) {
 		if err := os.WriteFile(path, test.spoil(header()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Open(path)
+		r, err := reader.Open(path)
 		switch {
 		case err == nil:
 			r.Close()
@@ -106,7 +110,7 @@ func TestOpenErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := reader.Open(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -115,13 +119,19 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(header()))
 	f.Add([]byte(layout.Magic))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m := layout.Memory(make([]byte, (len(data)+8)&^7)) // aligned, for its size is a multiple of 8
-		m = m[:copy(m, data)]
-		sizes, err := layout.Check(m)
+		fd, err := unix.MemfdCreate("board", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if n, err := unix.Write(fd, data); n != len(data) || err != nil {
+			t.Fatal(n, err)
+		}
+		r, err := reader.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
 		if err != nil {
 			return
 		}
-		r := &Reader{memory: m, sizes: sizes}
+		defer r.Close()
 		r.PID()
 		for _, row := range r.Rows() {
 			sane(t, row)

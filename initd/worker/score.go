@@ -76,7 +76,7 @@ func join() *score {
 	}
 	mine := sizes.At(memory, int(row))
 	s := &score{
-		activity: mine.Word(layout.Activity), requests: mine.Word(layout.Requests), busy: mine.Word(layout.Busy),
+		activity: mine.Word(layout.Activity), requests: mine.Word(layout.Requests), busy: mine.Word(layout.BusyTime),
 		sealed: sealed,
 	}
 	s.begin, s.end, s.attend = s.beginOne, s.endOne, s.takePart

@@ -55,7 +55,7 @@ const (
 const (
 	Activity = Line + 8*iota // since when and how busy: see Pack
 	Requests                 // how many are finished
-	Busy                     // for how long, in all, it has been busy until it was idle again: µs
+	BusyTime                 // for how long, in all, it has been busy until it was idle again: µs
 )
 
 // LoadBits are what the load has of an activity; the rest is milliseconds.

@@ -1,10 +1,8 @@
-package scoreboard
+package layout
 
 import (
 	"math"
 	"time"
-
-	"server-starter/initd/scoreboard/layout"
 )
 
 // State is what a worker reports of itself.
@@ -30,12 +28,12 @@ type Row struct {
 	Busy             time.Duration // how long it was busy, up to when it last became idle; at most Age
 }
 
-// take reads what a worker has written, as far as it can be true: it was never idle or
+// Take reads what a worker has written, as far as it can be true: it was never idle or
 // busy for longer than Age, which has to be set.
-func (r *Row) take(row layout.Memory, now time.Duration) {
-	r.Requests = int(min(row.Load(layout.Requests), math.MaxInt))
-	r.Busy = time.Duration(min(row.Load(layout.Busy), uint64(r.Age/time.Microsecond))) * time.Microsecond
-	since, load := layout.Unpack(row.Load(layout.Activity))
+func (r *Row) Take(row Memory, now time.Duration) {
+	r.Requests = int(min(row.Load(Requests), math.MaxInt))
+	r.Busy = time.Duration(min(row.Load(BusyTime), uint64(r.Age/time.Microsecond))) * time.Microsecond
+	since, load := Unpack(row.Load(Activity))
 	switch load {
 	case 0:
 		return

@@ -1,4 +1,7 @@
-package scoreboard
+// Package reader reads a scoreboard, in any process that may open its file. It is a
+// library for programs beside initd, and for tests: initd itself reads its own
+// [server-starter/initd/scoreboard.Board].
+package reader
 
 import (
 	"fmt"
@@ -10,7 +13,7 @@ import (
 	"server-starter/initd/scoreboard/layout"
 )
 
-// Reader reads a scoreboard, for any process that may open its file.
+// Reader is a scoreboard that this process may read.
 type Reader struct {
 	memory layout.Memory
 	sizes  layout.Sizes
@@ -61,9 +64,9 @@ const tries = 8
 //
 // A worker that has corrupted the board can put anything into a row, but even then no
 // number is negative, and no duration longer than Age.
-func (r *Reader) Row(row int) (w Row, ok bool) {
+func (r *Reader) Row(row int) (w layout.Row, ok bool) {
 	if row < 0 || row >= r.sizes.Rows {
-		return Row{}, false
+		return layout.Row{}, false
 	}
 	there := layout.Guard(func() {
 		m := r.sizes.At(r.memory, row)
@@ -73,27 +76,27 @@ func (r *Reader) Row(row int) (w Row, ok bool) {
 				return
 			}
 			now := layout.Now()
-			w = Row{
+			w = layout.Row{
 				PID:        number(m.Load(layout.PID)),
 				Generation: number(m.Load(layout.Generation)),
 				Slot:       number(m.Load(layout.Slot)),
 				Age:        max(0, now-duration(m.Load(layout.Started))),
 			}
-			w.take(m, now)
+			w.Take(m, now)
 			if ok = m.Load(layout.Turn) == turn; ok {
 				return
 			}
 		}
 	})
 	if !there || !ok {
-		return Row{}, false
+		return layout.Row{}, false
 	}
 	return w, true
 }
 
 // Rows yields the rows that are taken, with their numbers.
-func (r *Reader) Rows() iter.Seq2[int, Row] {
-	return func(yield func(int, Row) bool) {
+func (r *Reader) Rows() iter.Seq2[int, layout.Row] {
+	return func(yield func(int, layout.Row) bool) {
 		for i := range r.sizes.Rows {
 			if row, ok := r.Row(i); ok && !yield(i, row) {
 				return
