@@ -114,7 +114,7 @@ func ignored(name string) bool {
 		n > 5 && name[0] == '.' && strings.HasPrefix(name[n-4:], ".sw")
 }
 
-var errMany = fmt.Errorf("more than %d names in all: what is in it is not looked at; watch what matters of it", maxNames)
+var errMany = fmt.Errorf("more than %d names in all: its contents are not watched; watch only the part that matters", maxNames)
 
 // list returns the sorted names in a directory that count.
 func (l *look) list(path string) ([]string, error) {

@@ -90,7 +90,7 @@ func updates(t *testing.T, early bool) {
 	r.sources[0].Name, r.sources[1].Name, r.sources[2].Name = "volume", "file", "sometimes"
 	for i := range 20 {
 		v.update(payload(i + 1))
-		got := r.settled()
+		got := r.changes()
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"file", "sometimes", "volume"}) {
 			t.Fatalf("update %d: %q are reported", i+1, got)
@@ -98,7 +98,7 @@ func updates(t *testing.T, early bool) {
 	}
 	// The same again is none.
 	v.update(payload(20))
-	if got := r.settled(); len(got) > 0 {
+	if got := r.changes(); len(got) > 0 {
 		t.Errorf("%q are reported", got)
 	}
 }
@@ -133,7 +133,7 @@ func storm(t *testing.T) {
 		v.update(payload(0))
 		hasty := quick
 		hasty.quiet = 1 // as often as possible
-		hasty.patience = 1
+		hasty.longest = 1
 		r := watch(t, hasty, at(v.dir))
 		r.sources[0].Name = "volume"
 		done := make(chan struct{})
@@ -168,7 +168,7 @@ func storm(t *testing.T) {
 			last = version
 		}
 		writer.Wait()
-		reports += len(r.settled())
+		reports += len(r.changes())
 		if reports == 0 || reports > n {
 			t.Errorf("%d reports of %d updates", reports, n)
 		}

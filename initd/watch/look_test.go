@@ -114,7 +114,7 @@ func TestUnreadable(t *testing.T) {
 		defer os.Chmod(dir+"/x", 0o755)
 		defer os.Chmod(dir+"/d/e", 0o755)
 		r := watch(t, quick, at(dir+"/f"), at(dir+"/d"), at(dir+"/x/f"), at(dir+"/loop"))
-		r.settled()
+		r.changes()
 		mode("f", 0o644)(t, dir)
 		r.expect(dir + "/f")
 		write(t, dir+"/f", "two")
@@ -193,7 +193,7 @@ func TestBounds(t *testing.T) {
 		{touch("large"), []string{}},
 	} {
 		step.what(t, dir)
-		got := r.settled()
+		got := r.changes()
 		slices.Sort(got)
 		slices.Sort(step.want)
 		if !slices.Equal(slices.Compact(got), step.want) {
@@ -202,7 +202,7 @@ func TestBounds(t *testing.T) {
 	}
 	for _, want := range []string{
 		"watch " + dir + "/large: " + dir + "/large: with it more than 64 MiB are to be read: it is judged by size, time and inode",
-		"watch all: " + dir + "/d: more than 10000 names in all: what is in it is not looked at; watch what matters of it",
+		"watch all: " + dir + "/d: more than 10000 names in all: its contents are not watched; watch only the part that matters",
 	} {
 		if !slices.Contains(r.errors, want) {
 			t.Errorf("%q is not said in\n%s", want, strings.Join(r.errors, "\n"))
@@ -237,7 +237,7 @@ func TestCommand(t *testing.T) {
 		{true, put("a/app", "back")},
 	} {
 		step.what(t, dir)
-		if got := r.settled(); len(got) > 0 != step.changed {
+		if got := r.changes(); len(got) > 0 != step.changed {
 			t.Fatalf("step %d: %q is reported", i+1, got)
 		}
 	}

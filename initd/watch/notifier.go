@@ -36,11 +36,11 @@ func newNotifier() (*notifier, error) {
 func remedy(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("%w: looking every few seconds instead; raise fs.inotify.max_user_instances by sysctl, or the limit of open files", err)
+		return fmt.Errorf("%w: polling every few seconds instead; raise fs.inotify.max_user_instances by sysctl, or the limit of open files", err)
 	case errors.Is(err, unix.ENOSPC):
-		return fmt.Errorf("%w: looking every few seconds instead; raise fs.inotify.max_user_watches by sysctl", err)
+		return fmt.Errorf("%w: polling every few seconds instead; raise fs.inotify.max_user_watches by sysctl", err)
 	}
-	return fmt.Errorf("%w: looking every few seconds instead", err)
+	return fmt.Errorf("%w: polling every few seconds instead", err)
 }
 
 func (n *notifier) close() {
@@ -121,7 +121,7 @@ func (n *notifier) watch(sources []*source, looking *source) (added bool, errs [
 		}
 	}
 	// A directory comes before what is in it: while a path is being watched it
-	// is already told if that becomes another's.
+	// already shows if that becomes another's.
 	slices.Sort(paths)
 	for _, path := range paths {
 		node := wanted[path]

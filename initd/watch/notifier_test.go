@@ -84,7 +84,7 @@ func TestNewDirectories(t *testing.T) {
 		}
 		mkdir(name+"/c")(t, dir)
 		put(name+"/c/f", "one")(t, dir)
-		r.settled() // end compares
+		r.changes() // end compares
 		if i%3 == 0 {
 			put(name+"/c/f", "two")(t, dir)
 			r.expect(dir)
@@ -105,7 +105,7 @@ func TestTwoNames(t *testing.T) {
 		unpolled(t, r)
 		both := func(want int) {
 			t.Helper()
-			if got := r.settled(); len(got) != want {
+			if got := r.changes(); len(got) != want {
 				t.Errorf("%q are reported", got)
 			}
 		}
@@ -124,7 +124,7 @@ func TestTwoNames(t *testing.T) {
 // unpolled checks that nothing of what is watched needs to be polled.
 func unpolled(t *testing.T, r *rig) {
 	t.Helper()
-	r.settled()
+	r.changes()
 	for _, s := range r.sources {
 		if !r.kernel.covers(s.points) {
 			t.Fatalf("%s is polled", s.Name)
@@ -147,12 +147,12 @@ func TestMountedFile(t *testing.T) {
 		r := watch(t, quick, at(dir+"/conf.d"), at(dir+"/lone"))
 		unpolled(t, r)
 		write(t, dir+"/x/f", "two")
-		if got := r.settled(); len(got) != 2 {
+		if got := r.changes(); len(got) != 2 {
 			t.Errorf("%q are reported", got)
 		}
 		// Replaced outside, it stays what it is inside.
 		replace("f", "three")(t, dir+"/x")
-		if got := r.settled(); len(got) != 0 {
+		if got := r.changes(); len(got) != 0 {
 			t.Errorf("%q are reported", got)
 		}
 	})
@@ -173,7 +173,7 @@ func TestOverlay(t *testing.T) {
 		for _, content := range []string{"two", "three"} {
 			for _, name := range []string{"bin/app", "etc/d/f", "etc/new"} {
 				write(t, dir+"/merged/"+name, content)
-				if got := r.settled(); len(got) == 0 {
+				if got := r.changes(); len(got) == 0 {
 					t.Errorf("%s is not reported", name)
 				}
 			}
@@ -200,9 +200,9 @@ func TestNoInstance(t *testing.T) {
 	inNamespace(t, func() {
 		limit(t, "instances", 0)
 		r := watch(t, quick, at(t.TempDir()))
-		r.settled()
-		r.settled()
-		want := "too many open files: looking every few seconds instead; raise fs.inotify.max_user_instances by sysctl, or the limit of open files"
+		r.changes()
+		r.changes()
+		want := "too many open files: polling every few seconds instead; raise fs.inotify.max_user_instances by sysctl, or the limit of open files"
 		if len(r.errors) != 2 || !strings.HasPrefix(r.errors[0], "watch "+r.sources[0].Name+": ") || !strings.HasSuffix(r.errors[0], want) {
 			t.Errorf("%q", r.errors)
 		}
@@ -215,10 +215,10 @@ func TestTooFewWatches(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir+"/f", "one")
 		r := watch(t, quick, at(dir))
-		r.settled()
+		r.changes()
 		write(t, dir+"/f", "two")
 		r.expect(dir)
-		want := "watch " + dir + ": no space left on device: looking every few seconds instead; raise fs.inotify.max_user_watches by sysctl"
+		want := "watch " + dir + ": no space left on device: polling every few seconds instead; raise fs.inotify.max_user_watches by sysctl"
 		if !slices.Contains(r.errors, want) || len(r.errors) != 2 {
 			t.Errorf("%q", r.errors)
 		}

@@ -228,7 +228,7 @@ func play(t *testing.T) {
 			r := watch(t, quick, Source{"it", at(dir + "/" + story.path).Paths})
 			for i, event := range story.events {
 				event.what(t, dir)
-				got := r.settled()
+				got := r.changes()
 				// What takes more than one system call may be seen in between.
 				if len(got) > 0 != event.changed {
 					t.Fatalf("event %d: %q is reported", i+1, got)

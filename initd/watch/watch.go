@@ -60,13 +60,13 @@ type source struct {
 
 // pace is how long things take.
 type pace struct {
-	quiet    time.Duration // without an event, before a look
-	patience time.Duration // after which there is a look in spite of events
-	noise    time.Duration // at most, between two readings of events that do not matter
-	poll     time.Duration // between two looks at what inotify does not cover
+	quiet   time.Duration // without an event, before a look
+	longest time.Duration // after which there is a look in spite of events
+	noise   time.Duration // at most, between two readings of events that do not matter
+	poll    time.Duration // between two looks at what inotify does not cover
 }
 
-var usual = pace{quiet: 100 * time.Millisecond, patience: time.Second, noise: time.Second, poll: 5 * time.Second}
+var usual = pace{quiet: 100 * time.Millisecond, longest: time.Second, noise: time.Second, poll: 5 * time.Second}
 
 // A phase is what is done with the kernel's events.
 type phase int
@@ -221,7 +221,7 @@ func (w *Watch) happened(matters bool) {
 	w.event = true
 	if matters {
 		if w.fresh = true; w.deadline.IsZero() {
-			w.deadline = time.Now().Add(w.pace.patience)
+			w.deadline = time.Now().Add(w.pace.longest)
 		}
 	}
 	if w.phase == idle {

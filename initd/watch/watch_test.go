@@ -16,7 +16,7 @@ import (
 
 const patience = time.Minute // for what has to happen
 
-var quick = pace{quiet: 20 * time.Millisecond, patience: 100 * time.Millisecond, noise: 50 * time.Millisecond, poll: 20 * time.Millisecond}
+var quick = pace{quiet: 20 * time.Millisecond, longest: 100 * time.Millisecond, noise: 50 * time.Millisecond, poll: 20 * time.Millisecond}
 
 // rig is a Watch with a sentinel, by which it is known that what happened
 // before has been looked at.
@@ -67,7 +67,7 @@ func (r *rig) end() {
 	}
 }
 
-// sum is what a look at paths that are at rest gives.
+// sum is what a look at paths that do not change gives.
 func sum(t *testing.T, paths ...string) uint64 {
 	t.Helper()
 	n, ok := attempt(map[string]*file{}, paths...)
@@ -77,7 +77,7 @@ func sum(t *testing.T, paths ...string) uint64 {
 	return n
 }
 
-// attempt is one look, which is as good as none where it is not ok.
+// attempt is one look. Where it is not ok it has no result.
 func attempt(known map[string]*file, paths ...string) (sum uint64, ok bool) {
 	l := newLook(known)
 	for _, path := range paths {
@@ -109,9 +109,9 @@ func (r *rig) next() string {
 	}
 }
 
-// settled returns what is reported of what has happened until now. A poll may
+// changes returns what is reported of what has happened until now. A poll may
 // come to the sentinel before, the next does not.
-func (r *rig) settled() (names []string) {
+func (r *rig) changes() (names []string) {
 	r.Helper()
 	for polled := false; ; polled = true {
 		r.marks++
@@ -166,12 +166,12 @@ func TestRewritten(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/f", "one")
 	slow := quick
-	slow.quiet, slow.patience = 2*time.Second, 4*time.Second
+	slow.quiet, slow.longest = 2*time.Second, 4*time.Second
 	r := watch(t, slow, at(dir+"/f"))
 	remove("f")(t, dir)
 	write(t, dir+"/f", "")
 	write(t, dir+"/f", "one")
-	if got := r.settled(); len(got) > 0 {
+	if got := r.changes(); len(got) > 0 {
 		t.Errorf("%q is reported", got)
 	}
 }
@@ -185,7 +185,7 @@ func TestUnread(t *testing.T) {
 	// That b is looked at is known from c, of which the first report waits.
 	known := func() {
 		t.Helper()
-		if got := r.settled(); !slices.Equal(got, nil) {
+		if got := r.changes(); !slices.Equal(got, nil) {
 			t.Fatalf("%q is reported", got)
 		}
 	}
@@ -194,7 +194,7 @@ func TestUnread(t *testing.T) {
 		write(t, dir+"/a", fmt.Sprint(i))
 	}
 	write(t, dir+"/b", "two")
-	got := r.settled()
+	got := r.changes()
 	if n := len(slices.DeleteFunc(got, func(name string) bool { return name != dir+"/a" })); n == 0 || n > 100 {
 		t.Errorf("%d reports of 100 updates", n)
 	}
@@ -229,7 +229,7 @@ func TestNeverQuiet(t *testing.T) {
 		r.expect(dir + "/f")
 	}
 	stop()
-	r.settled()
+	r.changes()
 }
 
 // A turn looks once nothing more happens, or nothing less for too long.
@@ -274,7 +274,7 @@ func TestNoise(t *testing.T) {
 	write(t, dir+"/f", "two")
 	r.expect(dir + "/f")
 	stop := busy(t, dir+"/log")
-	if got := r.settled(); len(got) > 0 {
+	if got := r.changes(); len(got) > 0 {
 		t.Errorf("%q is reported", got)
 	}
 	must(t, os.Rename(dir+"/f", dir+"/g")) // is not overlooked
@@ -282,7 +282,7 @@ func TestNoise(t *testing.T) {
 	must(t, os.Rename(dir+"/g", dir+"/f"))
 	r.expect(dir + "/f")
 	stop()
-	r.settled()
+	r.changes()
 }
 
 func TestNew(t *testing.T) {
