@@ -191,7 +191,7 @@ func TestAdoptListenFDs(t *testing.T) {
 			[]string{atA + " tcp 3 3", atB + " tcp 4 4"},
 			[]string{"LISTEN_FDNAMES=app.socket:app.socket"},
 		},
-		"with wishes": {
+		"with settings": {
 			[]int{a, b, path}, []string{"LISTEN_PID=self", "LISTEN_FDS=3"},
 			[]string{"port " + atA + "=9", "port " + atB + "=4", "port 127.0.0.1:0=5"},
 			[]string{atA + " tcp 3 9", atB + " tcp 4 4", " tcp - 5", dir + "/s unix 5 3"},

@@ -117,7 +117,7 @@ func TestLoop(t *testing.T) {
 		go func() {
 			ended <- worker.Loop(ctx, l, limit, func(conn net.Conn) { io.Copy(conn, conn) })
 		}()
-		super.hears("READY=1")
+		super.receives("READY=1")
 	}
 	talk := func(before int) *client {
 		c := dial(t, l.Addr())

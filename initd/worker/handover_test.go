@@ -18,8 +18,8 @@ import (
 	"server-starter/initd/worker"
 )
 
-// TestServeInherited: a process serves what it inherits, in each tongue, or its own
-// address; says so; and TERM, INT and QUIT have it answer what is on its way.
+// TestServeInherited: a process serves what it inherits, by each protocol, or its own
+// address; notifies READY=1; and TERM, INT and QUIT have it answer what is on its way.
 func TestServeInherited(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	tcp, unix := listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", path)
@@ -48,7 +48,7 @@ func TestServeInherited(t *testing.T) {
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
-			s.hears("READY=1")
+			s.receives("READY=1")
 			var clients []*client
 			for _, address := range test.at {
 				c := dial(t, address)
@@ -59,7 +59,7 @@ func TestServeInherited(t *testing.T) {
 				clients = append(clients, c)
 			}
 			cmd.Process.Signal(test.signal)
-			s.hears("STOPPING=1")
+			s.receives("STOPPING=1")
 			if test.environ != nil {
 				cmd.Process.Signal(test.signal) // initd stops, too
 			}
@@ -83,12 +83,12 @@ func TestServeInherited(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		s.hears("READY=1")
+		s.receives("READY=1")
 		c := dial(t, free.Addr())
 		c.sends("/")
 		c.gets(false)
 		cmd.Process.Signal(syscall.SIGINT)
-		s.hears("STOPPING=1")
+		s.receives("STOPPING=1")
 		cmd.Process.Signal(syscall.SIGINT)
 		cmd.Wait()
 		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {

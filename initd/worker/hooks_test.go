@@ -159,7 +159,7 @@ func TestListenerFails(t *testing.T) {
 	c.sends("/slow")
 	<-s.slow
 	last := dial(t, one.Addr())
-	s.hears("STOPPING=1")
+	s.receives("STOPPING=1")
 	last.sends("/after")
 	last.gets(true)
 	close(s.gate)
@@ -180,5 +180,5 @@ func TestServeErrors(t *testing.T) {
 	if err := worker.Serve(t.Context(), &http.Server{TLSConfig: &tls.Config{}}, worker.On(l)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a certificate: %v", err)
 	}
-	s.hears("STOPPING=1") // and it has never said READY=1
+	s.receives("STOPPING=1") // and it has never said READY=1
 }

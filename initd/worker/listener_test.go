@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestListeners: the sockets come in order and with their keys, in both tongues, and
+// TestListeners: the sockets come in order and with their keys, by both protocols, and
 // each of the functions gives the same ones twice.
 func TestListeners(t *testing.T) {
 	t.Parallel()

@@ -236,8 +236,8 @@ func newSupervisor(t *testing.T, address string) *supervisor {
 
 func (s *supervisor) environ() string { return "NOTIFY_SOCKET=" + s.conn.LocalAddr().String() }
 
-// hears waits for the next message, which has to be this.
-func (s *supervisor) hears(want string) {
+// receives waits for the next message, which has to be this.
+func (s *supervisor) receives(want string) {
 	s.Helper()
 	s.conn.SetReadDeadline(time.Now().Add(late))
 	buffer := make([]byte, 4096)
@@ -246,7 +246,7 @@ func (s *supervisor) hears(want string) {
 		s.Fatalf("%q: %v", want, err)
 	}
 	if got := string(buffer[:n]); got != want {
-		s.Fatalf("heard %q, not %q", got, want)
+		s.Fatalf("received %q, not %q", got, want)
 	}
 }
 

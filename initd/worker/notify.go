@@ -39,8 +39,8 @@ func WatchdogInterval() time.Duration {
 	return time.Duration(usec) * time.Microsecond
 }
 
-// patience is how long a message may wait for the receiver to take it.
-const patience = 5 * time.Second
+// sendTimeout is how long a message may wait for the receiver to take it.
+const sendTimeout = 5 * time.Second
 
 // notify sends assignments to the socket that NOTIFY_SOCKET names, if any.
 func notify(assignments string) error {
@@ -63,7 +63,7 @@ func send(address, assignments string) error {
 		return err
 	}
 	defer conn.Close()
-	conn.SetWriteDeadline(time.Now().Add(patience))
+	conn.SetWriteDeadline(time.Now().Add(sendTimeout))
 	_, err = conn.Write([]byte(assignments))
 	return err
 }

@@ -29,7 +29,7 @@ func TestNotify(t *testing.T) {
 			if err := message.send(); err != nil {
 				t.Errorf("%s: %v", address, err)
 			}
-			s.hears(message.want)
+			s.receives(message.want)
 		}
 	}
 }

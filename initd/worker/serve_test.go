@@ -58,7 +58,7 @@ func serve(t *testing.T, server *http.Server, l net.Listener, options ...worker.
 	s.cancel = cancel
 	t.Cleanup(func() { server.Close() })
 	go func() { s.served <- worker.Serve(ctx, server, append(options, worker.On(l))...) }()
-	s.hears("READY=1")
+	s.receives("READY=1")
 	return s
 }
 
@@ -66,7 +66,7 @@ func serve(t *testing.T, server *http.Server, l net.Listener, options ...worker.
 func (s *service) stop() {
 	s.Helper()
 	s.cancel()
-	s.hears("STOPPING=1")
+	s.receives("STOPPING=1")
 }
 
 // end waits for the end of Serve.
