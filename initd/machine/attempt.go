@@ -23,7 +23,7 @@ func (m *Machine) attempt() {
 	m.cancelReplacements()
 	m.pool.keepClosing()
 	m.do(Prepare{Generation: g.number, Ticket: m.current.ticket, Trigger: m.current.trigger})
-	m.decided(&m.current, Outcome{Result: OutcomeBegun, Generation: g.number})
+	m.conclude(&m.current, Outcome{Result: OutcomeBegun, Generation: g.number})
 }
 
 // autoRestart requests a swap when the serving generation is old enough: after

@@ -1,8 +1,8 @@
 package machine
 
-// startBatch starts the next workers of a candidate: in as many slots as surge
-// says, of those that it has not taken over yet. It starts all at once where surge
-// is 0, and where nothing serves that would have to go on serving meanwhile.
+// startBatch starts the next workers of a candidate, in surge of the slots that it
+// has not taken over yet. It starts all at once where surge is 0, and where nothing
+// serves that would have to go on serving meanwhile.
 func (m *Machine) startBatch(g *generation) {
 	size := m.policy.Surge
 	if size == 0 || m.serving() == nil {
@@ -86,7 +86,7 @@ func (m *Machine) promote(g *generation) {
 	m.swappedAt, m.allReadySince, m.everReady, g.servedAt = m.now, m.now, true, m.now
 	m.pool.clearOwners()
 	m.enter(g, Serving, "")
-	m.decided(&m.current, Outcome{Result: OutcomeReady, Generation: g.number})
+	m.conclude(&m.current, Outcome{Result: OutcomeReady, Generation: g.number})
 	for _, old := range m.generations {
 		if old != g && (old.state == Serving || old.state == Partial) {
 			m.enter(old, Retiring, "")

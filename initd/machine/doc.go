@@ -1,6 +1,6 @@
 // Package machine decides the life of generations and workers. It is pure: an
-// [Event] says what happened, [Machine.Step] returns the [Action]s that follow
-// from it, and [Machine.Deadline] says when to call again if nothing happens.
+// [Event] is what has happened, [Machine.Step] returns the [Action]s that follow
+// from it, and [Machine.Deadline] is when to call again if nothing happens.
 // It reads no clock, starts nothing and waits for nothing, so that the same
 // events always give the same actions.
 //

@@ -16,11 +16,11 @@ func (m *Machine) refuse(g *generation, reason string) {
 		m.remove(g)
 		m.swappedAt, m.gaveUp = m.now, g.number
 		m.do(Transition{Generation: g.number, State: Declined, Reason: reason})
-		m.decided(&m.current, Outcome{Result: OutcomeRefused, Generation: g.number, Reason: reason})
+		m.conclude(&m.current, Outcome{Result: OutcomeRefused, Generation: g.number, Reason: reason})
 		m.runHook(RunHook{Hook: AfterSwap, Generation: g.number, Failure: reason})
 	case m.isFirstAttempt():
 		m.remove(g)
-		m.decided(&m.current, Outcome{Result: OutcomeRefused, Generation: g.number, Reason: reason})
+		m.conclude(&m.current, Outcome{Result: OutcomeRefused, Generation: g.number, Reason: reason})
 		m.halt(setupFailed, reason)
 	default:
 		m.fail(g, Status{Code: setupFailed}, reason)
@@ -54,10 +54,10 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 	}
 	m.do(a)
 	if again {
-		m.decided(&m.current, Outcome{Result: OutcomeFailed, Generation: g.number, Reason: a.Reason, Next: a.Next})
+		m.conclude(&m.current, Outcome{Result: OutcomeFailed, Generation: g.number, Reason: a.Reason, Next: a.Next})
 		m.retry()
 	} else {
-		m.decided(&m.current, Outcome{Result: OutcomeGivenUp, Generation: g.number, Reason: a.Reason})
+		m.conclude(&m.current, Outcome{Result: OutcomeGivenUp, Generation: g.number, Reason: a.Reason})
 	}
 	m.discard(g, wasReady)
 	switch {

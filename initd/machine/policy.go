@@ -2,7 +2,7 @@ package machine
 
 import "time"
 
-// Policy is what the settings say about decisions. A zero duration of a
+// Policy is what the decisions depend on, taken from the settings. A zero duration of a
 // timeout means no limit.
 type Policy struct {
 	Workers    int  // of the pool when there is little to do, at least 1
@@ -58,7 +58,7 @@ type Timing struct {
 	AutoRestartInterval time.Duration
 }
 
-// Ready says what makes a worker ready.
+// Ready is what makes a worker ready.
 type Ready int
 
 const (
@@ -75,7 +75,7 @@ func (r Ready) String() string { return readyNames[r] }
 // Values are all of them, in the order in which they are listed to users.
 func (Ready) Values() []Ready { return []Ready{Alive, Notify, Auto} }
 
-// Respawn says what happens when a worker of the serving generation ends by itself.
+// Respawn is what happens when a worker of the serving generation ends by itself.
 type Respawn int
 
 const (

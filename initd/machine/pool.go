@@ -161,7 +161,7 @@ func (m *Machine) scale(base int) {
 	p := &m.pool
 	size := min(max(p.size+base-p.base, base), max(m.policy.MaxWorkers, base))
 	p.base = base
-	m.setSize(size, "asked for")
+	m.setSize(size, "on request")
 }
 
 func (m *Machine) setSize(size int, reason string) {

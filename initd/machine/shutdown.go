@@ -30,7 +30,7 @@ func (m *Machine) stop(signal Signal) {
 // be executed. A plain init ends in any case.
 func (m *Machine) haltAtFirst(status int, reason string) {
 	if m.phase == operating && m.isFirstAttempt() && m.policy.Respawn != Never {
-		m.decided(&m.current, Outcome{Result: OutcomeGivenUp, Generation: m.number, Reason: reason})
+		m.conclude(&m.current, Outcome{Result: OutcomeGivenUp, Generation: m.number, Reason: reason})
 		m.halt(status, reason)
 	}
 }

@@ -110,12 +110,12 @@ func (m *Machine) retry() {
 
 // supersede ends a request that a newer one takes the place of.
 func (m *Machine) supersede(r *request) {
-	m.decided(r, Outcome{Result: OutcomeSuperseded, By: m.waiting.ticket})
+	m.conclude(r, Outcome{Result: OutcomeSuperseded, By: m.waiting.ticket})
 }
 
-// decided reports what became of a request, if there is one, and forgets it if that
-// is final.
-func (m *Machine) decided(r *request, o Outcome) {
+// conclude publishes the outcome of a request, if there is one, and forgets the
+// request if the outcome is final.
+func (m *Machine) conclude(r *request, o Outcome) {
 	if r.ticket == 0 {
 		return
 	}
@@ -128,6 +128,6 @@ func (m *Machine) decided(r *request, o Outcome) {
 
 // stopTickets ends the requests that are open when initd begins to stop.
 func (m *Machine) stopTickets(reason string) {
-	m.decided(&m.current, Outcome{Result: OutcomeStopped, Generation: m.number, Reason: reason})
-	m.decided(&m.waiting, Outcome{Result: OutcomeStopped, Reason: reason})
+	m.conclude(&m.current, Outcome{Result: OutcomeStopped, Generation: m.number, Reason: reason})
+	m.conclude(&m.waiting, Outcome{Result: OutcomeStopped, Reason: reason})
 }
