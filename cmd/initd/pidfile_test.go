@@ -70,7 +70,7 @@ func TestPidFile(t *testing.T) {
 		}
 		second := run{mode: subreaper, given: []string{"dir=" + dir}, args: flags(s.puppet(), settings...)}.start(t)
 		second.exits(125)
-		if said := second.output(); !strings.Contains(said, "SERVER_STARTER_PID_FILE (--pid-file)") || !strings.Contains(said, "another instance runs") {
+		if said := second.output(); !strings.Contains(said, "SERVER_STARTER_PID_FILE (--pid-file)") || !strings.Contains(said, "another instance is running") {
 			t.Errorf("the second says %q", said)
 		}
 		for i, file := range files {
@@ -184,7 +184,7 @@ func TestPidFileErrors(t *testing.T) {
 	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, says := range map[string]string{"": "is a directory", "missing/pid": "no such file or directory", "fifo": "no regular file"} {
+	for name, says := range map[string]string{"": "is a directory", "missing/pid": "no such file or directory", "fifo": "not a regular file"} {
 		d := run{mode: subreaper, args: flags([]string{"/bin/true"}, "pid-file="+dir+"/"+name)}.start(t)
 		d.exits(125)
 		if said := d.output(); !strings.Contains(said, "--pid-file") || !strings.Contains(said, says) {

@@ -261,12 +261,12 @@ func TestNothingToAsk(t *testing.T) {
 	writes(t, dir+"/status", "1:1\n")
 	foreign := syscall.Kill(1, 0) == syscall.EPERM // so that nobody here can see what process 1 holds
 	for _, test := range []struct{ name, text, says string }{
-		{"absent", "", "there is none: initd does not run, or was given another"},
+		{"absent", "", "no such file: initd is not running, or was given another"},
 		{"empty", "\n", "it is empty"},
-		{"garbage", "letters\n", `"letters" is no pid`},
-		{"negative", "-1\n", `"-1" is no pid`},
-		{"zero", "0\n", `"0" is no pid`},
-		{"huge", "99999999999999999999\n", "is no pid"},
+		{"garbage", "letters\n", `"letters" is not a pid`},
+		{"negative", "-1\n", `"-1" is not a pid`},
+		{"zero", "0\n", `"0" is not a pid`},
+		{"huge", "99999999999999999999\n", "is not a pid"},
 		{"one", "1\n", "stale"},
 		{"own", fmt.Sprintln(os.Getpid()), "stale"},
 		{"bystander", fmt.Sprintln(bystander.Process.Pid), "stale"},

@@ -86,7 +86,7 @@ func TestStaleScoreboard(t *testing.T) {
 		second.stop()
 		d := run{mode: as, args: flags([]string{"/bin/true"}, "workers=2", "scoreboard="+path)}.start(t)
 		d.exits(125)
-		if said := d.output(); !strings.Contains(said, "SERVER_STARTER_SCOREBOARD (--scoreboard)") || !strings.Contains(said, "no scoreboard") {
+		if said := d.output(); !strings.Contains(said, "SERVER_STARTER_SCOREBOARD (--scoreboard)") || !strings.Contains(said, "not a scoreboard") {
 			t.Errorf("it says %q", said)
 		}
 		if got := content(path); got != "letters of my grandmother\n" {

@@ -161,7 +161,7 @@ func TestPreciousFile(t *testing.T) {
 	for _, name := range []string{"precious", "link", ""} {
 		d := run{mode: subreaper, args: flags([]string{"/bin/true"}, "status-file="+dir+"/"+name, "pid-file="+dir+"/pid")}.start(t)
 		d.exits(125)
-		if said := d.output(); !strings.Contains(said, "SERVER_STARTER_STATUS_FILE (--status-file)") || !strings.Contains(said, "no status file") {
+		if said := d.output(); !strings.Contains(said, "SERVER_STARTER_STATUS_FILE (--status-file)") || !strings.Contains(said, "not a status file") {
 			t.Errorf("%s: it says %q", name, said)
 		}
 	}

@@ -55,7 +55,7 @@ func (t *Temporary) Rename() error { return os.Rename(t.name, t.path) }
 func (t *Temporary) Remove() { os.Remove(t.name) }
 
 // Check reports why what is at path must not be replaced, as an fs.PathError: it is
-// no regular file, or recognise, which is given its content, says that it is
+// not a regular file, or recognise, which is given its content, returns false: it is
 // another program's. What is the name of what was expected, as "status file".
 // Nothing is changed. It is no error if there is nothing.
 func Check(path, what string, recognise func(io.Reader) bool) error {
@@ -63,7 +63,7 @@ func Check(path, what string, recognise func(io.Reader) bool) error {
 	if err != nil {
 		return nil // nothing is there, or making the file will fail for the same reason
 	}
-	foreign := &fs.PathError{Op: "replace", Path: path, Err: errors.New("it is there and no " + what + "; move it away or name another")}
+	foreign := &fs.PathError{Op: "replace", Path: path, Err: errors.New("it exists and is not a " + what + "; move it away or name another")}
 	if !info.Mode().IsRegular() {
 		return foreign // opening a device may have effects
 	}

@@ -25,7 +25,7 @@ type Holder struct {
 func Find(path string) (*Holder, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("pid-file %s: there is none: initd does not run, or was given another", path)
+		return nil, fmt.Errorf("pid-file %s: no such file: initd is not running, or was given another", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pid-file: %w", err)
@@ -67,7 +67,7 @@ func find(file *os.File) (*Holder, error) {
 }
 
 func stale(pid int) error {
-	return fmt.Errorf("it is stale: no process %d holds it, initd does not run", pid)
+	return fmt.Errorf("it is stale: no process %d holds it, so initd is not running", pid)
 }
 
 // read reads the pid in a file.
@@ -79,12 +79,12 @@ func read(file *os.File) (int, error) {
 	case err != nil && err != io.EOF:
 		return 0, err
 	case text == "":
-		return 0, errors.New("it is empty: initd does not run, or is just starting")
+		return 0, errors.New("it is empty: initd is not running, or is just starting")
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	pid, err := strconv.Atoi(line)
 	if err != nil || pid <= 0 {
-		return 0, fmt.Errorf("%q is no pid", line)
+		return 0, fmt.Errorf("%q is not a pid", line)
 	}
 	return pid, nil
 }

@@ -57,7 +57,7 @@ func lock(file *os.File) (id ownfile.ID, err error) {
 		return id, err
 	}
 	if !info.Mode().IsRegular() {
-		return id, errors.New("it is no regular file")
+		return id, errors.New("it is not a regular file")
 	}
 	err = control(file, func(fd int) (err error) {
 		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
@@ -67,9 +67,9 @@ func lock(file *os.File) (id ownfile.ID, err error) {
 	})
 	if err == unix.EWOULDBLOCK {
 		if pid, err := read(file); err == nil {
-			return id, fmt.Errorf("process %d holds it: another instance runs", pid)
+			return id, fmt.Errorf("process %d holds it: another instance is running", pid)
 		}
-		return id, errors.New("another process holds it: another instance runs")
+		return id, errors.New("another process holds it: another instance is running")
 	}
 	return id, err
 }

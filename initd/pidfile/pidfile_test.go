@@ -254,9 +254,9 @@ func TestFindErrors(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", "is empty"},
 		{"\n", "is empty"},
-		{"x\n", `"x" is no pid`},
-		{"-1\n", `"-1" is no pid`},
-		{"0\n", `"0" is no pid`},
+		{"x\n", `"x" is not a pid`},
+		{"-1\n", `"-1" is not a pid`},
+		{"0\n", `"0" is not a pid`},
 		{strconv.Itoa(os.Getpid()) + "\n", "stale"}, // lives, and does not hold it
 		{"4194305\n", "stale"},                      // above any pid
 	} {
@@ -269,7 +269,7 @@ func TestFindErrors(t *testing.T) {
 			t.Errorf("%q has become %q", test.text, got)
 		}
 	}
-	if _, err := Find(filepath.Join(t.TempDir(), "pid")); err == nil || !strings.Contains(err.Error(), "there is none") {
+	if _, err := Find(filepath.Join(t.TempDir(), "pid")); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("none: %v", err)
 	}
 }

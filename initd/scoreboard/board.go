@@ -246,7 +246,7 @@ func (b *Board) free() (row int, err error) {
 			return row, nil
 		}
 	}
-	return NoRow, fmt.Errorf("all %d rows belong to workers that live", len(b.claims))
+	return NoRow, fmt.Errorf("all %d rows belong to live workers", len(b.claims))
 }
 
 // Hand returns what a worker needs to find its row: the descriptor that it has to

@@ -111,7 +111,7 @@ func TestWhatIsNoBoardIsLeftAlone(t *testing.T) {
 		}
 		before, _ := os.Lstat(path)
 		_, err := Create(path, 1)
-		if err == nil || !strings.Contains(err.Error(), "no scoreboard") || !strings.Contains(err.Error(), path) {
+		if err == nil || !strings.Contains(err.Error(), "not a scoreboard") || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if after, _ := os.Lstat(path); !os.SameFile(before, after) || after.Size() != before.Size() {

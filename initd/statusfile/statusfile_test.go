@@ -154,7 +154,7 @@ func TestOpen(t *testing.T) {
 	}
 	for _, precious := range []string{"root:x:0:0:root:/root:/bin/bash\n", "letter", "1:1\n\nx", "4711\n"} {
 		os.WriteFile(path, []byte(precious), 0o600)
-		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "no status file") || content(t, path) != precious {
+		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "not a status file") || content(t, path) != precious {
 			t.Errorf("%q: %v, the file has %q", precious, err, content(t, path))
 		}
 	}

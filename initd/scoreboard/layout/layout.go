@@ -107,7 +107,7 @@ func (s Sizes) At(m Memory, row int) Memory {
 func Check(m Memory) (s Sizes, err error) {
 	switch {
 	case len(m) < len(Magic) || string(m[:len(Magic)]) != Magic:
-		return s, fmt.Errorf("no scoreboard: it does not begin with %q", Magic)
+		return s, fmt.Errorf("not a scoreboard: it does not begin with %q", Magic)
 	case len(m) < HeaderSize:
 		return s, fmt.Errorf("cut off: it has %d bytes, less than a header", len(m))
 	}

@@ -16,7 +16,7 @@ func Map(fd int, protection int) (m Memory, s Sizes, err error) {
 	}
 	switch {
 	case stat.Mode&syscall.S_IFMT != syscall.S_IFREG:
-		return nil, s, errors.New("no scoreboard: it is no regular file")
+		return nil, s, errors.New("not a scoreboard: it is not a regular file")
 	case stat.Size < HeaderSize || stat.Size > 1<<30:
 		m = make(Memory, len(Magic))
 		syscall.Pread(fd, m, 0)
