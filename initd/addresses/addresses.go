@@ -1,4 +1,4 @@
-// Package addresses reads the settings that say where to listen, whose grammar is
+// Package addresses reads the settings that name where to listen, whose grammar is
 // that of package socket.
 package addresses
 

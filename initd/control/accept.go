@@ -36,7 +36,7 @@ func (s *Server) Accept(listener net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // there are no descriptors left, say
+		if err != nil { // out of descriptors, for instance
 			time.Sleep(time.Second)
 			continue
 		}

@@ -172,7 +172,7 @@ func TestClientHearsNonsense(t *testing.T) {
 	}
 }
 
-// What initd says before it hangs up is heard, even if it takes no request.
+// What initd sends before it hangs up is received, even if it takes no request.
 func TestClientIsTurnedAway(t *testing.T) {
 	server, p := pair(t)
 	fmt.Fprintf(server, `{"version":1,"answer":"error","error":"uid 7 may not control initd","code":"forbidden"}`+"\n")

@@ -131,7 +131,7 @@ func TestAllBusy(t *testing.T) {
 		busy = append(busy, p)
 	}
 	<-asked
-	eventually(t, "all are heard", func() bool {
+	eventually(t, "all are received", func() bool {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		n := 0

@@ -54,7 +54,7 @@ func (c *connection) serve() {
 		s.end(c)
 	}()
 	defer s.recover(func() {
-		c.write(Answer{Code: Defect, Error: "initd could not answer because of a defect; its log says more"})
+		c.write(Answer{Code: Defect, Error: "initd could not answer because of a defect; see its log"})
 	})
 	lines := bufio.NewReaderSize(c, MaxRequest)
 	for {
@@ -183,7 +183,7 @@ func (c *connection) write(a Answer) error {
 		a.Answer = "error"
 	}
 	line, err := json.Marshal(a)
-	if err != nil { // a number that JSON cannot write, say
+	if err != nil { // a number that JSON cannot write, for instance
 		line, _ = json.Marshal(Answer{Version: Version, ID: a.ID, Answer: "error", Code: Defect, Error: err.Error()})
 	}
 	return c.send(append(line, '\n'))

@@ -26,7 +26,7 @@ func Peer(conn net.Conn) (pid, uid int, err error) {
 func control(conn net.Conn, do func(fd int) error) (err error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
-		return errors.New("it is no unix socket")
+		return errors.New("it is not a unix socket")
 	}
 	raw, err := unixConn.SyscallConn()
 	if err != nil {

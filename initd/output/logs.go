@@ -23,7 +23,7 @@ func (d Destination) key() string {
 	return d.File
 }
 
-// LogOptions say where the logs go and who writes to them.
+// LogOptions are where the logs go and who writes to them.
 type LogOptions struct {
 	Log    Destination // log-file: initd's log, and the workers' stdout and stderr
 	Access Destination // access-log: the workers' stdout

@@ -140,7 +140,7 @@ func (d doors) add(family int, address netip.Addr, port int) {
 }
 
 // connections adds to all those that somebody has accepted: of TCP the ones in
-// these states, of unix sockets every one, as their state does not tell.
+// these states, of unix sockets every one, as their state does not show it.
 func (d doors) connections(states sockdiag.States, all map[uint32]bool) error {
 	if err := d.tcp(states, all); err != nil || len(d.unix) == 0 {
 		return err
