@@ -1,4 +1,4 @@
-# initd and the tool that sees and steers it, in an image of nothing else:
+# initd and the tool that inspects and controls it, in an image of nothing else:
 #
 #	COPY --from=IMAGE /initd /initctl /
 #

@@ -1,7 +1,7 @@
 // Hello is an example worker: an HTTP server that answers with its generation and pid.
 //
 // What it owes to the program that starts it, package worker does: it serves on the listeners that it
-// was handed, says READY=1 when it accepts, and at TERM takes no new connection and finishes those it
+// was handed, sends READY=1 when it accepts, and at TERM takes no new connection and finishes those it
 // has. Started by hand, with no listener to inherit, it listens on port 8080.
 package main
 

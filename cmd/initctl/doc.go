@@ -1,4 +1,4 @@
-// Initctl sees and steers the initd of a container.
+// Initctl inspects and controls the initd of a container.
 //
 //	initctl [--control-socket PATH] command [flags] [arguments]
 //
@@ -19,7 +19,7 @@
 //	restart     swap, and wait for the outcome: --keep-trying, --no-wait, --timeout
 //	await       wait for the outcome of a swap that was asked for with restart --no-wait
 //	stop        stop initd, and wait until it has gone: --signal, --no-wait, --timeout
-//	scale       change how many workers the pool has at rest
+//	scale       change how many workers the pool has when idle
 //	signal      send workers a signal: --generation, --slot
 //
 // For containers:
@@ -51,6 +51,6 @@
 //
 // # Terminals
 //
-// Colours are for terminals alone; NO_COLOR=1 and TERM=dumb do without. What is waited for is said on stderr: on a
+// Colours are for terminals alone; NO_COLOR=1 and TERM=dumb do without. What is waited for is shown on stderr: on a
 // terminal in one line that goes away in the end, and elsewhere, or with TERM=dumb, in a line each.
 package main

@@ -15,7 +15,7 @@ func (t *tool) eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "Follow what happens",
 		Long: `events prints the lines of initd's log from now on, until it is interrupted or initd
-ends. One that reads too slowly misses some, and is told how many.`,
+ends. One that reads too slowly misses some, and gets a line with their number.`,
 		Example: `  initctl events
   initctl events --json | jq 'select(.event == "failed")'`,
 		Args: arguments,

@@ -40,7 +40,7 @@ where no initd answers. Readiness stays through a swap, whatever comes of it.`,
 		Args: arguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !t.healthy(c.Context(), k) {
-				return failure{statusFailed, errors.New("")} // the line has said it
+				return failure{statusFailed, errors.New("")} // the line has the reason
 			}
 			return nil
 		},
@@ -111,7 +111,7 @@ func (k check) word() string {
 	return "ready"
 }
 
-// judge says in one line how it is, and whether that is well.
+// judge returns the state in one line, and whether it is a healthy one.
 func (k check) judge(h *control.Health) (line string, good bool) {
 	good = h.Ready
 	switch {

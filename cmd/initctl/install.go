@@ -99,7 +99,7 @@ func install(from source, to string) (err error) {
 	return dir.Sync()
 }
 
-// withAdvice says what can be done about an error.
+// withAdvice adds to an error what can be done about it.
 func withAdvice(err error) error {
 	advice := ""
 	switch {

@@ -20,7 +20,7 @@ func (t *tool) envCommand() *cobra.Command {
 		Long: `env prints the names of the variables that the workers of a generation were started
 with, but for those that each has for itself, such as SERVER_STARTER_WORKER; without
 --generation, of the one that serves. Values are often secrets: only
-root is told them, and has to ask.`,
+root gets them, and only on request.`,
 		Example: `  initctl env
   diff <(initctl env --generation 3) <(initctl env)
   initctl env --values`,

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Progress says what is waited for: on a terminal in one line, which shows how
+// Progress shows what is waited for: on a terminal in one line, which shows how
 // long it has been and goes away in the end, and elsewhere in a line each.
 type progress struct {
 	w    io.Writer
@@ -30,8 +30,8 @@ func (t *tool) progress() *progress {
 	return p
 }
 
-// say says that something else is waited for now.
-func (p *progress) say(text string) {
+// waitFor shows that something else is waited for now.
+func (p *progress) waitFor(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.text, p.since = text, time.Now()

@@ -16,7 +16,7 @@ import (
 )
 
 func (t *tool) restartCommand() *cobra.Command {
-	var p patience
+	var p waiting
 	var noWait bool
 	c := &cobra.Command{
 		Use:     "restart",
@@ -56,7 +56,7 @@ Exit status:
 }
 
 func (t *tool) awaitCommand() *cobra.Command {
-	var p patience
+	var p waiting
 	c := &cobra.Command{
 		Use:   "await TICKET",
 		Short: "Wait for the outcome of a swap that was asked for earlier",
@@ -76,19 +76,19 @@ with restart --no-wait, which prints the ticket. initd remembers the last outcom
 	return c
 }
 
-// patience is how long somebody waits for a swap.
-type patience struct {
+// waiting is for how long somebody waits for a swap.
+type waiting struct {
 	keepTrying bool
 	limit      time.Duration // 0: none
 }
 
-func (p *patience) flags(set *pflag.FlagSet) {
+func (p *waiting) flags(set *pflag.FlagSet) {
 	set.BoolVar(&p.keepTrying, "keep-trying", false, "wait on after an attempt that has failed, as initd tries again")
 	set.Var((*settings.Duration)(&p.limit), "timeout", "longest `duration` to wait; 0 is no limit")
 }
 
-// follow waits for the outcome of a swap, and tells what happens meanwhile.
-func (t *tool) follow(ctx context.Context, r control.Request, p patience) error {
+// follow waits for the outcome of a swap, and shows what happens meanwhile.
+func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 	ticket := r.Ticket
 	if p.limit > 0 {
 		var cancel context.CancelFunc
@@ -102,7 +102,7 @@ func (t *tool) follow(ctx context.Context, r control.Request, p patience) error 
 	defer c.Close()
 	progress := t.progress()
 	defer progress.end()
-	progress.say("asking initd")
+	progress.waitFor("asking initd")
 	for a, err := range c.follow(ctx, r) {
 		switch {
 		case err != nil && errors.Is(ctx.Err(), context.Canceled):
@@ -113,12 +113,12 @@ func (t *tool) follow(ctx context.Context, r control.Request, p patience) error 
 			return err
 		case a.Outcome == nil:
 			ticket = a.Ticket
-			progress.say("waiting for the swap to begin" + t.pause(ctx))
+			progress.waitFor("waiting for the swap to begin" + t.pause(ctx))
 			continue
 		}
 		switch o := a.Outcome; o.Outcome {
 		case "begun":
-			progress.say(fmt.Sprintf("generation %d is starting", o.Generation))
+			progress.waitFor(fmt.Sprintf("generation %d is starting", o.Generation))
 		case "ready":
 			progress.end()
 			fmt.Fprintln(t.stdout, t.success(ctx, o))
@@ -134,7 +134,7 @@ func (t *tool) follow(ctx context.Context, r control.Request, p patience) error 
 				return failure{statusSwapFailed, errors.New(text)}
 			}
 			progress.note("initctl: " + text)
-			progress.say("waiting for the next attempt")
+			progress.waitFor("waiting for the next attempt")
 		}
 	}
 	return &lostInitd{path: c.path}
@@ -148,7 +148,7 @@ func later(ticket int) string {
 	return fmt.Sprintf(": initctl await %d", ticket)
 }
 
-// pause says that a back-off has to pass first, if there is one.
+// pause is the back-off that has to pass first, if there is one.
 func (t *tool) pause(ctx context.Context) string {
 	a, err := t.ask(ctx, control.Request{Request: control.AskStatus})
 	if err != nil || a.Status == nil || a.Status.NextAttempt == nil {
@@ -157,7 +157,7 @@ func (t *tool) pause(ctx context.Context) string {
 	return fmt.Sprintf(", in %s, as the last attempt has failed", span(a.Status.NextAttempt.Sub(a.Status.Time)))
 }
 
-// success is what there is to tell of a swap that has come to a good end.
+// success is the line printed for a swap that has succeeded.
 func (t *tool) success(ctx context.Context, o *control.Outcome) string {
 	text := fmt.Sprintf("generation %d serves", o.Generation)
 	if _, swap := t.swap(ctx, o); swap != nil {
@@ -166,7 +166,7 @@ func (t *tool) success(ctx context.Context, o *control.Outcome) string {
 	return text
 }
 
-// reason says why a swap has failed, was refused or ended, and what happens now.
+// reason is why a swap has failed, was refused or ended, and what happens now.
 func (t *tool) reason(ctx context.Context, o *control.Outcome) string {
 	var b strings.Builder
 	switch {

@@ -194,7 +194,7 @@ func (s screen) view() string {
 	p := s.palette
 	width, height := max(s.width, 20), max(s.height, 4)
 	var lines []string
-	say := func(c colour, text string) { lines = append(lines, p.paint(c, cut(text, width))) }
+	add := func(c colour, text string) { lines = append(lines, p.paint(c, cut(text, width))) }
 	foot := p.paint(dim, cut("q quit  - + less and more of the past", width))
 	if s.wrong != nil {
 		foot = p.paint(red, cut(printable(s.wrong.Error()), width))
@@ -204,21 +204,21 @@ func (s screen) view() string {
 	}
 
 	v := view{Status: s.last}
-	say(stateColour(v.Health.State), fmt.Sprintf("initd %s, pid %d, up %s: %s", v.Version, v.PID, v.age(v.Started), v.state()))
+	add(stateColour(v.Health.State), fmt.Sprintf("initd %s, pid %d, up %s: %s", v.Version, v.PID, v.age(v.Started), v.state()))
 	if v.Health.Reason != "" {
-		say(red, printable(v.Health.Reason))
+		add(red, printable(v.Health.Reason))
 	}
-	say("", "")
+	add("", "")
 	lines = append(lines, s.crew(width))
 	lines = append(lines, s.requests(width))
 	for _, l := range v.Listeners {
 		lines = append(lines, s.queue(l, width))
 	}
-	say("", "")
+	add("", "")
 
 	axis := width - nameWidth
 	back := "-" + span(windows[s.window])
-	say(dim, pad("generation", nameWidth)+back+strings.Repeat(" ", max(1, axis-len(back)-len("now")))+"now")
+	add(dim, pad("generation", nameWidth)+back+strings.Repeat(" ", max(1, axis-len(back)-len("now")))+"now")
 	numbers := slices.SortedFunc(maps.Keys(s.lives), func(a, b int) int { return b - a })
 	begin := s.last.Time.Add(-windows[s.window])
 	numbers = slices.DeleteFunc(numbers, func(n int) bool {
@@ -228,7 +228,7 @@ func (s screen) view() string {
 	room := max(1, height-len(lines)-1-min(len(v.Swaps), 3)-1)
 	for i, n := range numbers {
 		if i == room-1 && len(numbers) > room {
-			say(dim, fmt.Sprintf("%d older ones", len(numbers)-i))
+			add(dim, fmt.Sprintf("%d older ones", len(numbers)-i))
 			break
 		}
 		l := s.lives[n]
@@ -239,7 +239,7 @@ func (s screen) view() string {
 		name := pad(fmt.Sprintf("%d %s", n, phases[current].word), nameWidth)
 		lines = append(lines, p.paint(phases[current].colour, name)+s.bar(l, axis))
 	}
-	say("", "")
+	add("", "")
 	for i, swap := range v.Swaps {
 		if i == 3 {
 			break
@@ -248,7 +248,7 @@ func (s screen) view() string {
 		if swap.Reason != "" {
 			text += ": " + printable(swap.Reason)
 		}
-		say(stateColour(swap.Outcome), text)
+		add(stateColour(swap.Outcome), text)
 	}
 	lines = lines[:min(len(lines), height-1)]
 	return strings.Join(append(lines, foot), "\n")

@@ -13,7 +13,7 @@ import (
 	"server-starter/initd/control"
 )
 
-// The variables by which initd says what it has handed down: a socket that
+// The variables that name the descriptors which initd has handed down: a socket that
 // listens, and one that is connected to initd.
 const (
 	httpVariable    = "SERVER_STARTER_HTTP_FD"
@@ -50,7 +50,7 @@ func (t *tool) serve(ctx context.Context) error {
 func inherited[T any](getenv func(string) string, variable string, open func(*os.File) (T, error)) (opened T, err error) {
 	fd, err := strconv.Atoi(getenv(variable))
 	if err != nil || fd < 3 {
-		return opened, wrongUsage("%s is %q and no descriptor: serve is started by initd, where its setting http says so", variable, getenv(variable))
+		return opened, wrongUsage("%s is %q and no descriptor: serve is started by initd, where its setting http is set", variable, getenv(variable))
 	}
 	file := os.NewFile(uintptr(fd), variable)
 	defer file.Close() // of which the other has a copy

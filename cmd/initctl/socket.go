@@ -67,10 +67,10 @@ func isOurs(c *control.Client) error {
 	return err
 }
 
-// noInitd says where an initd was looked for in vain.
+// noInitd is the error of a search for an initd that found none.
 type noInitd struct {
 	from  string // the flag or variable that named the place; empty: nobody did
-	off   bool   // which says that there is no socket
+	off   bool   // the setting turns the socket off
 	tried []attempt
 }
 
@@ -103,7 +103,7 @@ func (n *noInitd) hint() string {
 	case n.from != "":
 		return "Is this initd's container, and was initd started with this control-socket? " + n.from + " names the place."
 	}
-	return "initd makes a socket there where it is PID 1, and else where its setting control-socket says:\n" +
+	return "initd makes a socket there where it is PID 1, and else at the place that its setting control-socket names:\n" +
 		"name that place to initctl by --control-socket or " + socketVariable + "."
 }
 
@@ -140,7 +140,7 @@ func (l *lostInitd) Error() string {
 }
 func (l *lostInitd) Unwrap() error { return l.err }
 
-// follow is the client's, with errors that say what they mean: that ctx is done,
+// follow is the client's, with errors that a user understands: that ctx is done,
 // or a *lostInitd.
 func (c *connection) follow(ctx context.Context, r control.Request) iter.Seq2[control.Answer, error] {
 	return func(yield func(control.Answer, error) bool) {
@@ -152,7 +152,7 @@ func (c *connection) follow(ctx context.Context, r control.Request) iter.Seq2[co
 	}
 }
 
-// explain says of an error of the client what it means.
+// explain turns an error of the client into one that a user understands.
 func (c *connection) explain(ctx context.Context, err error) error {
 	switch {
 	case err == nil:

@@ -82,7 +82,7 @@ func (v view) write(w io.Writer) {
 	}
 }
 
-// age is how long ago something was when the status was told.
+// age is how long ago something was at the time of the status.
 func (v view) age(since time.Time) string { return span(v.Time.Sub(since)) }
 
 func (v view) writeHead(w io.Writer) {
@@ -112,7 +112,8 @@ func (v view) state() string {
 	return text
 }
 
-// pool says how many workers there are, and of what there should be more or less.
+// pool is how many workers there are, how many of them are ready, busy and idle, and
+// between which numbers their count may vary.
 func (v view) pool() string {
 	p := v.Pool
 	text := fmt.Sprintf("%d of %d ready", p.Ready, p.Workers)
@@ -120,7 +121,7 @@ func (v view) pool() string {
 		text += fmt.Sprintf(", %d busy, %d idle", p.Busy, p.Idle)
 	}
 	if p.Max > 0 {
-		text += fmt.Sprintf("; %d at rest, up to %d", p.Rest, p.Max)
+		text += fmt.Sprintf("; %d when idle, up to %d", p.Rest, p.Max)
 	}
 	return text
 }
@@ -255,7 +256,7 @@ func differences(v *control.Variables) string {
 	return strings.Join(words, " ")
 }
 
-// counters says what has happened since initd was started.
+// counters is what has happened since initd was started.
 func (v view) counters() string {
 	c := v.Counters
 	var words []string

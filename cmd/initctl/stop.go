@@ -80,10 +80,10 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 					return err
 				}
 				asked = true
-				progress.say("initd is stopping")
+				progress.waitFor("initd is stopping")
 			case err == nil:
 				if e, ok := eventlog.Parse(a.Event); ok && e.Value("msg") != "" {
-					progress.say(e.Value("msg"))
+					progress.waitFor(e.Value("msg"))
 				}
 			}
 		}

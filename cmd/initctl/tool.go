@@ -40,7 +40,7 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	places         []string // where the socket is looked for where nobody says
+	places         []string // where the socket is looked for by default
 	socket         string   // --control-socket
 }
 
@@ -74,8 +74,8 @@ func (t *tool) run(ctx context.Context, args []string) int {
 func (t *tool) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "initctl",
-		Short: "See and steer the initd of this container",
-		Long: `initctl shows what an initd does, asks it for a swap and tells what came of it.
+		Short: "Inspect and control the initd of this container",
+		Long: `initctl shows what an initd does, asks it for a swap and reports the outcome.
 
 It finds initd by its control socket: --control-socket, else the variable
 SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
@@ -135,7 +135,7 @@ func withStatus(err error) error {
 }
 
 // arguments are as many as a command's usage line has names for. Cobra's own
-// checks do not say what is expected.
+// checks do not name what is expected.
 func arguments(c *cobra.Command, args []string) error {
 	if want := len(strings.Fields(c.Use)) - 1; len(args) != want {
 		return fmt.Errorf("%s takes %s, and not %d: %s", c.Name(), count(want, "argument"), len(args), c.UseLine())

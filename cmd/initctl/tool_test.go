@@ -26,7 +26,7 @@ func TestSocket(t *testing.T) {
 	l.Close()
 	absent := filepath.Join(t.TempDir(), "absent")
 
-	const hintPlaces = "\ninitd makes a socket there where it is PID 1, and else where its setting control-socket says:\nname that place to initctl by --control-socket or SERVER_STARTER_CONTROL_SOCKET.\n"
+	const hintPlaces = "\ninitd makes a socket there where it is PID 1, and else at the place that its setting control-socket names:\nname that place to initctl by --control-socket or SERVER_STARTER_CONTROL_SOCKET.\n"
 	for _, test := range []struct {
 		name, flag, variable string
 		places               []string
@@ -231,8 +231,8 @@ func TestRequests(t *testing.T) {
 		status         int
 		stdout, stderr string
 	}{
-		{"scale 8", control.Request{Request: "scale", Workers: 8}, control.Answer{Workers: pointer(8)}, 0, "8 workers at rest\n", ""},
-		{"scale 1", control.Request{Request: "scale", Workers: 1}, control.Answer{Workers: pointer(1)}, 0, "1 worker at rest\n", ""},
+		{"scale 8", control.Request{Request: "scale", Workers: 8}, control.Answer{Workers: pointer(8)}, 0, "8 workers when idle\n", ""},
+		{"scale 1", control.Request{Request: "scale", Workers: 1}, control.Answer{Workers: pointer(1)}, 0, "1 worker when idle\n", ""},
 		{"scale 9", control.Request{Request: "scale", Workers: 9}, refused, 1, "", "initctl: a plain init has no pool\n"},
 		{"signal USR1", control.Request{Request: "signal", Signal: "USR1"}, control.Answer{Workers: pointer(4)}, 0, "sent USR1 to 4 workers\n", ""},
 		{"signal 10 --generation 3 --slot 0", control.Request{Request: "signal", Signal: "10", Generation: 3, Slot: pointer(0)}, control.Answer{Workers: pointer(1)}, 0, "sent 10 to 1 worker\n", ""},

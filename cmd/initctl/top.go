@@ -38,7 +38,7 @@ queues, and requests a second as far as workers count them on the scoreboard. q 
 }
 
 func (t *tool) top(ctx context.Context, interval time.Duration) error {
-	first, err := t.ask(ctx, control.Request{Request: control.AskStatus}) // an error is better told without a screen
+	first, err := t.ask(ctx, control.Request{Request: control.AskStatus}) // an error is better read without the screen
 	if err != nil {
 		return err
 	}

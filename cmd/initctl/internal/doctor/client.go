@@ -172,7 +172,7 @@ func (t *target) ask(hold <-chan struct{}) error {
 	}
 }
 
-// whole reports whether an HTTP answer is all there, as far as its header tells.
+// whole reports whether an HTTP answer is complete, as far as its header shows.
 func whole(answer []byte) bool {
 	_, body, ended := bytes.Cut(answer, []byte("\r\n\r\n"))
 	n := length(answer)

@@ -10,7 +10,7 @@ import (
 	"server-starter/initd/control"
 )
 
-// The values of labels. All of them are told, the ones that count nothing as 0:
+// The values of labels. All of them are exported, the ones that count nothing as 0:
 // a series that appears with its first event is one whose rate misses it.
 var (
 	states           = []string{"not-ready", "ready", "reloading", "stopping"}
@@ -106,7 +106,7 @@ var families = []family{
 		}},
 	{"initd_pool_wanted_workers", gauge, "", "Workers that the pool is to have now.",
 		func(s *control.Status) []sample { return one(s.Pool.Workers) }},
-	{"initd_pool_rest_workers", gauge, "", "Workers that the pool is to have at rest.",
+	{"initd_pool_rest_workers", gauge, "", "Workers that the pool is to have when idle.",
 		func(s *control.Status) []sample { return one(s.Pool.Rest) }},
 	{"initd_pool_max_workers", gauge, "", "Workers that the pool may grow to; 0 if it does not grow by itself.",
 		func(s *control.Status) []sample { return one(s.Pool.Max) }},
@@ -190,11 +190,11 @@ func count(values []string, n map[string]int64) (samples []sample) {
 	return samples
 }
 
-// last is what there is to tell of the last attempt that has ended.
-func last(s *control.Status, tell func(control.Swap) []sample) []sample {
+// last has the samples of the last attempt that has ended.
+func last(s *control.Status, samples func(control.Swap) []sample) []sample {
 	for _, w := range s.Swaps {
 		if w.Ended != nil {
-			return tell(w)
+			return samples(w)
 		}
 	}
 	return nil
@@ -245,12 +245,12 @@ func oldAge(s *control.Status) (seconds float64) {
 
 // queues has a sample for each name that a listener goes by. Several may share
 // one, and are added up: LISTEN_FDNAMES need not differ, sd_listen_fds(3).
-func queues(s *control.Status, tell func(control.Listener) (int, bool)) []sample {
+func queues(s *control.Status, length func(control.Listener) (int, bool)) []sample {
 	n := map[string]int64{}
 	var keys []string
 	for _, l := range s.Listeners {
-		v, told := tell(l)
-		if !told {
+		v, ok := length(l)
+		if !ok {
 			continue
 		}
 		key := clean(l.Key)

@@ -1,4 +1,4 @@
-// Package metrics tells Prometheus what initd tells of itself.
+// Package metrics exports the status of initd to Prometheus.
 //
 // All that is exported is in one table, from which docs/METRICS.md is made, too.
 // How many series there are is known beforehand: labels have the values that the

@@ -9,7 +9,7 @@ import (
 
 // bounded keeps the number of connections in bounds by closing the one that has
 // been silent for longest. Not to accept any more would be simpler, but then
-// clients that connect and say nothing would keep the checks out until they have
+// clients that connect and send nothing would keep the checks out until they have
 // timed out, and a container whose checks fail is ended.
 type bounded struct {
 	most int
@@ -25,7 +25,7 @@ type place struct {
 	at *list.Element
 }
 
-// note is the server's ConnState. The state new is told before the next
+// note is the server's ConnState. It gets the state new before the next
 // connection is accepted, and active when a request has been read.
 func (b *bounded) note(conn net.Conn, state http.ConnState) {
 	b.mu.Lock()

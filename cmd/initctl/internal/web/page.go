@@ -11,7 +11,7 @@ import (
 var page string
 
 // policy lets the page do what it does and nothing else: run its own script, as
-// it is here, and ask this server. What initd tells is not trusted, either.
+// it is here, and ask this server. What initd answers is not trusted, either.
 var policy = "default-src 'none'; connect-src 'self'; img-src data:; script-src " + hash("script") +
 	"; style-src " + hash("style") + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

@@ -60,7 +60,7 @@ func TestPage(t *testing.T) {
 		state string
 		has   []string // texts that are seen
 	}{
-		{"steady", steady, "ready", []string{"Ready", "Generation 40 serves.", "61 busy, 89 idle", "64 at rest, at most 256", "permission denied"}},
+		{"steady", steady, "ready", []string{"Ready", "Generation 40 serves.", "61 busy, 89 idle", "64 when idle, at most 256", "permission denied"}},
 		{"swapping", swapping, "reloading", []string{"Swapping", "Generation 40 serves, 41 is starting.", "No. 40", "of 8", "5 busy, 3 idle", "4.4 MB",
 			"warming the cache: 71 %", "executing", "0.0.0.0:80", "1,731 of 4,096", "/run/app/admin.sock", "2.3 kB of 213 kB",
 			"watch", "1.42 s", "refused", "open /etc/app/env: permission denied", "exit status 1", `unknown key "lissten"`,

@@ -1,4 +1,4 @@
-// Package web serves what initd tells of itself over HTTP: checks of its health,
+// Package web serves the status of initd over HTTP: checks of its health,
 // metrics, its status and a page that shows it. PID 1 speaks no HTTP. This runs in
 // a process of its own, which may fall and is started again.
 package web
@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	patience  = 2 * time.Second        // for which initd may leave a request without an answer
+	timeout   = 2 * time.Second        // for which initd may leave a request without an answer
 	freshness = 200 * time.Millisecond // for which an answer is as good as a new one
 	farewell  = time.Second            // for which requests may go on when ctx is done
 	mostConns = 256                    // connections at a time
@@ -26,7 +26,7 @@ const (
 // there are at most one of each at a time, and an answer is used again for 200 ms.
 //
 // Asking is given ctx, and no shorter time: what is too late for one client is
-// good for the next. A [*control.Refusal] is told to the client. Any other error
+// good for the next. A [*control.Refusal] is answered to the client. Any other error
 // means that initd has gone, or that this process was cut off from it, and so
 // does it for Serve, which returns the error.
 func Serve(ctx context.Context, l net.Listener, ask func(context.Context, control.Request) (control.Answer, error)) error {

@@ -345,7 +345,7 @@ func TestNoAnswer(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		for range 100 {
-			all.Go(func() { get(patience) })
+			all.Go(func() { get(timeout) })
 		}
 		all.Wait()
 		get(0) // it has been waited for

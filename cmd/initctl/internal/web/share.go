@@ -27,11 +27,11 @@ type flight struct {
 	err    error
 }
 
-// get returns an answer, or an error when initd has not answered for its patience.
+// get returns an answer, or an error when initd has not answered within timeout.
 // That runs from the request, not from when this one has come to wait for it.
 func (s *share) get(ctx context.Context) (control.Answer, error) {
 	f := s.join()
-	late := time.NewTimer(time.Until(f.began.Add(patience)))
+	late := time.NewTimer(time.Until(f.began.Add(timeout)))
 	defer late.Stop()
 	select {
 	case <-f.done:

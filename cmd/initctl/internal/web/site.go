@@ -41,12 +41,12 @@ func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/status":
 		serve = s.json
 	default:
-		say(w, http.StatusNotFound, "not found: there are /, /livez, /readyz, /startupz, /metrics and /status")
+		writeText(w, http.StatusNotFound, "not found: there are /, /livez, /readyz, /startupz, /metrics and /status")
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
-		say(w, http.StatusMethodNotAllowed, "method not allowed: GET and HEAD are")
+		writeText(w, http.StatusMethodNotAllowed, "method not allowed: GET and HEAD are")
 		return
 	}
 	serve(w, r)
@@ -66,7 +66,7 @@ func (s site) check(judge func(*control.Health) (ok bool, reason string)) func(h
 			err = errNothing
 		}
 		if err != nil {
-			say(w, http.StatusServiceUnavailable, err.Error())
+			writeText(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		code, text := http.StatusOK, "ok"
@@ -82,7 +82,7 @@ func (s site) check(judge func(*control.Health) (ok bool, reason string)) func(h
 				lines = append(lines, "reason: "+a.Health.Reason)
 			}
 		}
-		say(w, code, lines...)
+		writeText(w, code, lines...)
 	}
 }
 
@@ -111,19 +111,19 @@ func (s site) metrics(w http.ResponseWriter, r *http.Request) {
 		err = metrics.Write(&text, status)
 	}
 	if err != nil {
-		say(w, http.StatusServiceUnavailable, err.Error())
+		writeText(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", metrics.ContentType)
 	w.Write(text.Bytes())
 }
 
-// json tells the status as the control socket does, but for the command: an
-// argument may be a secret, and who can read this is for the network to say.
+// json answers with the status as the control socket does, but for the command: an
+// argument may be a secret, and who can read this depends on the network.
 func (s site) json(w http.ResponseWriter, r *http.Request) {
 	status, err := s.latest(r)
 	if err != nil {
-		say(w, http.StatusServiceUnavailable, err.Error())
+		writeText(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -144,8 +144,8 @@ func (s site) latest(r *http.Request) (*control.Status, error) {
 
 var errNothing = errors.New("initd has answered something else")
 
-// say answers with lines of text. One is one line, whatever is in it.
-func say(w http.ResponseWriter, code int, lines ...string) {
+// writeText answers with lines of text. One is one line, whatever is in it.
+func writeText(w http.ResponseWriter, code int, lines ...string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	for _, line := range lines {

@@ -14,9 +14,9 @@ import (
 func (t *tool) scaleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scale WORKERS",
-		Short: "Change how many workers the pool has at rest",
+		Short: "Change how many workers the pool has when idle",
 		Long: `scale does what TTIN and TTOU do, to any number of 1 or more. It lasts until initd
-ends: the setting workers says with how many it starts.`,
+ends: the setting workers is the number it starts with.`,
 		Example: `  initctl scale 8`,
 		Args:    arguments,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -31,7 +31,7 @@ ends: the setting workers says with how many it starts.`,
 			if a.Workers != nil {
 				n = *a.Workers
 			}
-			fmt.Fprintf(t.stdout, "%s at rest\n", count(n, "worker"))
+			fmt.Fprintf(t.stdout, "%s when idle\n", count(n, "worker"))
 			return nil
 		},
 	}
