@@ -24,7 +24,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.RunHook:
 		l.start(&hook{a})
 	case machine.CancelHook:
-		l.log.Warn("hook "+a.Hook.String()+" is cancelled", "event", "hook", "hook", a.Hook.String())
+		l.log.Warn("cancelling hook "+a.Hook.String(), "event", "hook", "hook", a.Hook.String())
 		l.cancel(func(r role) bool { h, ok := r.(*hook); return ok && h.Hook == a.Hook })
 	case machine.StartLogCommand:
 		l.start(&logCommand{number: a.Number})
@@ -50,7 +50,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.Forward:
 		l.signal(a.PID, syscall.Signal(a.Signal))
 	case machine.Reopen:
-		l.log.Info("opening the log files anew", "event", "reopen")
+		l.log.Info("reopening the log files", "event", "reopen")
 		l.logs.Reopen()
 	case machine.Answer:
 		l.answer(a)
@@ -69,6 +69,7 @@ func (l *loop) do(action machine.Action) {
 	}
 }
 
+// killWorker kills a worker, or its process group.
 func (l *loop) killWorker(a machine.Kill) {
 	l.history.counters.Killed++
 	l.log.Warn("killing worker: "+a.Reason, "event", "kill", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
@@ -98,7 +99,8 @@ func (l *loop) prepare(a machine.Prepare) {
 	l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 }
 
-// entered is for a generation that has come to a state.
+// entered is for a generation that has entered a state: it logs that, and releases
+// what the generation does not need any more.
 func (l *loop) entered(a machine.Transition) {
 	attrs := []any{"event", a.State.String(), "generation", a.Generation}
 	level, text := slog.LevelInfo, fmt.Sprintf("generation %d %s", a.Generation, l.sentence(a))
@@ -118,7 +120,7 @@ func (l *loop) entered(a machine.Transition) {
 	case machine.Serving:
 		l.parent.Ready()
 	case machine.Failed:
-		if l.settings.MaxFailures != 1 { // else initd itself ends, and that tells
+		if l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
 			l.parent.Failed(text)
 		}
 	}
@@ -134,8 +136,8 @@ func (l *loop) entered(a machine.Transition) {
 	}
 }
 
-// sentence is what has become of a generation, after its number. With a reason it
-// has stayed in its state and lost a worker.
+// sentence is the rest of the log line that begins with the generation's number.
+// With a reason the generation has stayed in its state and lost a worker.
 func (l *loop) sentence(a machine.Transition) string {
 	switch a.State {
 	case machine.Checking:
@@ -159,12 +161,12 @@ func (l *loop) sentence(a machine.Transition) string {
 		return "has lost a worker"
 	}
 	if a.State == machine.Starting && l.children.hasWorker(a.Generation) {
-		return "has taken over slots and starts the next"
+		return "has taken over a batch of slots and starts the next"
 	}
 	return "is " + a.State.String()
 }
 
-// concluded is for what became of a request for a swap. Of an attempt that fails
+// concluded is for the outcome of a request for a swap. Of an attempt that fails
 // although its workers live, one that is not ready is what it failed by.
 func (l *loop) concluded(o machine.Outcome) {
 	if o.Result == machine.OutcomeFailed || o.Result == machine.OutcomeGivenUp {

@@ -11,10 +11,10 @@ import (
 	"server-starter/initd/socket"
 )
 
-// clientGrace is what clients get to take what they are told last.
+// clientGrace is how long clients have to read the last answers and events.
 const clientGrace = time.Second
 
-// api is the way by which clients reach initd.
+// api is the control socket and its server, by which clients reach initd.
 type api struct {
 	server *control.Server
 	socket *socket.Set // the control socket; nil: none
@@ -46,7 +46,7 @@ func (up *setup) openControl() (err error) {
 	return nil
 }
 
-// startControl lets clients in.
+// startControl starts to accept clients at the control socket.
 func (in *instance) startControl() {
 	if in.socket == nil {
 		return

@@ -23,7 +23,7 @@ type child struct {
 
 	known   chan struct{} // closed when it is known whether the program was executed
 	failure error         // why it was not; to be read once known is closed
-	handled bool          // the loop has taken note of it
+	handled bool          // the loop has recorded it
 }
 
 // role is what a child was started for: it knows its command, and what each
@@ -63,6 +63,7 @@ func (c children) worker(pid int) *worker {
 	return nil
 }
 
+// isLogCommand reports whether a pid is that of a log command.
 func (c children) isLogCommand(pid int) bool {
 	child := c[pid]
 	if child == nil {
@@ -72,6 +73,7 @@ func (c children) isLogCommand(pid int) bool {
 	return is
 }
 
+// anyLogCommand reports whether a log command runs.
 func (c children) anyLogCommand() bool {
 	for pid := range c {
 		if c.isLogCommand(pid) {
@@ -112,9 +114,9 @@ func (l *loop) start(r role) {
 	}
 }
 
-// awaitExec takes note of whether a child has become its program. Of one that
-// has been reaped that is due, for nobody holds the other end of its pipe any
-// more; of others the loop asks when it is known.
+// awaitExec records whether a child has become its program. For one that has been
+// reaped it does not block for long, as nobody holds the other end of the pipe any more;
+// for the others the loop calls it when it is known.
 func (l *loop) awaitExec(c *child) {
 	if c.handled {
 		return
@@ -190,6 +192,7 @@ func exitStatus(err error) int {
 	return exitSetup
 }
 
+// statusOf is an exit in the terms of the machine.
 func statusOf(e reaper.Exit) machine.Status {
 	if e.Status.Signaled() {
 		return machine.Status{Signal: machine.Signal(e.Status.Signal())}
@@ -197,6 +200,7 @@ func statusOf(e reaper.Exit) machine.Status {
 	return machine.Status{Code: e.Status.ExitStatus()}
 }
 
+// statusAttr is a status as an attribute of a log line.
 func statusAttr(s machine.Status) []any {
 	if s.Signal != 0 {
 		return []any{"signal", s.Signal.String()}

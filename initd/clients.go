@@ -16,7 +16,7 @@ type clients struct {
 	last   int // number
 }
 
-// called takes up the request of a client. It is answered in the same turn.
+// called takes a request of a client. It is answered in the same turn.
 func (l *loop) called(c control.Call) {
 	switch c.Request.Request {
 	case control.AskHealth:
@@ -33,7 +33,7 @@ func (l *loop) called(c control.Call) {
 		case c.Ticket > last:
 			c.Refuse(control.NotFound, fmt.Sprintf("no swap with ticket %d has been asked for; the last is %d", c.Ticket, last))
 		case !l.history.remembers(c.Ticket):
-			c.Refuse(control.NotFound, fmt.Sprintf("ticket %d was over long ago, and its outcome is no longer kept", c.Ticket))
+			c.Refuse(control.NotFound, fmt.Sprintf("ticket %d was concluded long ago, and its outcome is no longer kept", c.Ticket))
 		default:
 			c.Answer(control.Answer{Ticket: c.Ticket})
 		}
@@ -42,7 +42,7 @@ func (l *loop) called(c control.Call) {
 	}
 }
 
-// askMachine has the machine decide about a request.
+// askMachine passes a request on to the machine, which decides about it.
 func (l *loop) askMachine(c control.Call) {
 	var signal machine.Signal
 	if c.Signal != "" {
@@ -74,10 +74,10 @@ func (l *loop) askMachine(c control.Call) {
 		}
 		l.then(machine.SignalAsked{Client: client, Signal: signal, Generation: c.Generation, Slot: slot})
 	}
-	l.log.Info("a client asks for "+c.Request.Request, "event", "control", "request", c.Request.Request)
+	l.log.Info("request from a client: "+c.Request.Request, "event", "control", "request", c.Request.Request)
 }
 
-// answer hands the machine's answer to the client.
+// answer passes the machine's answer on to the client.
 func (l *loop) answer(a machine.Answer) {
 	c, ok := l.clients.asking[a.Client]
 	if !ok {
@@ -85,7 +85,7 @@ func (l *loop) answer(a machine.Answer) {
 	}
 	delete(l.clients.asking, a.Client)
 	if a.Refusal != "" {
-		l.log.Info("refused: "+a.Refusal, "event", "control", "request", c.Request.Request)
+		l.log.Info("refused the request of a client: "+a.Refusal, "event", "control", "request", c.Request.Request)
 	}
 	switch {
 	case a.Missing:
@@ -101,6 +101,7 @@ func (l *loop) answer(a machine.Answer) {
 	}
 }
 
+// answerEnvironment answers with the environment of a generation.
 func (l *loop) answerEnvironment(c control.Call) {
 	generation := c.Generation
 	if generation == 0 {
@@ -135,7 +136,7 @@ func (l *loop) settingsInForce() (all []control.Setting) {
 	return all
 }
 
-// outcomeOf is what clients are told of an outcome.
+// outcomeOf is an outcome in the terms of the control protocol.
 func outcomeOf(o machine.Outcome) control.Outcome {
 	return control.Outcome{Ticket: o.Ticket, Outcome: word(o.Result), Final: o.Result.Final(),
 		Generation: o.Generation, Reason: o.Reason, By: o.By, Next: o.Next.Seconds()}

@@ -9,6 +9,7 @@ import (
 // the later counts: execve(2) would pass both on, and getenv(3) find the first.
 type environ []string
 
+// with is the environment with these assignments, as K=V.
 func (e environ) with(assignments ...string) environ {
 	out := slices.Clone(e)
 	for _, a := range assignments {
@@ -18,6 +19,7 @@ func (e environ) with(assignments ...string) environ {
 	return out
 }
 
+// without is the environment without these names.
 func (e environ) without(names ...string) environ {
 	return slices.DeleteFunc(slices.Clone(e), func(a string) bool {
 		name, _, _ := strings.Cut(a, "=")
@@ -35,11 +37,12 @@ func (e environ) value(name string) string {
 	return ""
 }
 
+// has reports whether a name is set.
 func (e environ) has(name string) bool {
 	return slices.ContainsFunc(e, func(a string) bool { return strings.HasPrefix(a, name+"=") })
 }
 
-// names are sorted.
+// names are the names of its variables, sorted.
 func (e environ) names() (names []string) {
 	for _, a := range e {
 		name, _, _ := strings.Cut(a, "=")

@@ -1,14 +1,14 @@
 package initd
 
 // environments are those of the generations that may still start workers, and
-// the last that was given up: what became of an attempt is passed to a hook that
-// has its environment.
+// the last that was given up: the hook that gets the outcome of an attempt runs
+// with its environment.
 type environments struct {
 	of   map[int]environ
 	over []int // generations that start no worker any more
 }
 
-// drop forgets those that have been released.
+// drop removes those that have been released.
 func (e *environments) drop() {
 	for _, generation := range e.over {
 		delete(e.of, generation)

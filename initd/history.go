@@ -34,14 +34,14 @@ func newHistory() *history {
 	}}
 }
 
-// begun is for an attempt that begins.
+// begun records that an attempt begins.
 func (h *history) begun(now time.Time, a machine.Prepare) {
 	h.swaps = append(h.swaps[max(0, len(h.swaps)-keptSwaps+1):], control.Swap{
 		Generation: a.Generation, Ticket: a.Ticket, Trigger: a.Trigger.String(), Began: now, Outcome: "pending",
 	})
 }
 
-// differs says in which variables the environment of an attempt is another than
+// differs records in which variables the environment of an attempt differs from
 // that of the generation that serves.
 func (h *history) differs(generation int, v *control.Variables) {
 	if s := h.swap(generation); s != nil {
@@ -49,21 +49,21 @@ func (h *history) differs(generation int, v *control.Variables) {
 	}
 }
 
-// ended is for a worker that ended by itself.
+// ended records the end of a worker that ended by itself.
 func (h *history) ended(generation int, e end) {
 	if s := h.swap(generation); s != nil && s.Ended == nil {
 		h.ends[generation] = e
 	}
 }
 
-// late is for a worker that lives and has taken too long, where none has ended.
+// late records a worker that lives and has taken too long, where none has ended.
 func (h *history) late(generation, slot int, lines func() []string) {
 	if _, ended := h.ends[generation]; !ended {
 		h.ended(generation, end{slot: &slot, lines: lines})
 	}
 }
 
-// concluded is for what has become of an attempt.
+// concluded records the outcome of an attempt.
 func (h *history) concluded(now time.Time, o machine.Outcome) {
 	s := h.swap(o.Generation)
 	if s == nil || s.Ended != nil {
@@ -91,8 +91,8 @@ func (h *history) concluded(now time.Time, o machine.Outcome) {
 	}
 }
 
-// word is what people and clients are told of a result: one that is given up has
-// failed, as those have that are tried again.
+// word is the word for a result in answers and in the status: one that is given up
+// has failed, as those have that are tried again.
 func word(r machine.Result) string {
 	if r == machine.OutcomeGivenUp {
 		r = machine.OutcomeFailed
@@ -100,6 +100,7 @@ func word(r machine.Result) string {
 	return r.String()
 }
 
+// swap finds an attempt by its number; nil: it is no longer remembered.
 func (h *history) swap(generation int) *control.Swap {
 	i := slices.IndexFunc(h.swaps, func(s control.Swap) bool { return s.Generation == generation })
 	if i < 0 {
@@ -114,14 +115,14 @@ func (h *history) remembers(ticket int) bool {
 	return len(h.swaps) == 0 || h.swaps[0].Ticket <= ticket
 }
 
-// counts are a copy.
+// counts returns a copy of the counters.
 func (h *history) counts() control.Counters {
 	c := h.counters
 	c.Swaps = maps.Clone(c.Swaps)
 	return c
 }
 
-// latest is a copy of the last attempts, the newest first.
+// latest returns a copy of the last attempts, the newest first.
 func (h *history) latest(now time.Time) []control.Swap {
 	swaps := slices.Clone(h.swaps)
 	slices.Reverse(swaps)
@@ -146,8 +147,8 @@ func (h *history) complaint() string {
 	return ""
 }
 
-// difference is which variables are others than before. What differs from
-// generation to generation anyway is left out.
+// difference returns the names of the variables that are not the same in both. What
+// differs from generation to generation anyway is left out.
 func difference(before, now environ) *control.Variables {
 	usual := func(name string) bool { return name == "SERVER_STARTER_GENERATION" || name == "NOTIFY_SOCKET" }
 	d := &control.Variables{}

@@ -7,7 +7,7 @@ import (
 	"server-starter/initd/machine"
 )
 
-// hook is the role of a command of the operator.
+// hook is the role of a command of the operator that runs at an event.
 type hook struct{ machine.RunHook }
 
 func (h *hook) command(l *loop, c *child) (*launch.Command, error) {

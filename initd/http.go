@@ -15,7 +15,7 @@ import (
 	"server-starter/initd/socket"
 )
 
-// httpProgram is what serves HTTP, which PID 1 does not.
+// httpProgram is the program that serves HTTP, which PID 1 does not do itself.
 const httpProgram = "initctl"
 
 // endpoint is where HTTP is served.
@@ -93,7 +93,7 @@ func connection() (net.Conn, int, error) {
 	return conn, pair[1], nil
 }
 
-// handOver closes initd's copy of what is the process's alone.
+// handOver closes initd's copy of the end that is the HTTP process's alone.
 func (h *httpProcess) handOver() {
 	if h.conn >= 0 {
 		unix.Close(h.conn)

@@ -49,7 +49,7 @@ func (in *inbox) start(f func()) {
 	}()
 }
 
-// close lets go of all that post.
+// close releases every goroutine that posts, now and later.
 func (in *inbox) close() { close(in.closed) }
 
 type (

@@ -58,7 +58,8 @@ func (in *instance) run() (status int) {
 	return exit.Status
 }
 
-// begin logs what initd is set up with, and lets in whoever may reach the loop.
+// begin logs what initd is set up with, and starts the goroutines that watch files
+// and serve clients.
 func (in *instance) begin() {
 	in.logNotes(in.settings.Notes)
 	in.logNotes(in.notes)
@@ -74,8 +75,8 @@ func (in *instance) begin() {
 	}
 }
 
-// end says why initd ends, unless it was asked to, and sees that what was
-// written arrives.
+// end writes why initd ends, unless it was asked to, and waits until all that was
+// written has arrived.
 func (l *loop) end(reason string) {
 	l.terminal.Restore()
 	if reason != "" {
@@ -86,7 +87,7 @@ func (l *loop) end(reason string) {
 	l.closeJournal()
 }
 
-// close gives back what was opened outside, in the opposite order.
+// close closes and removes what setUp has made outside initd, in the opposite order.
 func (in *instance) close() {
 	if err := in.board.Close(); err != nil && in.log != nil {
 		in.log.Warn(err.Error(), "event", "scoreboard")
@@ -97,7 +98,7 @@ func (in *instance) close() {
 	in.published.remove()
 }
 
-// sink is where the server of the control socket hands on what comes.
+// sink is by what the server of the control socket reaches the loop.
 func (in *inbox) sink() control.Sink {
 	return control.Sink{
 		Call:   func(c control.Call, over <-chan struct{}) { in.postUntil(over, call{c}) },

@@ -19,7 +19,7 @@ type journal struct {
 	transcript bool             // log every step of the machine
 	lines      *eventlog.Writer // of the log
 	stderr     *eventlog.Writer // of the original standard error; the same where the log goes there
-	parent     *daemon.Parent   // that waits for initd to go to the background, nil: none; released it has taken that standard error along
+	parent     *daemon.Parent   // the process that waits until initd is in the background; nil: none. Once released it has taken the original standard error along
 	notes      []string         // of what set-up found, a sentence each
 }
 
@@ -48,7 +48,7 @@ func (j *journal) logNotes(notes []string) {
 	}
 }
 
-// closeJournal sees that what was written arrives.
+// closeJournal closes the log, and waits until what was written has arrived.
 func (l *loop) closeJournal() {
 	l.logs.Close(logGrace, output.Closing{
 		Flush: func() {
@@ -67,7 +67,7 @@ func (l *loop) closeJournal() {
 func (l *loop) openTail(c *launch.Command) *output.Tail {
 	tail, err := l.logs.Tail()
 	if err != nil {
-		l.log.Warn("the last lines of a worker will not be known: "+err.Error(), "event", "note")
+		l.log.Warn("cannot keep the last lines of a process's stderr: "+err.Error(), "event", "note")
 	}
 	if tail != nil {
 		c.Files[2] = uintptr(tail.Write)
@@ -75,8 +75,9 @@ func (l *loop) openTail(c *launch.Command) *output.Tail {
 	return tail
 }
 
-// terminationLog is where a container says why it ended. Where nobody made the
-// file, nobody reads it. What the program wrote there itself stays.
+// terminationLog appends to the file from which Kubernetes reads why a container
+// ended. Where nobody made the file, nobody reads it. What the program wrote there
+// itself stays.
 func terminationLog(text string) {
 	if f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0); err == nil {
 		f.WriteString(text)

@@ -9,7 +9,7 @@ import (
 )
 
 // kernel is what the loop needs of the operating system, and nothing else.
-// Tests put one of their own in its place, with virtual processes and time.
+// Tests have a kernel of their own, with virtual processes and time.
 type kernel struct {
 	now      func() time.Time
 	start    func(*launch.Command) (pid int, outcome <-chan error, err error)
@@ -18,7 +18,7 @@ type kernel struct {
 	children func() ([]int, error)                        // the pids of all children
 }
 
-// newKernel returns the real one. With stopped, reap also hands on children
+// newKernel returns the kernel itself. With stopped, reap also hands on children
 // that were stopped; wait(2), WUNTRACED.
 func newKernel(stopped bool) kernel {
 	options := 0

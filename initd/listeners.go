@@ -2,14 +2,15 @@ package initd
 
 import "fmt"
 
-// relisten mends what a worker that called shutdown(2) has done to all.
+// relisten makes listeners accept again after a worker has called shutdown(2) on
+// them, which takes effect for all workers.
 func (l *loop) relisten() {
 	mended, err := l.sockets.Relisten()
 	l.history.counters.Relistened += int64(len(mended))
 	for _, m := range mended {
-		text := "a worker had shut down the listener " + m.Key + " for everyone; it listens again"
+		text := "a worker shut down the listener " + m.Key + " for all workers; it listens again"
 		if l.settings.ReusePort && m.Slot >= 0 {
-			text = fmt.Sprintf("a worker had shut down the listener %s of slot %d; it listens again", m.Key, m.Slot)
+			text = fmt.Sprintf("a worker shut down the listener %s of slot %d; it listens again", m.Key, m.Slot)
 		}
 		if m.Replaced {
 			text += " as a new socket, which workers that already run do not have: a swap (HUP) gives it to them"

@@ -24,22 +24,22 @@ func (r *logCommand) begun(*loop, *child)    {}
 func (r *logCommand) executed(*loop, *child) {}
 
 func (r *logCommand) unstarted(l *loop, err error) {
-	l.warnOfLogs("cannot start a log command: "+err.Error(), "event", "log-command")
+	l.warnOfLogs("cannot start the log command: "+err.Error(), "event", "log-command")
 	l.then(machine.LogCommandEnded{Number: r.number})
 }
 
 func (r *logCommand) ended(l *loop, c *child, status machine.Status) {
-	text := "a log command has ended: " + r.line
+	text := "log command ended: " + r.line
 	if c.failure != nil {
-		text = "a log command was not started: " + c.failure.Error()
+		text = "log command not started: " + c.failure.Error()
 	}
 	l.warnOfLogs(text, append([]any{"event", "log-command", "pid", c.pid, "duration", l.now().Sub(c.started)}, statusAttr(status)...)...)
 	l.then(machine.LogCommandEnded{Number: r.number})
 }
 
-// awaitLogCommands waits until the log commands have ended, for which they have
-// the end of their input, or the limit is over. It returns the numbers of those
-// that still run. That they end is as it should be, and the log is closed by then.
+// awaitLogCommands waits until the log commands have ended, which they do at the end
+// of their input, or the limit is over. It returns the numbers of those that still
+// run. It logs nothing: the log is closed by then.
 func (l *loop) awaitLogCommands(limit time.Duration) (running map[int]bool) {
 	ended := func(e reaper.Exit) { delete(l.children, e.PID) }
 	l.reapUntil(limit, ended, func(bool) bool { return !l.children.anyLogCommand() })

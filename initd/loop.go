@@ -32,7 +32,7 @@ type loop struct {
 	exit         *machine.Exit
 }
 
-// signalChannels are those of package signals.
+// signalChannels are where signals arrive. Tests have channels of their own.
 type signalChannels struct{ child, hangup, stop, other <-chan os.Signal }
 
 func caughtSignals() signalChannels {
@@ -51,7 +51,7 @@ func newLoop(k kernel, in *instance, m *machine.Machine, s signalChannels) *loop
 	}
 }
 
-// run turns until the machine has decided to exit.
+// run runs the loop until the machine has decided to exit.
 func (l *loop) run() machine.Exit {
 	defer l.inbox.close()
 	l.then(machine.Begin{})
@@ -76,11 +76,11 @@ func (l *loop) run() machine.Exit {
 	return *l.exit
 }
 
-// then takes note of an event, which is the next turn's.
+// then queues an event for the machine, which gets it in the current turn or the next.
 func (l *loop) then(event machine.Event) { l.events = append(l.events, event) }
 
 // turn gives the events to the machine, one after the other, and does what it
-// answers, until nothing is left to be said. Results of actions are events too.
+// decides, until no event is left. Results of actions are events too.
 func (l *loop) turn() {
 	if len(l.events) > 0 {
 		l.server.Changed()
@@ -111,11 +111,12 @@ func (l *loop) transcribe(line fmt.Stringer) {
 	}
 }
 
+// signaled is for a signal that initd has received.
 func (l *loop) signaled(s os.Signal) {
 	signal := machine.Signal(s.(syscall.Signal))
 	l.log.Info("received "+signal.String(), "event", "signal", "signal", signal.String())
 	if (signal == machine.TTIN || signal == machine.TTOU) && terminal.Background() {
-		return // from the terminal, to the one who has written to it
+		return // sent by the terminal driver, to a background process: not a request
 	}
 	if s == syscall.SIGCONT && os.Getpid() != 1 { // which cannot be suspended
 		for pid := range l.children.workers {
@@ -135,7 +136,8 @@ func (l *loop) reapAll() {
 	l.orphansLeft(children)
 }
 
-// reapUntil reaps until done says so or the limit is over, and reports which.
+// reapUntil reaps until done returns true, and reports whether it did so within the
+// limit.
 // Done is asked after all that have ended were reaped.
 func (l *loop) reapUntil(limit time.Duration, each func(reaper.Exit), done func(children bool) bool) bool {
 	over := time.After(limit)
@@ -152,8 +154,8 @@ func (l *loop) reapUntil(limit time.Duration, each func(reaper.Exit), done func(
 // rescueGrace is what workers get to end after a defect of initd.
 const rescueGrace = 5 * time.Second
 
-// rescue is what is left to do when initd itself has failed: to stop the
-// workers, and to kill those that do not obey. It trusts nothing but the kernel.
+// rescue is all that is left to do after a defect of initd: it stops the workers,
+// and kills those that do not end. It relies on nothing but the kernel.
 func (l *loop) rescue(signal syscall.Signal) {
 	workers := map[int]bool{}
 	for pid := range l.children.workers {

@@ -57,12 +57,12 @@ func TestLogCommands(t *testing.T) {
 		w.run()
 		w.did("start log-command0 101", "start log-command1 102", "start worker 103")
 		w.ends(1, 102)
-		w.did("warn a log command has ended: log-command1")
+		w.did("warn log command ended: log-command1")
 		w.passes(time.Second)
 		w.did("start log-command1 104", "report READY=1")
 		w.forking = syscall.EAGAIN
 		w.ends(0, 101)
-		w.did("warn a log command has ended: log-command0", "cannot start log-command0", "warn cannot start a log command: resource temporarily unavailable")
+		w.did("warn log command ended: log-command0", "cannot start log-command0", "warn cannot start the log command: resource temporarily unavailable")
 		w.forking = nil
 		w.passes(2 * time.Second)
 		w.did("start log-command0 105")

@@ -10,7 +10,7 @@ import (
 func (l *loop) notified(n notification) {
 	pid := l.author(n)
 	if pid == 0 {
-		l.log.Debug("notification from a process that is no worker's", "event", "notify-dropped", "pid", n.PID)
+		l.log.Debug("ignoring a notification from a process that belongs to no worker", "event", "notify-dropped", "pid", n.PID)
 		return
 	}
 	if n.HasStatus {
@@ -29,7 +29,7 @@ func (l *loop) notified(n notification) {
 	}
 }
 
-// author is the worker that a notification is to be put down to, 0 for none:
+// author is the pid of the worker that a notification counts for, 0 for none:
 // the sender, its nearest ancestor or the leader of its group. A sender that
 // was gone before it could be looked at is taken for a process of the only
 // worker that knows the socket, if it had the rights of one.

@@ -10,8 +10,8 @@ import (
 	"server-starter/reaper"
 )
 
-// orphans is what is known of the children that initd did not start: whether
-// they have been asked to end, and who was sent what.
+// orphans is what initd remembers of orphans: whether they have been asked to end,
+// and which signals each was sent.
 type orphans struct {
 	asked bool
 	sent  map[delivery]bool
@@ -23,7 +23,7 @@ type delivery struct {
 	signal syscall.Signal
 }
 
-// orphansLeft takes note of whether there are any, log commands left aside.
+// orphansLeft gives the machine an event if no child is left but log commands.
 func (l *loop) orphansLeft(children bool) {
 	if !children || !l.anyOther() {
 		l.then(machine.Childless{})
@@ -36,7 +36,7 @@ func (l *loop) orphansLeft(children bool) {
 func (l *loop) endOrphans() {
 	l.orphans.asked = true
 	l.signalOrphans(syscall.SIGTERM)
-	// Where none is left, none will say so by its end.
+	// Where none is left, no end of one will lead to this event.
 	if !l.kernel.reap(l.reaped) || !l.anyOther() {
 		l.then(machine.Childless{})
 	}

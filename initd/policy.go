@@ -9,7 +9,7 @@ import (
 	"server-starter/initd/settings"
 )
 
-// policy is what the settings say to the machine.
+// policy makes the policy of the machine from the settings.
 func (in *instance) policy() machine.Policy {
 	s := in.settings
 	p := machine.Policy{

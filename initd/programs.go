@@ -14,8 +14,8 @@ import (
 	"server-starter/initd/settings"
 )
 
-// programs makes the commands of what initd starts: with which arguments, in which
-// environment, with which files and rights.
+// programs makes the command of each process that initd starts: its arguments, its
+// environment, its files and its rights.
 type programs struct {
 	settings   *settings.Settings
 	base       environ            // of workers, before the envdir and what initd adds
@@ -73,7 +73,7 @@ func (p *programs) read() (environ, *settings.Settings, error) {
 	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, nil
 }
 
-// worker is the program itself.
+// worker is the command of a worker: the program itself.
 func (p *programs) worker(w *worker, env environ) *launch.Command {
 	c := p.common(env.with("SERVER_STARTER_WORKER=" + strconv.Itoa(w.slot)))
 	c.Argv = p.settings.Command
@@ -89,16 +89,17 @@ func (p *programs) worker(w *worker, env environ) *launch.Command {
 	return c
 }
 
-// probe is given no listener: it has to come to them as a client would.
+// probe is the command of the probe. It gets no listener: it has to connect as a
+// client would.
 func (p *programs) probe(env environ) *launch.Command {
 	c := p.common(outsider(env))
 	c.Argv = p.settings.Probe
 	return c
 }
 
-// hook is a command of the operator's, so it runs as initd's own user, but with
-// the environment of the generation it is about, and with what it is told. It
-// is given no listener.
+// hook is the command of a hook. It is the operator's, so it runs as initd's own
+// user, but with the environment of the generation it is about, and variables for
+// the event. It gets no listener.
 func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
 	if env == nil { // there is no generation
 		if env, _, _ = p.read(); env == nil {
@@ -122,7 +123,7 @@ func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
 	return c
 }
 
-// hooks are the commands of those that there are.
+// hooks are the commands of all hooks; that of a hook that is not set is empty.
 func hooks(s *settings.Settings) map[machine.Hook][]string {
 	return map[machine.Hook][]string{
 		machine.AfterInit: s.HookAfterInit, machine.BeforeSwap: s.HookBeforeSwap,
@@ -131,8 +132,8 @@ func hooks(s *settings.Settings) map[machine.Hook][]string {
 	}
 }
 
-// logCommand takes output from the pipe of its number. It is initd's own, not the
-// workers'.
+// logCommand is the log command of a number, which reads from the pipe of that
+// number. It has the rights of initd, not those of the workers.
 func (p *programs) logCommand(number int) *launch.Command {
 	argv, stdin := p.logs.Command(number)
 	files := []uintptr{uintptr(stdin), 1, 2}
@@ -142,8 +143,8 @@ func (p *programs) logCommand(number int) *launch.Command {
 	return &launch.Command{Argv: argv, Environ: p.base, Dir: p.started, Umask: -1, Files: files}
 }
 
-// http is the program that serves HTTP. It has the rights of a worker and no more,
-// the listener, and a connection on which it may look and not touch.
+// http is the command of the HTTP process. It has the rights of a worker and no
+// more, the listener, and a connection to initd on which it may only read.
 func (p *programs) http(path string, listener, conn int) *launch.Command {
 	env := environ{"SERVER_STARTER_HTTP_FD=3", "SERVER_STARTER_CONTROL_FD=4"}
 	for _, name := range []string{"PATH", "TZ", "NO_COLOR"} {
@@ -164,8 +165,8 @@ func outsider(env environ) environ {
 	return env.without("LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 }
 
-// common is what commands have in common: standard streams, and the rights of a
-// worker.
+// common is what the commands of workers, probes and hooks have in common: the
+// standard streams, and the rights of a worker.
 func (p *programs) common(env environ) *launch.Command {
 	stdout, stderr := p.logs.Workers()
 	return &launch.Command{
@@ -187,7 +188,7 @@ func (p *programs) uid() int {
 	return os.Geteuid()
 }
 
-// explain names the setting that a step of a start was taken for.
+// explain adds to the error of a start the setting that it is due to, if it is.
 func (p *programs) explain(err error) error {
 	var failure *launch.Failure
 	if !errors.As(err, &failure) {

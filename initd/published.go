@@ -12,11 +12,11 @@ import (
 	"server-starter/initd/statusfile"
 )
 
-// published is what initd shows of itself outside: to its supervisor, in the pid
+// published is what initd makes visible outside: to its supervisor, in the pid
 // file and in the status file. It is derived from the machine after each step, and
 // written where it differs from what was written before.
 type published struct {
-	notify     func(state string) // the supervisor; nil: a plain init has nothing to say
+	notify     func(state string) // the supervisor; nil: a plain init sends it nothing
 	pidFile    *pidfile.File
 	statusFile *statusfile.File
 
@@ -78,7 +78,7 @@ func (p *published) remove() {
 	}
 }
 
-// state is what a supervisor is told.
+// state is what the supervisor is notified of.
 type state struct {
 	readiness  machine.Readiness
 	generation int // that serves, where that matters
@@ -91,8 +91,8 @@ func stateOf(v machine.View) state {
 	return state{readiness: v.Readiness}
 }
 
-// String is the state as sd_notify(3) has it. There is no word for a service that
-// was ready and is so no longer but its status.
+// String is the state as sd_notify(3) has it. For a service that
+// was ready and is not any more it has no word, so that only the status shows it.
 func (s state) String() string {
 	switch s.readiness {
 	case machine.IsReady:

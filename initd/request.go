@@ -17,7 +17,7 @@ import (
 
 // request asks an initd that runs already, and returns the exit status.
 func request(s *settings.Settings) int {
-	signals.Release() // whoever asks may lose patience
+	signals.Release() // so that whoever asks can interrupt it
 	ask := map[settings.Request]func() error{
 		settings.Restart: func() error { return restart(s.PidFile, s.StatusFile) },
 		settings.Stop:    func() error { return stop(s.PidFile) },
@@ -41,14 +41,14 @@ func restart(pidFile, statusFile string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	last, _, ok := initd.Attempts() // else what start_server's file tells has to do
+	last, _, ok := initd.Attempts() // else the status file of start_server has to do
 	switch {
 	case !ok && len(generations) == 0:
-		return fmt.Errorf("status-file %s: no generation is in it", statusFile)
+		return fmt.Errorf("status-file %s: it names no generation", statusFile)
 	case !ok:
 		last = generations[len(generations)-1]
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "initd: waiting for a first generation to be ready: "+err.Error())
+		fmt.Fprintln(os.Stderr, "initd: waiting for the first generation to be ready: "+err.Error())
 	}
 	if err := initd.Signal(syscall.SIGHUP); err != nil {
 		return err
@@ -65,7 +65,7 @@ func restart(pidFile, statusFile string) error {
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return err
 		case ok && givenUp > last:
-			return fmt.Errorf("generation %d was refused or given up, and the old one stays; initd's log says why", givenUp)
+			return fmt.Errorf("generation %d was refused or given up, and the old one stays; see initd's log for the reason", givenUp)
 		}
 	}
 }

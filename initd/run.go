@@ -46,7 +46,7 @@ const (
 )
 
 // Run is initd from its arguments to its exit status. Under the name
-// start_server it reads them as that does.
+// start_server it reads the arguments as that does.
 func Run(argv []string) (status int) {
 	// The death signal of workers belongs to the thread that started them, so
 	// there is only one, and it lasts as long as initd: prctl(2).
@@ -89,7 +89,8 @@ func Run(argv []string) (status int) {
 	return in.run()
 }
 
-// fatal says why initd cannot go on, also where Kubernetes looks.
+// fatal writes why initd cannot start to its standard error, and to where Kubernetes
+// reads it. It returns the status.
 func fatal(status int, err error) int {
 	text := "initd: " + err.Error() + "\n"
 	terminationLog(text)
@@ -99,6 +100,7 @@ func fatal(status int, err error) int {
 	return status
 }
 
+// settingError names the setting that an error is due to.
 func settingError(name string, err error) error {
 	variable := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	return fmt.Errorf("SERVER_STARTER_%s (--%s): %w", variable, name, err)

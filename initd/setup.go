@@ -63,6 +63,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 	return in, nil
 }
 
+// checkRights checks the user that initd runs as, and that there is /proc.
 func (up *setup) checkRights() error {
 	if uid := os.Geteuid(); up.settings.RequireRoot && uid != 0 {
 		return settingError("require-root", fmt.Errorf("initd runs as uid %d and not as root: start it as root, or do without the setting", uid))
@@ -73,8 +74,8 @@ func (up *setup) checkRights() error {
 	return nil
 }
 
-// setDirectories: whatever was given relative means the directory initd was
-// started in.
+// setDirectories sets the directories and the environment of workers. A relative
+// path is relative to the directory that initd was started in.
 func (up *setup) setDirectories() (err error) {
 	p, s := up.programs, up.settings
 	p.base = environ(settings.Scrub(socket.Scrub(up.initial))).without(daemon.Variable).with(s.Handed...)
@@ -90,6 +91,7 @@ func (up *setup) setDirectories() (err error) {
 	return nil
 }
 
+// lookUpUsers looks up the users that workers run as and that own unix sockets.
 func (up *setup) lookUpUsers() (err error) {
 	s := up.settings
 	up.options = socket.Options{Backlog: int(s.Backlog), Mode: fs.FileMode(s.SocketMode), UID: -1, GID: -1, Environ: up.initial,
@@ -109,8 +111,8 @@ func (up *setup) lookUpUsers() (err error) {
 	return nil
 }
 
-// openPidFile comes before all else that is made: where another instance runs,
-// nothing of its is touched.
+// openPidFile locks the pid file. It comes before all else that is made: where
+// another instance is running, this one touches nothing of it.
 func (up *setup) openPidFile() (err error) {
 	if path := up.settings.PidFile; path != "" {
 		if up.published.pidFile, err = pidfile.Lock(absolute(path)); err != nil {
@@ -120,6 +122,7 @@ func (up *setup) openPidFile() (err error) {
 	return nil
 }
 
+// openStatusFile opens the status file, which a goroutine writes.
 func (up *setup) openStatusFile() (err error) {
 	path := up.settings.StatusFile
 	if path == "" {
@@ -141,13 +144,14 @@ func (up *setup) openStatusFile() (err error) {
 	return nil
 }
 
+// openSockets binds or adopts the listeners of workers.
 func (up *setup) openSockets() (err error) {
 	up.sockets, err = socket.Open(up.where.Workers, up.options)
 	return err
 }
 
-// openRest opens what does not depend on each other, and tells of all that is
-// wrong with it.
+// openRest opens what does not depend on each other. Its error has all that went
+// wrong.
 func (up *setup) openRest() (err error) {
 	errs := make([]error, 4)
 	up.http, errs[0] = openEndpoint(up.where.HTTP, up.programs.base)
@@ -189,6 +193,7 @@ func (up *setup) openLogs() (err error) {
 	return err
 }
 
+// destination is where a log goes, with its path from the root.
 func destination(o settings.Output) output.Destination {
 	return output.Destination{File: absolute(o.File), Command: o.Command}
 }
@@ -261,7 +266,7 @@ func (up *setup) openLog() {
 	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,
 		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel.Value]
 	if up.programs.plain() && !s.Given("log-level") {
-		level = slog.LevelError // a plain init has little to tell of its own
+		level = slog.LevelError // of a plain init people expect the output of its command and nothing else
 	}
 	up.transcript = s.LogLevel.Value == settings.Debug
 	json := s.LogFormat.Value == settings.JSON || s.LogFormat.Value == settings.AutoFormat && !output.NewStream(own).IsTerminal()

@@ -13,8 +13,8 @@ import (
 	"server-starter/initd/survey"
 )
 
-// status is all that the loop knows. What takes its time to find out is added
-// beside it, by api.complete.
+// status is all that the loop knows, for a client of the control socket. What takes
+// time to find out, in /proc for one, is added by control.Memory outside the loop.
 func (l *loop) status() *control.Status {
 	now, v := l.now(), l.machine.View()
 	s := &control.Status{
@@ -34,7 +34,7 @@ func (l *loop) status() *control.Status {
 	return s
 }
 
-// describe adds a generation to a status, and what its workers are to the sums.
+// describe adds a generation to a status, and its workers to the sums.
 func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 	d := control.Generation{Number: g.Number, State: g.State.String(), Began: g.Began, Ready: since(g.Ready), Workers: []control.Worker{}}
 	for _, w := range g.Workers {
@@ -67,7 +67,7 @@ func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 	s.Generations = append(s.Generations, d)
 }
 
-// since is a time, nil where there is none.
+// since is a time as it stands in a status: nil for none.
 func since(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -75,7 +75,7 @@ func since(t time.Time) *time.Time {
 	return &t
 }
 
-// health is what checks are told.
+// health is the answer to health checks.
 func (l *loop) health(v machine.View) control.Health {
 	h := control.Health{
 		Live: true, Started: v.EverReady, Generation: v.Serving, State: v.Readiness.String(),

@@ -5,7 +5,7 @@ import (
 	"server-starter/initd/survey"
 )
 
-// openSurvey sets up surveys that look for what the settings depend on.
+// openSurvey sets up surveys, which look for what the settings need only.
 func (up *setup) openSurvey() {
 	s := up.settings
 	up.survey = &survey.Surveyor{
@@ -20,8 +20,7 @@ func watchesDisconnects(s *settings.Settings) bool {
 	return s.DisconnectSignal != 0 || len(s.HookOnDisconnect) > 0
 }
 
-// takeSurvey looks at the workers, beside the loop: the machine asks for one at a
-// time.
+// takeSurvey starts a survey in a goroutine. The machine asks for one at a time.
 func (l *loop) takeSurvey() {
 	rows := map[int]int{}
 	for pid, w := range l.children.workers {

@@ -12,9 +12,9 @@ import (
 	"server-starter/initd/watch"
 )
 
-// openWatch takes note of what the watched files hold now, nil where there are
-// none. That is before the first generation reads them: what changes while it does
-// is a change.
+// openWatch opens the watch of what the setting watch names; it is nil where that
+// names nothing. It reads the files now, before the first generation does: what
+// changes in between is a change.
 func (p *programs) openWatch() (*watch.Watch, error) {
 	var sources []watch.Source
 	for _, name := range p.settings.Watch {
@@ -56,7 +56,7 @@ func (p *programs) commandPaths() (paths []string) {
 	return paths
 }
 
-// startWatch has the loop hear of what changes.
+// startWatch starts the watch, which sends the loop a message for each change.
 func (in *instance) startWatch() {
 	if in.watch == nil {
 		return

@@ -7,7 +7,7 @@ import (
 	"server-starter/initd/machine"
 )
 
-// worker is the role of a process of a generation.
+// worker is the role of a worker of a generation.
 type worker struct {
 	generation, slot int
 	row              int    // of the scoreboard; scoreboard.NoRow: none
@@ -18,7 +18,7 @@ type worker struct {
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 	var err error
 	if w.row, err = l.board.Claim(w.generation, w.slot); err != nil {
-		l.log.Warn("a worker goes without a row on the scoreboard: "+err.Error(),
+		l.log.Warn("a worker runs without a row of the scoreboard: "+err.Error(),
 			"event", "scoreboard", "generation", w.generation, "slot", w.slot)
 	}
 	if err := l.sockets.Grow(w.slot + 1); err != nil {
@@ -81,7 +81,7 @@ func (c children) hasWorker(generation int) bool {
 	return false
 }
 
-// asked takes note that a worker is asked to end.
+// asked records that a worker is asked to end.
 func (c children) asked(pid int) {
 	if w := c.worker(pid); w != nil {
 		w.asked = true

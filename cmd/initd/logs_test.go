@@ -212,7 +212,7 @@ func TestLogCommand(t *testing.T) {
 			p.do("write", "1", numbered((2*round+1)*block, block))
 		}
 		comes(t, dir+"/lines", numbered(0, 10*block))
-		d.says(`a log command has ended`)
+		d.says(`log command ended`)
 		for _, pid := range children(t, d.pid) {
 			if state(pid) == "Z" {
 				t.Errorf("%d is a zombie", pid)
@@ -251,7 +251,7 @@ func TestLogCommandMissing(t *testing.T) {
 				p.do("write", "1", "one\n")
 				p.ready()
 				for range 2 {
-					d.says("initd: a log command ")
+					d.says("initd: log command ")
 				}
 				d.swap()
 				next := s.generation(2)
@@ -336,7 +336,7 @@ func TestLastCall(t *testing.T) {
 			"log-file="+collector(`echo begin >> lines; test -e second || { touch second; exit 1; }; cat >> lines`))}.start(t)
 		p := s.generation(1)
 		p.ready()
-		d.says("a log command has ended")
+		d.says("log command ended")
 		d.signal(syscall.SIGTERM)
 		p.gets(syscall.SIGTERM)
 		p.do("write", "1", "last words\n")

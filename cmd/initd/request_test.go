@@ -127,7 +127,7 @@ func TestRestartBeforeReady(t *testing.T) {
 	d := run{mode: subreaper, args: flags(s.puppet(), append(files, "ready=notify")...)}.start(t)
 	first := s.generation(1)
 	restart := run{mode: subreaper, args: flags(nil, append(files, "restart")...)}.start(t)
-	restart.says("waiting for a first generation to be ready")
+	restart.says("waiting for the first generation to be ready")
 	d.event("HUP", func(e initdtest.Entry) bool { return e.Signal == "HUP" })
 	first.ready()
 	second := s.generation(2)
