@@ -389,16 +389,16 @@ func TestHTTP(t *testing.T) {
 	check("/status", 200)
 	check("/", 200)
 
-	companion := s.daemon.companion(0)
+	server := s.daemon.httpProcess(0)
 	if n := s.state().Counters; n.Started != 1 || n.Orphans != 0 {
 		t.Errorf("it was counted: %+v", n)
 	}
-	if err := syscall.Kill(companion, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	check("/livez", 200) // it waits for the next one
-	if next := s.daemon.companion(companion); s.state().Generations[0].Workers[0].PID != first.pid {
-		t.Errorf("the end of %d and the start of %d concerned a worker", companion, next)
+	if next := s.daemon.httpProcess(server); s.state().Generations[0].Workers[0].PID != first.pid {
+		t.Errorf("the end of %d and the start of %d concerned a worker", server, next)
 	}
 
 	told := s.outcomes()
@@ -407,7 +407,7 @@ func TestHTTP(t *testing.T) {
 	check("/readyz", 200)
 	second.ready()
 	turnsOut(t, told, "ready")
-	last := s.daemon.companion(0)
+	last := s.daemon.httpProcess(0)
 	s.daemon.stop()
 	eventually(t, "it has ended with initd", func() bool { return state(last) == "" })
 }
@@ -420,22 +420,22 @@ func TestHTTPRights(t *testing.T) {
 	}
 	initctlBinary(t)
 	d := run{mode: subreaper, args: flags([]string{"sleep", "1000"}, "http=127.0.0.1:0", "user=65534")}.start(t)
-	companion := d.companion(0)
+	server := d.httpProcess(0)
 	eventually(t, "it runs as the workers' user and gains no privileges", func() bool {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", companion))
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", server))
 		return strings.Contains(string(text), "NoNewPrivs:\t1\n") && strings.Contains(string(text), "Uid:\t65534\t65534\t65534\t65534\n")
 	})
 	eventually(t, "it offers itself to the OOM killer first", func() bool {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", companion))
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", server))
 		return string(text) == "900\n"
 	})
 	d.stop()
 }
 
-// companion waits for one that runs and is not the one given.
-func (d *daemon) companion(other int) (pid int) {
+// httpProcess waits for an HTTP process that runs and is not the one given.
+func (d *daemon) httpProcess(other int) (pid int) {
 	d.Helper()
-	return d.event("there is a companion", func(e initdtest.Entry) bool {
+	return d.event("there is an HTTP process", func(e initdtest.Entry) bool {
 		return e.Event == "http-process" && strings.HasPrefix(e.Message, "HTTP process started") && state(e.PID) != "" && state(e.PID) != "Z" && e.PID != other
 	}).PID
 }
@@ -483,10 +483,10 @@ func TestHTTPLeavesNothing(t *testing.T) {
 		}
 		return len(entries)
 	}
-	first := d.companion(0)
+	first := d.httpProcess(0)
 	before := descriptors()
 	for range 6 {
-		first = d.companion(first)
+		first = d.httpProcess(first)
 	}
 	eventually(t, "no descriptor is left behind", func() bool { return descriptors() <= before+1 })
 	d.stop()
@@ -520,7 +520,7 @@ func TestControlLastAnswer(t *testing.T) {
 }
 
 // TestControlThreads: clients make initd need no thread that it has not had before them, however many processors
-// there are, for there may be none to be had.
+// there are, for there may be none left.
 func TestControlThreads(t *testing.T) {
 	t.Parallel()
 	for _, respawn := range []string{"always", "never"} {

@@ -248,7 +248,7 @@ func (s *scene) oldKilledAlthoughNewDied() bool {
 	s.has("status", status(old, next))
 	next.tell("exit", "1")
 	s.generation(3)
-	return old.heard() != 0
+	return old.received() != 0
 }
 
 // drainingSignalledAgain: an old worker that still drains is told again at every swap.
@@ -371,7 +371,7 @@ func (s *scene) strangerSignalled(command string) bool {
 		if asked.wait() == 0 && !s.original {
 			s.Error("it has ended with 0")
 		}
-		return p.heard() != 0
+		return p.received() != 0
 	case <-p.signals:
 		return true
 	case <-time.After(initdtest.Patience):

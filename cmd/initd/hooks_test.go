@@ -194,7 +194,7 @@ func TestStopDuringHook(t *testing.T) {
 	})
 }
 
-// TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more initdtest.Patience.
+// TestBeforeShutdown: the workers serve on until it has ended, or whoever asks has no more patience.
 func TestBeforeShutdown(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {

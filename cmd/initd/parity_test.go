@@ -107,7 +107,7 @@ func (s *scene) swap() {
 		s.since("the signal", began, time.Second)
 		old.ends()
 		next.answersAt("tcp", address)
-		if got := next.heard(); got != 0 {
+		if got := next.received(); got != 0 {
 			s.Errorf("the new worker was told, too: %d", got)
 		}
 		old = next
@@ -406,8 +406,8 @@ func (s *scene) udp() {
 		}
 		fmt.Fprint(conn, "to ", address)
 		conn.Close()
-		if got := p.do("hear", fmt.Sprint(told[i].fd)); got != "to "+address {
-			s.Errorf("at %s it hears %q", address, got)
+		if got := p.do("receive", fmt.Sprint(told[i].fd)); got != "to "+address {
+			s.Errorf("at %s it receives %q", address, got)
 		}
 	}
 	d.stop()

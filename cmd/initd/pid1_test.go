@@ -269,7 +269,7 @@ func TestEnvironment(t *testing.T) {
 			return []string{"SERVER_STARTER_PORT=127.0.0.1:" + port + "=3", "NOTIFY_SOCKET=" + notify,
 				"LISTEN_FDS=1", "LISTEN_PID=" + strconv.Itoa(p.PID), "LISTEN_FDNAMES=tcp-127.0.0.1-" + port}
 		}},
-		{"AllTongues", []string{"port=127.0.0.1:0", "export=server-starter", "export=systemd", "export=nginx", "export=php-fpm", "export=unicorn", "export=puma"},
+		{"AllProtocols", []string{"port=127.0.0.1:0", "export=server-starter", "export=systemd", "export=nginx", "export=php-fpm", "export=unicorn", "export=puma"},
 			func(p *puppet, port, notify string) []string {
 				return []string{"SERVER_STARTER_PORT=127.0.0.1:" + port + "=3", "NOTIFY_SOCKET=" + notify,
 					"LISTEN_FDS=1", "LISTEN_PID=" + strconv.Itoa(p.PID), "LISTEN_FDNAMES=tcp-127.0.0.1-" + port,

@@ -230,8 +230,8 @@ func (p *puppet) next(limit time.Duration) syscall.Signal {
 	}
 }
 
-// heard is the first signal that it was sent until now and that has not been looked at; 0 is none.
-func (p *puppet) heard() syscall.Signal {
+// received is the first signal that it was sent until now and that has not been looked at; 0 is none.
+func (p *puppet) received() syscall.Signal {
 	p.Helper()
 	const mark = 64 // the kernel and the Go runtime hand on lower numbers first
 	if err := syscall.Kill(p.pid, mark); err != nil {
@@ -385,8 +385,8 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 		}
 	case "complain":
 		fmt.Fprintln(os.Stderr, args[0])
-	case "hear":
-		return a.hear(number(0))
+	case "receive":
+		return a.receive(number(0))
 	case "datagrams":
 		return datagrams(number(0))
 	case "accept":
@@ -473,8 +473,8 @@ func (a *actor) serve() error {
 	return nil
 }
 
-// hear waits for a datagram.
-func (a *actor) hear(fd int) (string, error) {
+// receive waits for a datagram.
+func (a *actor) receive(fd int) (string, error) {
 	text := make([]byte, 100)
 	n, err := syscall.Read(fd, text)
 	return string(text[:max(n, 0)]), err

@@ -181,7 +181,7 @@ func TestSupervisor(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer supervisor.Close()
-			hears := func(lines ...string) string {
+			receives := func(lines ...string) string {
 				t.Helper()
 				supervisor.SetReadDeadline(time.Now().Add(initdtest.Patience))
 				buffer := make([]byte, 4096)
@@ -202,16 +202,16 @@ func TestSupervisor(t *testing.T) {
 			first := s.generation(1)
 			first.ready()
 			for said := ""; !strings.Contains(said, "READY=1"); {
-				said = hears("STATUS=")
+				said = receives("STATUS=")
 			}
 			d.swap()
-			hears("RELOADING=1", "MONOTONIC_USEC=", "STATUS=")
+			receives("RELOADING=1", "MONOTONIC_USEC=", "STATUS=")
 			second := s.generation(2)
 			second.ready()
-			hears("READY=1", "STATUS=")
+			receives("READY=1", "STATUS=")
 			// Not ready at once, although the workers serve on for stop-delay.
 			d.signal(syscall.SIGTERM)
-			hears("STOPPING=1", "STATUS=")
+			receives("STOPPING=1", "STATUS=")
 			second.lives()
 			second.gets(syscall.SIGTERM)
 			d.exits(0)

@@ -70,7 +70,7 @@ func TestForward(t *testing.T) {
 }
 
 // TestForwardEvenIfIgnored: initd was started with every signal ignored and blocked, by nohup(1) or a
-// careless parent, and hears them all the same.
+// careless parent, and receives them all the same.
 func TestForwardEvenIfIgnored(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {

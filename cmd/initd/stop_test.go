@@ -107,7 +107,7 @@ func TestStopUnready(t *testing.T) {
 	})
 }
 
-// TestSecondSignal: who asks twice has no more initdtest.Patience.
+// TestSecondSignal: who asks twice has no more patience.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

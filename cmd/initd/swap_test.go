@@ -439,7 +439,7 @@ func TestReplacement(t *testing.T) {
 		// Failures would be far apart.
 		d, s, p := serving(t, as, "interval=0.3", "max-backoff=1000")
 		for number := 2; number <= 4; number++ {
-			d.settled(number - 1)
+			d.stable(number - 1)
 			p.tell("die", "9")
 			p = s.generation(number).serve()
 			p.ready()
@@ -450,8 +450,8 @@ func TestReplacement(t *testing.T) {
 	})
 }
 
-// settled waits until a generation has been serving for a while: no event tells of that, but time.
-func (d *daemon) settled(generation int) {
+// stable waits until a generation has been serving for a while: no event shows that, but time.
+func (d *daemon) stable(generation int) {
 	d.Helper()
 	ready := d.when("serving", generation)
 	eventually(d.T, "it has been ready for its interval", func() bool { return time.Since(ready) > 350*time.Millisecond })

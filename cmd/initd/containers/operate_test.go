@@ -9,7 +9,7 @@ import (
 	"server-starter/cmd/initd/internal/initdtest"
 )
 
-// TestOperate sees and steers an initd in a container that has no shell, no /run, a root file system that cannot
+// TestOperate inspects and controls an initd in a container that has no shell, no /run, a root file system that cannot
 // be written and no privileges; and has initd and initctl come from a volume that initctl has filled, as an init
 // container does.
 func TestOperate(t *testing.T) {

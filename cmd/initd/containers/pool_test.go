@@ -63,7 +63,7 @@ func TestPoolUnderLoad(t *testing.T) {
 				storm()
 			}
 			add(always)
-			p.settles()
+			p.becomesComplete()
 
 			t.Logf("%d requests, %d failed, %d workers killed, %d swaps", sum.OK+sum.Failed, sum.Failed, len(p.killed), p.Latest()-1)
 			if sum.Failed != len(sum.Failures) {
@@ -231,8 +231,8 @@ func (p *multitude) size() (workers int) {
 	return workers
 }
 
-// settles waits until there are as many workers as are wanted, of one generation, and nothing else.
-func (p *multitude) settles() {
+// becomesComplete waits until there are as many workers as are wanted, of one generation, and nothing else.
+func (p *multitude) becomesComplete() {
 	p.Helper()
 	p.Eventually("there are as many workers as are wanted, and no zombies", func() bool {
 		all := p.Processes()

@@ -196,7 +196,7 @@ func Environment(settings ...string) (options []string) {
 	return options
 }
 
-// Quick makes workers that say nothing of their readiness ready soon.
+// Quick makes workers that do not notify readiness ready soon.
 const Quick = "SERVER_STARTER_INTERVAL=0.1"
 
 // Pester sends a signal again and again until it is done. It does not wait for the command that does so, which takes

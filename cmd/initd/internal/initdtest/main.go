@@ -21,7 +21,7 @@ import (
 // guarded is set for the process that runs the tests.
 const guarded = "INITD_TEST_GUARDED"
 
-// Main is TestMain of a package. It runs the tests, at most so many at a time unless -parallel says otherwise: they do
+// Main is TestMain of a package. It runs the tests, at most so many at a time unless -parallel is given: they do
 // little but wait. It does that in a process of its own, below one that sees to it that nothing is left of them, also
 // if they are interrupted, take too long or crash. It returns the exit status.
 func Main(run func() int, parallel int) int {

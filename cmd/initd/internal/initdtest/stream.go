@@ -29,7 +29,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close says that no more will come.
+// Close ends the stream: no more lines will come.
 func (s *Stream) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +42,7 @@ func (s *Stream) change() {
 	s.changed = make(chan struct{})
 }
 
-// After returns the lines from number n on, whether more may come, and what tells of a change.
+// After returns the lines from number n on, whether more may come, and a channel that is closed at the next change.
 func (s *Stream) After(n int) (lines []string, closed bool, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,13 +61,13 @@ func (s *Stream) Await(t testing.TB, what string, match func(line string) bool) 
 			}
 		}
 		if closed {
-			t.Fatalf("it ended, and never said: %s", what)
+			t.Fatalf("it ended without: %s", what)
 		}
 		n += len(lines)
 		select {
 		case <-changed:
 		case <-late:
-			t.Fatalf("it never said: %s", what)
+			t.Fatalf("never seen: %s", what)
 		}
 	}
 }
