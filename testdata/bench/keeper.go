@@ -116,7 +116,7 @@ func (k *keeper) stop() error {
 	return k.stderr.Close()
 }
 
-// failed is an error with what the program had to say.
+// failed is an error with what the program has printed.
 func (k *keeper) failed(how string) error {
 	return fmt.Errorf("%s %s\n%s", k.name, how, end(k.stderr))
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine says what the figures were taken on.
+// machine describes what the figures were taken on.
 func machine() string {
 	var u unix.Utsname
 	unix.Uname(&u)

@@ -155,7 +155,7 @@ func open(address string, reusePort bool) (*socket.Set, error) {
 	return socket.Open([]socket.Spec{spec}, socket.Options{UID: -1, GID: -1, ReusePort: reusePort, Slots: few})
 }
 
-// A counter is a worker that says how many connections it had.
+// A counter is a worker that reports how many connections it had.
 type counter struct {
 	pid    int
 	report *os.File

@@ -8,7 +8,7 @@
 // connection, or after -ttl again, and one of its addresses, which has to be private (RFC 1918), is
 // taken at random; no other is tried. Each client makes a new connection for each request, or keeps one where -keepalive
 // is given. A request has failed unless its whole answer came with status 200. None is sent again,
-// save one that finds a kept connection closed before anything was answered: RFC 9112, section 9.3.1,
+// except one that finds a kept connection closed before anything was answered: RFC 9112, section 9.3.1,
 // has clients do that.
 //
 // It stops at TERM or INT, at the end of standard input, after -limit, or after -max requests,

@@ -10,7 +10,7 @@ import (
 	"server-starter/initd/worker"
 )
 
-// greet is no fault at all: a server that says which one it is, where there are several.
+// greet is no fault at all: a server that answers which one it is, where there are several.
 func greet(args []string) error {
 	if len(args) != 1 {
 		return errors.New("greet wants a greeting")

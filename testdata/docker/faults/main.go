@@ -6,18 +6,18 @@
 //	faults stray      leaves one orphan behind, which lives on
 //	faults serve PACE answers one client after the other, each after PACE
 //	faults greet TEXT answers with TEXT, its generation and its host
-//	faults forsaken   leaves its clients waiting, and says so when it gets USR1; forsaken UID becomes that user first
+//	faults forsaken   leaves its clients waiting, and reports when it gets USR1; forsaken UID becomes that user first
 //
 // And what they run beside a worker, in images that have no kill and no ps:
 //
 //	faults kill PID   sends KILL to PID
-//	faults strike PID... sends KILL to each, and says which clients each had: pid, time, ports
+//	faults strike PID... sends KILL to each, and prints which clients each had: pid, time, ports
 //	faults ps         lists the other processes there are: pid, parent, state, command
-//	faults usage PID  says how many files it has open, and its resident memory in KiB
+//	faults usage PID  prints how many files it has open, and its resident memory in KiB
 //	faults flip DIR NAME CONTENT  replaces what a volume has, as a kubelet does
 //	faults visit ADDRESS  connects, asks, and goes away at the end of a line of standard input
 //
-// A worker says on standard output when it is under way. Without arguments, as which it takes the
+// A worker reports on standard output when it is under way. Without arguments, as which it takes the
 // place of a worker's program, it fails at once.
 package main
 
@@ -81,8 +81,8 @@ func main() {
 	}
 }
 
-// say tells the test that reads standard output where this worker has got to.
-func say(what string) {
+// report prints how far this worker has got, for the test that reads its output.
+func report(what string) {
 	fmt.Printf("generation %s, pid %d: %s\n", os.Getenv("SERVER_STARTER_GENERATION"), os.Getpid(), what)
 }
 
@@ -94,9 +94,9 @@ func wait(s os.Signal) {
 }
 
 func greedy() {
-	say("greedy")
+	report("greedy")
 	wait(syscall.SIGUSR1)
-	say("taking memory")
+	report("taking memory")
 	const step = 1 << 20
 	for kept := [][]byte{}; ; {
 		page := make([]byte, step)
@@ -109,7 +109,7 @@ func greedy() {
 
 func stubborn() {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	say("stubborn")
+	report("stubborn")
 	wait(syscall.SIGUSR1)
 }
 
@@ -121,7 +121,7 @@ func storm(args []string) error {
 	if err != nil {
 		return err
 	}
-	say("storm breaks")
+	report("storm breaks")
 	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func stray() error {
 	if err != nil {
 		return err
 	}
-	say("stray left")
+	report("stray left")
 	wait(syscall.SIGTERM)
 	return syscall.Kill(-group, syscall.SIGKILL)
 }

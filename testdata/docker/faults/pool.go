@@ -38,8 +38,8 @@ func serve(args []string) error {
 	})
 }
 
-// strike kills workers, all at once. It has them stop first, so that it can tell which clients
-// each had at that moment, and tells of each: its pid, the moment in nanoseconds since 1970, and the
+// strike kills workers, all at once. It has them stop first, so that it knows which clients
+// each had at that moment, and prints of each: its pid, the moment in nanoseconds since 1970, and the
 // clients' ports. One that has ended before is left out.
 func strike(args []string) error {
 	var victims []int
@@ -120,7 +120,7 @@ func clients(pid int) (ports []any, err error) {
 	return ports, nil
 }
 
-// usage says how many files a process has open, and how much memory is resident: KiB.
+// usage prints how many files a process has open, and how much memory is resident: KiB.
 func usage(args []string) error {
 	files, err := os.ReadDir("/proc/" + args[0] + "/fd")
 	if err != nil {
@@ -155,7 +155,7 @@ func flip(args []string) error {
 	return os.Symlink("..data/"+name, filepath.Join(dir, name))
 }
 
-// forsaken answers nobody, and says when it is told that its client has gone. It may become
+// forsaken answers nobody, and reports the USR1 by which initd shows that its client has gone. It may become
 // another user first.
 func forsaken(args []string) error {
 	if len(args) > 0 {
@@ -173,9 +173,9 @@ func forsaken(args []string) error {
 	}
 	return worker.Loop(context.Background(), listeners[0], 0, func(conn net.Conn) {
 		conn.Read(make([]byte, 4096))
-		say("busy")
+		report("busy")
 		wait(syscall.SIGUSR1)
-		say("its client has gone")
+		report("its client has gone")
 	})
 }
 
