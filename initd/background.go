@@ -46,8 +46,7 @@ func beforeDaemonize(s *settings.Settings) error {
 	}
 	limit := time.AfterFunc(time.Duration(cmp.Or(s.HookTimeout, math.MaxInt64)), func() { syscall.Kill(-pid, syscall.SIGKILL) })
 	// It stays a zombie, and its pid its own, until nobody may kill it any more.
-	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-	}
+	eintr.Retry(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
 	timely := limit.Stop()
 	var ended syscall.WaitStatus
 	for {

@@ -61,11 +61,8 @@ func Run(argv []string) (status int) {
 		return fatal(exitUsage, errors.New("--check has moved: run initctl check [settings] -- command"))
 	}
 	where, err := addresses.Parse(s, err)
-	if errors.As(err, new(settings.Problems)) {
-		return fatal(exitUsage, err)
-	}
 	if err != nil {
-		return fatal(exitSetup, err)
+		return fatal(exitUsage, err)
 	}
 	if s.Answer != "" {
 		fmt.Print(s.Answer)

@@ -17,22 +17,17 @@ type Addresses struct {
 }
 
 // Parse reads the addresses of s, and adds what is wrong with them to err, which
-// is what else is wrong with the settings. The error is settings.Problems; or
-// another, if all is well written but some can never be bound.
+// is what else is wrong with the settings. The error is settings.Problems, unless
+// err is another.
 func Parse(s *settings.Settings, err error) (a Addresses, _ error) {
 	var problems settings.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return a, err
 	}
-	var impossible []error
 	parse := func(name, text string, parse func(string) (socket.Spec, error)) (spec socket.Spec) {
 		known := func(p settings.Problem) bool { return p.Setting == name && p.Value == text }
 		spec, err := parse(text)
-		switch {
-		case slices.ContainsFunc(problems, known):
-		case errors.Is(err, socket.ErrRange):
-			impossible = append(impossible, err)
-		case err != nil:
+		if err != nil && !slices.ContainsFunc(problems, known) {
 			problems = append(problems, settings.Problem{Reason: err.Error()})
 		}
 		return spec
@@ -49,14 +44,11 @@ func Parse(s *settings.Settings, err error) (a Addresses, _ error) {
 	if s.ControlSocket != "" && s.ControlSocket != settings.NoControlSocket {
 		a.Control = []socket.Spec{parse("control-socket", string(s.ControlSocket), socket.ParseControl)}
 	}
-	switch {
-	case len(problems) > 0:
-		for _, err := range impossible {
-			problems = append(problems, settings.Problem{Reason: err.Error()})
-		}
+	if err := socket.Distinct(a.Workers); err != nil && len(problems) == 0 {
+		problems = settings.Problems{{Reason: err.Error()}}
+	}
+	if len(problems) > 0 {
 		return Addresses{}, problems
-	case len(impossible) > 0:
-		return Addresses{}, errors.Join(impossible...)
 	}
 	return a, nil
 }

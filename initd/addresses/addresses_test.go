@@ -26,7 +26,11 @@ func TestParse(t *testing.T) {
 		{"wrong, too", settings.Settings{Port: []string{"x"}}, other, [3]int{}, true, "interval: is wrong"},
 		{"known to be wrong", settings.Settings{Port: []string{"x"}}, known, [3]int{}, true, "made by Kubernetes"},
 		{"something else is wrong", settings.Settings{Port: []string{"8080"}}, other, [3]int{}, true, "interval: is wrong"},
-		{"impossible", settings.Settings{Port: []string{"8080", "99999"}}, nil, [3]int{}, false, "99999"},
+		{"impossible", settings.Settings{Port: []string{"8080", "99999"}}, nil, [3]int{}, true, "99999"},
+		{"path too long", settings.Settings{Path: []string{"/" + strings.Repeat("x", 107)}}, nil, [3]int{}, true, "108 bytes"},
+		{"twice", settings.Settings{Port: []string{"8080", "8080"}}, nil, [3]int{}, true, "given twice"},
+		{"one descriptor twice", settings.Settings{Port: []string{"8080=5", "8081=5"}}, nil, [3]int{}, true, "belongs to"},
+		{"any port twice", settings.Settings{Port: []string{"0", "0"}}, nil, [3]int{2}, false, ""},
 		{"impossible, and wrong", settings.Settings{Port: []string{"99999", "x"}}, nil, [3]int{}, true, "99999"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -77,7 +77,7 @@ func Open(specs []Spec, o Options) (*Set, error) {
 }
 
 func (s *Set) open(specs []Spec) error {
-	if err := distinct(specs); err != nil {
+	if err := Distinct(specs); err != nil {
 		return err
 	}
 	rest, err := handed(s.options.Environ)
@@ -141,8 +141,8 @@ func (s *Set) listen(specs []Spec) error {
 	return nil
 }
 
-// distinct returns an error if two specs have one file descriptor or one address.
-func distinct(specs []Spec) error {
+// Distinct returns an error if two specs have one file descriptor or one address.
+func Distinct(specs []Spec) error {
 	for i, spec := range specs {
 		for _, other := range specs[:i] {
 			if spec.FD >= 0 && spec.FD == other.FD {

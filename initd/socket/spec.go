@@ -167,7 +167,7 @@ func checkPath(path string) error {
 	case path == "" || path == "@":
 		return errors.New("there is no name")
 	case len(path) > maxPath:
-		return outOfRange(fmt.Sprintf("%d bytes are more than the %d that a unix socket's path can have", len(path), maxPath))
+		return fmt.Errorf("%d bytes are more than the %d that a unix socket's path can have", len(path), maxPath)
 	}
 	return nil
 }
@@ -216,15 +216,6 @@ func cutFD(text string) (body string, fd int, err error) {
 	return body, fd, nil
 }
 
-// ErrRange is for errors.Is: the spec is well-formed, but a number in it is too large
-// for any kernel.
-var ErrRange = errors.New("out of range")
-
-type outOfRange string
-
-func (e outOfRange) Error() string        { return string(e) }
-func (e outOfRange) Is(target error) bool { return target == ErrRange }
-
 // number parses decimal digits and nothing else: no sign, no underscore.
 func number(digits string, most int) (int, error) {
 	n, err := strconv.ParseUint(digits, 10, 64)
@@ -234,7 +225,7 @@ func number(digits string, most int) (int, error) {
 	case errors.Is(err, strconv.ErrSyntax):
 		return 0, fmt.Errorf("%q is no number", digits)
 	case err != nil || n > uint64(most):
-		return 0, outOfRange(fmt.Sprintf("%s is above %d", digits, most))
+		return 0, fmt.Errorf("%s is above %d", digits, most)
 	}
 	return int(n), nil
 }
