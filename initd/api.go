@@ -54,7 +54,7 @@ func (in *instance) startControl() {
 	l := in.socket.All()[0]
 	listener, err := control.Listen(l.FD)
 	if err != nil {
-		in.log.Error("control socket: "+err.Error(), "event", "control")
+		in.log.Error(err.Error(), "event", "control")
 		return
 	}
 	in.log.Info("control socket at "+l.Address, "event", "control", "address", l.Address)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/daemon"
+	"server-starter/initd/eintr"
 	"server-starter/initd/launch"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
@@ -48,19 +49,15 @@ func beforeDaemonize(s *settings.Settings) error {
 	// It stays a zombie, and its pid its own, until nobody may kill it any more.
 	eintr.Retry(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
 	timely := limit.Stop()
-	var ended syscall.WaitStatus
-	for {
-		if _, err := syscall.Wait4(pid, &ended, 0, nil); err != syscall.EINTR {
-			break
-		}
-	}
+	var ended unix.WaitStatus
+	eintr.Retry(func() error { _, err := unix.Wait4(pid, &ended, 0, nil); return err })
 	switch err := <-outcome; {
 	case err != nil:
 		return settingError("hook-before-daemonize", err)
 	case !timely:
 		return settingError("hook-before-daemonize", fmt.Errorf("it has not ended within hook-timeout=%v", time.Duration(s.HookTimeout)))
 	case ended != 0:
-		return settingError("hook-before-daemonize", fmt.Errorf("it ended with %v", statusOf(reaper.Exit{PID: pid, Status: ended})))
+		return settingError("hook-before-daemonize", fmt.Errorf("it ended with %v", statusOf(reaper.Exit{PID: pid, Status: syscall.WaitStatus(ended)})))
 	}
 	return nil
 }

@@ -52,10 +52,8 @@ func (t *tool) check(c *cobra.Command, args []string) error {
 	s, err := settings.Load(args)
 	where, err := addresses.Parse(s, err)
 	switch {
-	case errors.As(err, new(settings.Problems)):
-		return failure{statusUsage, err}
 	case err != nil:
-		return failure{doctor.Failed, err}
+		return failure{statusUsage, err}
 	case s.Answer != "" && slices.ContainsFunc(args[:len(args)-len(s.Command)], isHelp):
 		return c.Help()
 	case s.Answer != "":

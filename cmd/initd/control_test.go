@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -457,12 +458,10 @@ func initctlBinary(t testing.TB) string {
 func copyOfInitd(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "initd")
-	text, err := os.ReadFile(initdBinary(t))
-	if err == nil {
-		err = os.WriteFile(path, text, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
+	// Not written by this process: what another test forks meanwhile would hold the file open for writing, and it
+	// could not be executed (ETXTBSY).
+	if out, err := exec.Command("cp", initdBinary(t), path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return path
 }

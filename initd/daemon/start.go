@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"server-starter/initd/eintr"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -85,12 +87,8 @@ func fork(argv []string) (pid int, messages *os.File, err error) {
 
 // ended is the status of an initd that has ended before it was ready.
 func ended(pid int, stopped *atomic.Int32) (status int) {
-	var s syscall.WaitStatus
-	for {
-		if _, err := syscall.Wait4(pid, &s, 0, nil); err != syscall.EINTR {
-			break
-		}
-	}
+	var s unix.WaitStatus
+	eintr.Retry(func() error { _, err := unix.Wait4(pid, &s, 0, nil); return err })
 	switch signal := int(stopped.Load()); {
 	case s.Signaled():
 		return 128 + int(s.Signal())

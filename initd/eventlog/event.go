@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,12 @@ func Parse(line []byte) (e Event, ok bool) {
 			text = string(b)
 		}
 		e = append(e, Field{key.(string), text})
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, false
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, false
 	}
 	return e, true
 }

@@ -39,7 +39,7 @@ func TestPaint(t *testing.T) {
 }
 
 func TestParseErrors(t *testing.T) {
-	for _, line := range []string{"", "initd: some text", "[1]", `{"a"`, `{"a":}`, `{"a":1 "b":2}`} {
+	for _, line := range []string{"", "initd: some text", "[1]", `{"a"`, `{"a":}`, `{"a":1 "b":2}`, `{"a":1`, `{"a":1}x`, `{"a":1} {"b":2}`} {
 		if e, ok := Parse([]byte(line)); ok {
 			t.Errorf("Parse(%q) = %v", line, e)
 		}

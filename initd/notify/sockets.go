@@ -67,8 +67,8 @@ func (s *Sockets) run(generation int, socket *generationSocket) {
 }
 
 // Close closes the socket of a generation, if it has one. Receive is not called
-// for it any more; a call that has begun may still wait for its turn, so who takes
-// a note has to see that the socket [Sockets.IsOpen].
+// for it any more; a call that has begun may still wait for its turn, and then
+// brings a note of a generation that has no worker left.
 func (s *Sockets) Close(generation int) {
 	if s == nil {
 		return
@@ -79,9 +79,6 @@ func (s *Sockets) Close(generation int) {
 		delete(s.open, generation)
 	}
 }
-
-// IsOpen reports whether a generation has a socket.
-func (s *Sockets) IsOpen(generation int) bool { return s != nil && s.open[generation] != nil }
 
 // Supervisor is what initd itself was started by, and reports to. The zero
 // Supervisor is none.

@@ -49,11 +49,8 @@ func (p *Pipe) Remaining(to func([]byte)) {
 	left, _ := unix.IoctlGetInt(p.Read, unix.TIOCINQ) // FIONREAD
 	buffer := make([]byte, size)
 	for left > 0 {
-		n, err := unix.Read(p.Read, buffer[:min(left, size)])
-		if err == unix.EINTR {
-			continue
-		}
-		if n <= 0 {
+		n, err := read(p.Read, buffer[:min(left, size)])
+		if err != nil {
 			return
 		}
 		to(buffer[:n])

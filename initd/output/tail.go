@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"server-starter/initd/eintr"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -297,18 +299,15 @@ func (l *last) lines(n int) []string {
 
 // read is read(2), with io.EOF at the end of a file.
 func read(fd int, buffer []byte) (int, error) {
-	for {
-		n, err := unix.Read(fd, buffer)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
+	n := 0
+	err := eintr.Retry(func() (err error) { n, err = unix.Read(fd, buffer); return err })
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
 	}
+	return n, nil
 }
 
 var newline = []byte{'\n'}

@@ -61,8 +61,11 @@ func (s *Settings) arguments(args []string) (given map[string][]string, problems
 		if arg == "--" {
 			break
 		}
-		if arg == "-h" {
+		switch arg {
+		case "-h":
 			arg = "--help"
+		case "-v":
+			arg = "--version"
 		}
 		flag, _, hasValue := strings.Cut(arg, "=")
 		name, long := strings.CutPrefix(flag, "--")

@@ -30,7 +30,7 @@ empty variable counts as unset.
 `
 
 const tail = `  --help, -h         print this
-  --version          print the version
+  --version, -v      print the version
   --show-config      print each setting, and where it came from
 
 Asked of an initd that runs, found by its pid-file (a script's exit status is 0

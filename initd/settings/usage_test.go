@@ -29,7 +29,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: its meaning or default is missing: %q", r.Name, want)
 		}
 	}
-	for _, want := range []string{"ENVDIR.", "KILL_OLD_DELAY.", "--help,", "--version", "--show-config", "64", "70", "125", "126,", "128+n"} {
+	for _, want := range []string{"ENVDIR.", "KILL_OLD_DELAY.", "--help,", "--version,", "--show-config", "64", "70", "125", "126,", "128+n"} {
 		if !slices.Contains(words, want) {
 			t.Errorf("%s is missing", want)
 		}
@@ -44,7 +44,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%q: got %q", args, s.Answer)
 		}
 	}
-	for _, args := range [][]string{{"--version"}, {"--version", "--show-config"}, {"--version", "--port=x", "true"}} {
+	for _, args := range [][]string{{"--version"}, {"-v"}, {"--version", "--show-config"}, {"--version", "--port=x", "true"}} {
 		if s := load(t, args...); s.Answer != "initd "+Version+"\n" {
 			t.Errorf("%q: got %q", args, s.Answer)
 		}
