@@ -16,8 +16,8 @@ const clientGrace = time.Second
 
 // api is the control socket and its server, by which clients reach initd.
 type api struct {
-	server *control.Server
-	socket *socket.Set // the control socket; nil: none
+	server        *control.Server
+	controlSocket *socket.Set // the control socket; nil: none
 }
 
 // openControl makes the control socket: the one that was asked for, or else, for
@@ -29,7 +29,7 @@ func (up *setup) openControl() (err error) {
 	options := socket.Options{Mode: 0o600, UID: -1, GID: -1}
 	switch {
 	case len(up.where.Control) > 0:
-		up.socket, err = socket.Open(up.where.Control, options)
+		up.controlSocket, err = socket.Open(up.where.Control, options)
 		return err
 	case up.settings.ControlSocket == settings.NoControlSocket, os.Getpid() != 1, up.programs.plain():
 		return nil
@@ -37,7 +37,7 @@ func (up *setup) openControl() (err error) {
 	var errs []error
 	for _, path := range control.Places {
 		spec, _ := socket.ParseControl(path)
-		if up.socket, err = socket.Open([]socket.Spec{spec}, options); err == nil {
+		if up.controlSocket, err = socket.Open([]socket.Spec{spec}, options); err == nil {
 			return nil
 		}
 		errs = append(errs, err)
@@ -48,10 +48,10 @@ func (up *setup) openControl() (err error) {
 
 // startControl starts to accept clients at the control socket.
 func (in *instance) startControl() {
-	if in.socket == nil {
+	if in.controlSocket == nil {
 		return
 	}
-	l := in.socket.All()[0]
+	l := in.controlSocket.All()[0]
 	listener, err := control.Listen(l.FD)
 	if err != nil {
 		in.log.Error(err.Error(), "event", "control")
@@ -62,4 +62,4 @@ func (in *instance) startControl() {
 }
 
 // isReachable reports whether there is a way to ask initd something.
-func (in *instance) isReachable() bool { return in.socket != nil || in.http.sockets != nil }
+func (in *instance) isReachable() bool { return in.controlSocket != nil || in.http.sockets != nil }

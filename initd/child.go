@@ -165,7 +165,7 @@ func (l *loop) signal(pid int, s syscall.Signal) {
 	if l.children[max(pid, -pid)] == nil {
 		return
 	}
-	if err := l.kill(pid, s); err != nil {
+	if err := l.kernel.kill(pid, s); err != nil {
 		l.log.Warn("kill "+strconv.Itoa(pid)+": "+err.Error(), "event", "kill-failed", "pid", pid, "signal", machine.Signal(s).String())
 	}
 }

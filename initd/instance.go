@@ -94,7 +94,7 @@ func (in *instance) close() {
 	}
 	in.sockets.Close()
 	in.http.sockets.Close()
-	in.socket.Close()
+	in.controlSocket.Close()
 	in.published.remove()
 }
 

@@ -18,7 +18,7 @@ import (
 // the process it means, for nobody else could have reaped it; wait(2). It waits
 // for signals, its inbox and its timer, and for nothing else.
 type loop struct {
-	kernel
+	kernel kernel
 	*instance
 	machine      *machine.Machine
 	signals      signalChannels
@@ -75,6 +75,8 @@ func (l *loop) run() machine.Exit {
 	}
 	return *l.exit
 }
+
+func (l *loop) now() time.Time { return l.kernel.now() }
 
 // then queues an event for the machine, which gets it in the current turn or the next.
 func (l *loop) then(event machine.Event) { l.events = append(l.events, event) }
@@ -160,7 +162,7 @@ func (l *loop) rescue(signal syscall.Signal) {
 	workers := map[int]bool{}
 	for pid := range l.children.workers {
 		workers[pid] = true
-		l.kill(pid, signal)
+		l.kernel.kill(pid, signal)
 	}
 	ended := func(e reaper.Exit) {
 		delete(workers, e.PID)

@@ -84,7 +84,7 @@ func (l *loop) signalOrphans(signal syscall.Signal) {
 	for _, pid := range pids {
 		if d := (delivery{pid, signal}); !l.orphans.sent[d] && !l.children.isLogCommand(pid) {
 			l.orphans.sent[d] = true
-			l.kill(pid, signal)
+			l.kernel.kill(pid, signal)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type programs struct {
 	envdir     string             // its path from the root; empty: none
 	credential *launch.Credential // of workers; nil: initd's own
 	background bool               // initd goes to the background: a terminal is to be let go
-	*resources
+	*resources                    // the instance's, which set-up fills
 }
 
 // plain reports whether initd is a plain init: of one command, which it does not
