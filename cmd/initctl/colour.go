@@ -37,16 +37,3 @@ func (t *tool) dumb() bool {
 	term := t.getenv("TERM")
 	return term == "" || term == "dumb"
 }
-
-// stateColour is that of a state of initd, a generation, a worker or a swap.
-func stateColour(state string) colour {
-	switch state {
-	case "ready", "serving", "running":
-		return green
-	case "failed", "refused", "killed", "not-ready":
-		return red
-	case "retiring", "stopping", "ending", "stopped":
-		return blue
-	}
-	return yellow
-}

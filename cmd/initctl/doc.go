@@ -18,7 +18,7 @@
 //
 //	restart     swap, and wait for the outcome: --keep-trying, --no-wait, --timeout
 //	await       wait for the outcome of a swap that was asked for with restart --no-wait
-//	stop        stop initd, and wait until it has gone: --signal, --no-wait, --timeout
+//	stop        stop initd, and wait until it is gone: --signal, --no-wait, --timeout
 //	scale       change how many workers the pool has when idle
 //	signal      send workers a signal: --generation, --slot
 //
@@ -39,11 +39,11 @@
 //
 // # Exit status
 //
-//	0    done; healthy; fit; the new generation serves
+//	0    done; healthy; fit; the new generation is serving
 //	1    not done, for the reason given: initd refuses it, it took too long, a file cannot be written; not healthy; not fit
-//	3    restart, await: the first attempt has failed (not with --keep-trying), or the swap was refused or given up, or
-//	     initd is being stopped
-//	4    restart, await: a newer request has taken the place of this one
+//	3    restart, await: the first attempt failed (not with --keep-trying), or the swap was refused, given up or stopped:
+//	     that is where initd is stopping
+//	4    restart, await: the swap was superseded by a newer one
 //	5    no initd answers, or it has ended meanwhile (of health: 1)
 //	64   wrong usage or settings
 //	125  check: nothing could be found out

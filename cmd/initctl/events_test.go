@@ -97,7 +97,7 @@ func TestStop(t *testing.T) {
 	f := newFake(t, stopScript(end, asked))
 	go ending(f)
 	r := invoke(t, f.path, "stop", "--signal", "QUIT")
-	if r != (result{0, "initd has stopped\n", "initd is stopping\nstopping worker\n"}) && r != (result{0, "initd has stopped\n", "initd is stopping\n"}) {
+	if r != (result{0, "initd is gone\n", "initd is stopping\nstopping worker\n"}) && r != (result{0, "initd is gone\n", "initd is stopping\n"}) {
 		t.Errorf("%+v", r)
 	}
 	if r := <-asked; r.Signal != "QUIT" {
@@ -129,7 +129,7 @@ func TestStopIsNotOverYet(t *testing.T) {
 		return true
 	})
 	go ending(f)
-	if r := invoke(t, f.path, "stop"); r.status != 0 || r.stdout != "initd has stopped\n" {
+	if r := invoke(t, f.path, "stop"); r.status != 0 || r.stdout != "initd is gone\n" {
 		t.Errorf("%+v", r)
 	}
 	if subscriptions.Load() != 3 || healths.Load() != 2 {
@@ -142,7 +142,7 @@ func TestStopTakesTooLong(t *testing.T) {
 		send(control.Answer{})
 		return true
 	})
-	if r := invoke(t, f.path, "stop", "--timeout", "50ms"); r.status != 1 || !strings.Contains(r.stderr, "initctl: initd is still there after 0.05s") {
+	if r := invoke(t, f.path, "stop", "--timeout", "50ms"); r.status != 1 || !strings.Contains(r.stderr, "initctl: initd is stopping, and is not gone after 0.05s; ") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -23,7 +23,7 @@ type check struct {
 func (k *check) flags(set *pflag.FlagSet) {
 	k.timeout = 5 * time.Second
 	set.BoolVar(&k.live, "live", false, "whether initd's loop turns")
-	set.BoolVar(&k.ready, "ready", false, "whether a generation serves, and initd is not being stopped (the default)")
+	set.BoolVar(&k.ready, "ready", false, "whether a generation is serving, and initd is not stopping (the default)")
 	set.BoolVar(&k.startup, "startup", false, "whether a generation has been ready since initd was started")
 	set.Var((*settings.Duration)(&k.timeout), "timeout", "longest `duration` to wait for the answer")
 }
@@ -120,25 +120,13 @@ func (k check) judge(h *control.Health) (line string, good bool) {
 	case k.startup:
 		good = h.Started
 	}
-	line = k.word() + ": "
+	verdict := k.word()
 	if !good {
-		line = "not " + line
+		verdict = "not " + verdict
 	}
-	switch {
-	case h.Generation > 0:
-		line += fmt.Sprintf("generation %d serves", h.Generation)
-		if h.State == "stopping" {
-			line += ", and initd is being stopped"
-		}
-	case h.State == "stopping":
-		line += "initd is being stopped"
-	case h.Started:
-		line += "no generation serves any more"
-	default:
-		line += "no generation has been ready yet"
-	}
-	if h.Reason != "" && h.State != "stopping" { // where it is that initd is being stopped
-		line += "; " + printable(h.Reason)
+	line = verdict + ": " + healthOf(h, verdict)
+	if reason := reasonOf(h); reason != "" {
+		line += "; " + reason
 	}
 	return line, good
 }

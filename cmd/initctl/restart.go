@@ -24,14 +24,14 @@ func (t *tool) restartCommand() *cobra.Command {
 		Short:   "Swap: start a new generation, and stop the old one when it is ready",
 		Long: `restart asks initd for a swap, and waits until its outcome is known. initd goes on
 trying after a failed attempt, whether or not restart still waits, and the old
-generation serves on meanwhile.
+generation goes on serving meanwhile.
 
 Exit status:
-  0   the new generation serves
+  0   the new generation is serving
   1   no outcome within --timeout, or initd does not do it
-  3   the first attempt has failed, or the swap was refused or given up, or initd
-      is being stopped; with --keep-trying not the first
-  4   a newer request has taken the place of this one
+  3   the first attempt failed (not with --keep-trying), or the swap was refused, given
+      up or stopped: that is where initd is stopping
+  4   the swap was superseded by a newer one
   5   no initd answers, or it has ended meanwhile`,
 		Example: `  initctl restart
   initctl restart --keep-trying --timeout 5m
@@ -113,18 +113,18 @@ func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 			return err
 		case a.Outcome == nil:
 			ticket = a.Ticket
-			progress.waitFor("waiting for the swap to begin" + t.pause(ctx))
+			progress.waitFor(swapIs(ticket, stateWaiting) + t.pause(ctx))
 			continue
 		}
 		switch o := a.Outcome; o.Outcome {
 		case "begun":
-			progress.waitFor(fmt.Sprintf("generation %d is starting", o.Generation))
+			progress.waitFor(generationIs(o.Generation, o.Outcome))
 		case "ready":
 			progress.end()
 			fmt.Fprintln(t.stdout, t.success(ctx, o))
 			return nil
 		case "superseded":
-			return failure{statusSuperseded, fmt.Errorf("swap %d was superseded by swap %d, which was asked for later%s", o.Ticket, o.By, later(o.By))}
+			return failure{statusSuperseded, fmt.Errorf("%s by swap %d, which was asked for later%s", swapIs(o.Ticket, o.Outcome), o.By, later(o.By))}
 		default:
 			text := t.reason(ctx, o)
 			if !o.Final && !p.keepTrying {
@@ -134,7 +134,7 @@ func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 				return failure{statusSwapFailed, errors.New(text)}
 			}
 			progress.note("initctl: " + text)
-			progress.waitFor("waiting for the next attempt")
+			progress.waitFor(swapIs(o.Ticket, stateWaiting) + ": " + tryingAgain(seconds(o.Next)))
 		}
 	}
 	return &lostInitd{path: c.path}
@@ -154,14 +154,14 @@ func (t *tool) pause(ctx context.Context) string {
 	if err != nil || a.Status == nil || a.Status.NextAttempt == nil {
 		return ""
 	}
-	return fmt.Sprintf(", in %s, as the last attempt has failed", span(a.Status.NextAttempt.Sub(a.Status.Time)))
+	return ": the last attempt failed, " + tryingAgain(span(a.Status.NextAttempt.Sub(a.Status.Time)))
 }
 
 // success is the line printed for a swap that has succeeded.
 func (t *tool) success(ctx context.Context, o *control.Outcome) string {
-	text := fmt.Sprintf("generation %d serves", o.Generation)
+	text := generationIs(o.Generation, "serving")
 	if _, swap := t.swap(ctx, o); swap != nil {
-		text += ", ready after " + seconds(swap.Seconds)
+		text += ", " + stateOf(o.Outcome).word + " after " + seconds(swap.Seconds)
 	}
 	return text
 }
@@ -169,17 +169,15 @@ func (t *tool) success(ctx context.Context, o *control.Outcome) string {
 // reason is why a swap has failed, was refused or ended, and what happens now.
 func (t *tool) reason(ctx context.Context, o *control.Outcome) string {
 	var b strings.Builder
-	switch {
-	case o.Generation > 0:
-		fmt.Fprintf(&b, "generation %d ", o.Generation)
-	default:
-		fmt.Fprintf(&b, "swap %d ", o.Ticket)
+	if o.Generation > 0 {
+		b.WriteString(generationIs(o.Generation, o.Outcome))
+	} else {
+		b.WriteString(swapIs(o.Ticket, o.Outcome))
 	}
-	b.WriteString(map[string]string{"failed": "has failed", "refused": "was refused", "stopped": "has come to nothing"}[o.Outcome])
 	if o.Reason != "" {
 		b.WriteString(": " + printable(o.Reason))
 	} else if o.Outcome == "stopped" {
-		b.WriteString(": initd is being stopped")
+		b.WriteString(": " + initdIs("stopping"))
 	}
 	status, swap := t.swap(ctx, o)
 	if swap != nil {
@@ -189,12 +187,12 @@ func (t *tool) reason(ctx context.Context, o *control.Outcome) string {
 	}
 	var now []string
 	if status != nil && status.Health.Generation > 0 && o.Outcome != "stopped" {
-		now = append(now, fmt.Sprintf("generation %d serves on", status.Health.Generation))
+		now = append(now, generationIs(status.Health.Generation, "serving"))
 	}
 	if o.Outcome == "failed" && o.Final {
-		now = append(now, "initd has given up")
+		now = append(now, swapIs(o.Ticket, stateGivenUp))
 	} else if o.Outcome == "failed" {
-		now = append(now, "initd tries again in "+seconds(o.Next))
+		now = append(now, swapIs(o.Ticket, o.Outcome)+", "+tryingAgain(seconds(o.Next)))
 	}
 	if len(now) > 0 {
 		b.WriteString("\n" + strings.Join(now, "; "))

@@ -35,12 +35,12 @@ var (
 	failed3  = control.Outcome{Outcome: "failed", Generation: 3, Reason: "worker exited with status 1 after 0.2s", Next: 1.5}
 	begun12  = control.Outcome{Outcome: "begun", Generation: 12}
 	ready12  = control.Outcome{Outcome: "ready", Generation: 12, Final: true}
-	failure3 = `initctl: generation 3 has failed: worker exited with status 1 after 0.2s
+	failure3 = `initctl: generation 3 failed: worker exited with status 1 after 0.2s
   exit status 1 of the worker in slot 0
   stderr | panic: open /etc/app/config.toml: no such file
   stderr | ` + "\ufffd[31mgoroutine 1\ufffd[m [running]:" + `
   variables +NEW_RELIC_KEY -DEBUG ~APP_CONFIG ~DATABASE_URL
-generation 1 serves on; initd tries again in 1.5s
+generation 1 is serving; swap 7 failed, trying again in 1.5s
 `
 )
 
@@ -51,8 +51,8 @@ func final(o control.Outcome) control.Outcome {
 
 func TestRestart(t *testing.T) {
 	const (
-		asking  = "asking initd\nwaiting for the swap to begin\n"
-		backOff = "asking initd\nwaiting for the swap to begin, in 1.5s, as the last attempt has failed\n" // which the sample is in
+		asking  = "asking initd\nswap 7 is waiting\n"
+		backOff = "asking initd\nswap 7 is waiting: the last attempt failed, trying again in 1.5s\n" // which the sample is in
 	)
 	for _, test := range []struct {
 		name           string
@@ -63,21 +63,21 @@ func TestRestart(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"ready", nil, "pool", []control.Outcome{begun12, ready12},
-			0, "generation 12 serves, ready after 1.5s\n", asking + "generation 12 is starting\n"},
+			0, "generation 12 is serving, ready after 1.5s\n", asking + "generation 12 is starting\n"},
 		{"fails", nil, "failed", []control.Outcome{begun3, failed3},
 			3, "", backOff + "generation 3 is starting\n" + strings.TrimSuffix(failure3, "\n") + ": initctl await 7\n"},
 		{"fails and is tried again", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, failed3, {Outcome: "begun", Generation: 4}, {Outcome: "ready", Generation: 4, Final: true}},
-			0, "generation 4 serves\n", backOff + "generation 3 is starting\n" + failure3 + "waiting for the next attempt\ngeneration 4 is starting\n"},
+			0, "generation 4 is serving\n", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ngeneration 4 is starting\n"},
 		{"given up", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, final(failed3)},
-			3, "", backOff + "generation 3 is starting\n" + strings.Replace(failure3, "initd tries again in 1.5s", "initd has given up", 1)},
+			3, "", backOff + "generation 3 is starting\n" + strings.Replace(failure3, "swap 7 failed, trying again in 1.5s", "swap 7 was given up", 1)},
 		{"refused", nil, "pool", []control.Outcome{{Outcome: "refused", Generation: 9, Reason: "hook-before-swap has ended with status 1", Final: true}},
-			3, "", asking + "initctl: generation 9 was refused: hook-before-swap has ended with status 1\ngeneration 12 serves on\n"},
+			3, "", asking + "initctl: generation 9 was refused: hook-before-swap has ended with status 1\ngeneration 12 is serving\n"},
 		{"stopped", nil, "pool", []control.Outcome{begun12, {Outcome: "stopped", Final: true}},
-			3, "", asking + "generation 12 is starting\ninitctl: swap 7 has come to nothing: initd is being stopped\n"},
+			3, "", asking + "generation 12 is starting\ninitctl: swap 7 was stopped: initd is stopping\n"},
 		{"superseded", nil, "pool", []control.Outcome{begun3, {Outcome: "superseded", By: 8, Final: true}},
 			4, "", asking + "generation 3 is starting\ninitctl: swap 7 was superseded by swap 8, which was asked for later: initctl await 8\n"},
 		{"superseded after a failure", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, failed3, {Outcome: "superseded", By: 8, Final: true}},
-			4, "", backOff + "generation 3 is starting\n" + failure3 + "waiting for the next attempt\ninitctl: swap 7 was superseded by swap 8, which was asked for later: initctl await 8\n"},
+			4, "", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ninitctl: swap 7 was superseded by swap 8, which was asked for later: initctl await 8\n"},
 		{"no wait", []string{"--no-wait"}, "pool", nil, 0, "7\n", ""},
 		{"time is over", []string{"--timeout", "0.01"}, "pool", []control.Outcome{begun12},
 			1, "", asking + "generation 12 is starting\ninitctl: no outcome within 0.01s; initd goes on: initctl await 7\n"},
@@ -108,7 +108,7 @@ func TestRestart(t *testing.T) {
 func TestAwait(t *testing.T) {
 	asked := make(chan control.Request, 1)
 	f := newFake(t, swapScript(t, "pool", []control.Outcome{begun12, ready12}, asked))
-	if r := invoke(t, f.path, "await", "7"); r.status != 0 || r.stdout != "generation 12 serves, ready after 1.5s\n" {
+	if r := invoke(t, f.path, "await", "7"); r.status != 0 || r.stdout != "generation 12 is serving, ready after 1.5s\n" {
 		t.Errorf("%+v", r)
 	}
 	if r := <-asked; r.Request != control.AskAwait || r.Ticket != 7 {

@@ -52,14 +52,14 @@ const (
 )
 
 var phases = map[phase]struct {
-	glyph, word string
-	colour      colour
+	glyph string
+	state
 }{
-	none:     {" ", "gone", dim},
-	starting: {"░", "starting", yellow},
-	serving:  {"█", "serving", green},
-	retiring: {"▒", "retiring", blue},
-	failed:   {"×", "failed", red},
+	none:     {" ", states[stateGone]},
+	starting: {"░", states["starting"]},
+	serving:  {"█", states["serving"]},
+	retiring: {"▒", states["retiring"]},
+	failed:   {"×", states["failed"]},
 }
 
 func phaseOf(state string) phase {
@@ -204,9 +204,9 @@ func (s screen) view() string {
 	}
 
 	v := view{Status: s.last}
-	add(stateColour(v.Health.State), fmt.Sprintf("initd %s, pid %d, up %s: %s", v.Version, v.PID, v.age(v.Started), v.state()))
-	if v.Health.Reason != "" {
-		add(red, printable(v.Health.Reason))
+	add(stateOf(v.Health.State).colour, fmt.Sprintf("initd %s, pid %d, up %s: %s", v.Version, v.PID, v.age(v.Started), healthOf(&v.Health, "")))
+	if reason := reasonOf(&v.Health); reason != "" {
+		add(red, reason)
 	}
 	add("", "")
 	lines = append(lines, s.crew(width))
@@ -244,11 +244,12 @@ func (s screen) view() string {
 		if i == 3 {
 			break
 		}
-		text := fmt.Sprintf("%d %s, by %s, took %s, %s ago", swap.Generation, swap.Outcome, swap.Trigger, seconds(swap.Seconds), v.age(swap.Began))
+		is := stateOf(swap.Outcome)
+		text := fmt.Sprintf("%d %s, by %s, took %s, %s ago", swap.Generation, is.word, swap.Trigger, seconds(swap.Seconds), v.age(swap.Began))
 		if swap.Reason != "" {
 			text += ": " + printable(swap.Reason)
 		}
-		add(stateColour(swap.Outcome), text)
+		add(is.colour, text)
 	}
 	lines = lines[:min(len(lines), height-1)]
 	return strings.Join(append(lines, foot), "\n")

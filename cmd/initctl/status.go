@@ -24,7 +24,7 @@ func (t *tool) statusCommand() *cobra.Command {
 connections that wait to be accepted, and the last swaps: of one that failed the
 reason, the exit status, what the worker last wrote to stderr (where the setting
 stderr-lines is set), and the variables in which its environment differs from that
-of the generation that serves: + added, - removed, ~ changed.
+of the serving generation: + added, - removed, ~ changed.
 
 Ages and times are those of initd's clock; sizes are powers of 1024 bytes.`,
 		Example: `  initctl status
@@ -86,12 +86,12 @@ func (v view) write(w io.Writer) {
 func (v view) age(since time.Time) string { return span(v.Time.Sub(since)) }
 
 func (v view) writeHead(w io.Writer) {
-	fmt.Fprintf(w, "initd %s, pid %d, up %s: %s\n", v.Version, v.PID, v.age(v.Started), v.palette.paint(stateColour(v.Health.State), v.state()))
-	if reason := v.Health.Reason; reason != "" {
-		fmt.Fprintf(w, "reason   %s\n", printable(reason))
+	fmt.Fprintf(w, "initd %s, pid %d, up %s: %s\n", v.Version, v.PID, v.age(v.Started), v.palette.paint(stateOf(v.Health.State).colour, healthOf(&v.Health, "")))
+	if reason := reasonOf(&v.Health); reason != "" {
+		fmt.Fprintf(w, "reason   %s\n", reason)
 	}
 	if next := v.NextAttempt; next != nil {
-		fmt.Fprintf(w, "next     attempt in %s, after %s in a row\n", span(next.Sub(v.Time)), count(v.Failures, "failure"))
+		fmt.Fprintf(w, "next     %s, after %s in a row\n", tryingAgain(span(next.Sub(v.Time))), count(v.Failures, "failure"))
 	}
 	command := printable(strings.Join(v.Command, " "))
 	if !v.wide {
@@ -102,14 +102,6 @@ func (v view) writeHead(w io.Writer) {
 	if v.wide && v.Memory > 0 {
 		fmt.Fprintf(w, "memory   %s of initd itself\n", size(v.Memory))
 	}
-}
-
-func (v view) state() string {
-	text := v.Health.State
-	if g := v.Health.Generation; g > 0 {
-		text += fmt.Sprintf(", generation %d serves", g)
-	}
-	return text
 }
 
 // pool is how many workers there are, how many of them are ready, busy and idle, and
@@ -132,14 +124,15 @@ func (v view) workers() *table {
 		t.head = append(t.head, " READY FOR", "MESSAGE")
 	}
 	for _, g := range v.Generations {
-		name := cell{fmt.Sprintf("%d %s", g.Number, g.State), stateColour(g.State)}
+		is := stateOf(g.State)
+		name := cell{fmt.Sprintf("%d %s", g.Number, is.word), is.colour}
 		if len(g.Workers) == 0 {
 			t.add(name, plain("-"), plain("-"), plain("-"), plain(v.age(g.Began)))
 		}
 		for _, w := range g.Workers {
-			state := w.State
+			is := stateOf(w.State)
 			if w.Activity != "" {
-				state += ", " + w.Activity
+				is.word += ", " + w.Activity
 			}
 			var requests, memory, ready string
 			if w.Requests != nil {
@@ -151,7 +144,7 @@ func (v view) workers() *table {
 			if w.Ready != nil {
 				ready = v.age(*w.Ready)
 			}
-			row := []cell{name, plain(strconv.Itoa(w.Slot)), plain(strconv.Itoa(w.PID)), {state, stateColour(w.State)},
+			row := []cell{name, plain(strconv.Itoa(w.Slot)), plain(strconv.Itoa(w.PID)), {is.word, is.colour},
 				plain(v.age(w.Started)), plain(requests), plain(memory)}
 			if v.wide {
 				row = append(row, plain(ready), plain(printable(w.Message)))
@@ -202,7 +195,8 @@ func (v view) swaps() *table {
 			t.remark(fmt.Sprintf("%d more: --wide", len(v.Swaps)-i), dim)
 			break
 		}
-		row := []cell{plain(strconv.Itoa(s.Generation)), {s.Outcome, stateColour(s.Outcome)}, plain(s.Trigger),
+		is := stateOf(s.Outcome)
+		row := []cell{plain(strconv.Itoa(s.Generation)), {is.word, is.colour}, plain(s.Trigger),
 			plain(seconds(s.Seconds)), plain(v.age(s.Began) + " ago")}
 		if v.wide {
 			row = append(row, plain(strconv.Itoa(s.Ticket)), plain(s.Began.Format(time.RFC3339)))
@@ -261,7 +255,7 @@ func (v view) counters() string {
 	c := v.Counters
 	var words []string
 	for _, outcome := range slices.Sorted(maps.Keys(c.Swaps)) {
-		words = append(words, fmt.Sprintf("%d %s", c.Swaps[outcome], outcome))
+		words = append(words, fmt.Sprintf("%d %s", c.Swaps[outcome], stateOf(outcome).word))
 	}
 	if len(words) == 0 {
 		words = []string{"none"}

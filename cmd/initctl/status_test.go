@@ -38,7 +38,7 @@ func TestStatus(t *testing.T) {
 func TestColours(t *testing.T) {
 	var b strings.Builder
 	view{sample(t, "failed"), true, false}.write(&b)
-	for _, want := range []string{"\x1b[32mready, generation 1 serves\x1b[m", "\x1b[31mfailed\x1b[m"} {
+	for _, want := range []string{"\x1b[32mready, generation 1 is serving\x1b[m", "\x1b[31mfailed\x1b[m"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%q", want, b.String())
 		}

@@ -20,7 +20,7 @@ func (t *tool) stopCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop",
 		Short: "Stop the workers and initd",
-		Long: `stop has initd do what it does on TERM, INT or QUIT, and waits until it has gone.
+		Long: `stop has initd do what it does on TERM, INT or QUIT, and waits until it is gone.
 Asked a second time, with TERM or INT, initd kills the workers that are left.
 
 In the container whose PID 1 it stops, initctl is killed with it.`,
@@ -43,7 +43,7 @@ In the container whose PID 1 it stops, initctl is killed with it.`,
 	}
 	c.Flags().StringVar(&name, "signal", "", "act as on this `signal`: TERM (the default), INT or QUIT")
 	c.RegisterFlagCompletionFunc("signal", cobra.FixedCompletions([]string{"TERM", "INT", "QUIT"}, cobra.ShellCompDirectiveNoFileComp))
-	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until initd has gone")
+	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until initd is gone")
 	c.Flags().Var((*settings.Duration)(&limit), "timeout", "longest `duration` to wait; 0 is no limit")
 	c.MarkFlagsMutuallyExclusive("no-wait", "timeout")
 	return c
@@ -70,9 +70,9 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 			case errors.As(err, &refused):
 				return err
 			case err != nil && errors.Is(ctx.Err(), context.Canceled):
-				return failure{statusInterrupted, errors.New("interrupted; initd goes on stopping")}
+				return failure{statusInterrupted, errors.New("interrupted; " + initdIs("stopping"))}
 			case err != nil && ctx.Err() != nil:
-				return fmt.Errorf("initd is still there after %s, and goes on stopping; initctl stop kills the workers that are left", span(limit))
+				return fmt.Errorf("%s, and is not gone after %s; initctl stop kills the workers that are left", initdIs("stopping"), span(limit))
 			case err != nil && !asked:
 				return err
 			case err == nil && !asked: // now no event can be missed
@@ -80,7 +80,7 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 					return err
 				}
 				asked = true
-				progress.waitFor("initd is stopping")
+				progress.waitFor(initdIs("stopping"))
 			case err == nil:
 				if e, ok := eventlog.Parse(a.Event); ok && e.Value("msg") != "" {
 					progress.waitFor(e.Value("msg"))
@@ -97,7 +97,7 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 		}
 		if err != nil && ctx.Err() == nil {
 			progress.end()
-			fmt.Fprintln(t.stdout, "initd has stopped")
+			fmt.Fprintln(t.stdout, initdIs(stateGone))
 			return nil
 		}
 		if err == nil {

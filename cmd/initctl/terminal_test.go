@@ -171,7 +171,7 @@ func TestProgress(t *testing.T) {
 	if s := <-status; s != 0 {
 		t.Errorf("status %d", s)
 	}
-	x.expect("\r\x1b[Kgeneration 12 serves, ready after 1.5s\r\n")
+	x.expect("\r\x1b[Kgeneration 12 is serving, ready after 1.5s\r\n")
 }
 
 func TestTop(t *testing.T) {

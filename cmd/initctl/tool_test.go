@@ -98,16 +98,19 @@ func TestHealth(t *testing.T) {
 		status int
 		line   string
 	}{
-		{"ready", nil, control.Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 3}, 0, "ready: generation 3 serves"},
-		{"ready while another fails", []string{"--ready"}, control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 3, Reason: "generation 4 has failed: worker exited with status 1\n"},
-			0, "ready: generation 3 serves; generation 4 has failed: worker exited with status 1\ufffd"},
+		{"ready", nil, control.Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 3}, 0, "ready: generation 3 is serving"},
+		{"ready while another fails", []string{"--ready"}, control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 3, Reason: "generation 4 failed: worker exited with status 1\n"},
+			0, "ready: reloading, generation 3 is serving; generation 4 failed: worker exited with status 1\ufffd"},
 		{"not yet", nil, control.Health{Live: true, State: "not-ready"}, 1, "not ready: no generation has been ready yet"},
-		{"not yet, but live", []string{"--live"}, control.Health{Live: true, State: "not-ready"}, 0, "live: no generation has been ready yet"},
-		{"not live", []string{"--live"}, control.Health{State: "ready", Ready: true, Generation: 3}, 1, "not live: generation 3 serves"},
-		{"not started", []string{"--startup"}, control.Health{Live: true, State: "not-ready", Reason: "generation 1 has failed: no such file"}, 1, "not started: no generation has been ready yet; generation 1 has failed: no such file"},
-		{"started, but lost", []string{"--startup"}, control.Health{Live: true, Started: true, State: "not-ready"}, 0, "started: no generation serves any more"},
-		{"stopping", nil, control.Health{Live: true, Started: true, State: "stopping", Generation: 3, Reason: "initd is stopping"}, 1, "not ready: generation 3 serves, and initd is being stopped"},
-		{"stopped", nil, control.Health{Live: true, Started: true, State: "stopping"}, 1, "not ready: initd is being stopped"},
+		{"not yet, and that is the reason", nil, control.Health{Live: true, State: "not-ready", Reason: "no generation has been ready yet"}, 1, "not ready: no generation has been ready yet"},
+		{"not yet, but live", []string{"--live"}, control.Health{Live: true, State: "not-ready"}, 0, "live: not ready, no generation has been ready yet"},
+		{"not live", []string{"--live"}, control.Health{State: "ready", Ready: true, Generation: 3}, 1, "not live: ready, generation 3 is serving"},
+		{"not started", []string{"--startup"}, control.Health{Live: true, State: "not-ready", Reason: "generation 1 failed: no such file"}, 1, "not started: not ready, no generation has been ready yet; generation 1 failed: no such file"},
+		{"started, but lost", []string{"--startup"}, control.Health{Live: true, Started: true, State: "not-ready"}, 0, "started: not ready, no generation is serving"},
+		{"lost", nil, control.Health{Live: true, Started: true, State: "not-ready", Reason: "no generation is serving"}, 1, "not ready: no generation is serving"},
+		{"of another version", nil, control.Health{Live: true, Ready: true, State: "thinking\n", Generation: 3}, 0, "ready: thinking\ufffd, generation 3 is serving"},
+		{"stopping", nil, control.Health{Live: true, Started: true, State: "stopping", Generation: 3, Reason: "initd is stopping"}, 1, "not ready: stopping, generation 3 is serving"},
+		{"stopped", nil, control.Health{Live: true, Started: true, State: "stopping"}, 1, "not ready: stopping"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake(t, once(func(control.Request) control.Answer { return control.Answer{Health: &test.health} }))

@@ -34,14 +34,14 @@ func TestOperate(t *testing.T) {
 		}
 		return string(out)
 	}
-	if line := initctl(0, "health"); line != "ready: generation 1 serves\n" {
+	if line := initctl(0, "health"); line != "ready: generation 1 is serving\n" {
 		t.Errorf("health says %q", line)
 	}
 	l := c.Load("-clients", "2", dockertest.Address)
 	l.Answer("generation 1", dockertest.OfGeneration(1))
 	initctl(0, "restart")
 	l.Answer("generation 2", dockertest.OfGeneration(2))
-	if status := initctl(0, "status"); !strings.Contains(status, "generation 2 serves") {
+	if status := initctl(0, "status"); !strings.Contains(status, "generation 2 is serving") {
 		t.Errorf("status says\n%s", status)
 	}
 	if metrics := initctl(0, "metrics"); !strings.Contains(metrics, "\ninitd_generation 2\n") {
