@@ -164,6 +164,38 @@ func TestDifference(t *testing.T) {
 	}
 }
 
+// The reason why initd is not ready, or why the last attempt came to nothing.
+func TestReasons(t *testing.T) {
+	for generation, want := range map[int]string{1: "generation 1 failed: x", 2: "generation 2 was refused: x", 3: ""} {
+		result := map[int]machine.Result{1: machine.OutcomeFailed, 2: machine.OutcomeRefused, 3: machine.OutcomeReady}[generation]
+		h := newHistory()
+		h.begun(time.Now(), machine.Prepare{Generation: generation})
+		o := machine.Outcome{Generation: generation, Result: result}
+		if result != machine.OutcomeReady {
+			o.Reason = "x"
+		}
+		h.concluded(time.Now(), o)
+		if is := h.complaint(); is != want {
+			t.Errorf("%v: %q, want %q", result, is, want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		w.run()
+		reason := func(want string) {
+			t.Helper()
+			if h := w.asks(control.Request{Request: control.AskHealth}, false).Health; h.Ready || h.Reason != want {
+				t.Errorf("%+v, want the reason %q", *h, want)
+			}
+		}
+		reason("no generation has been ready yet")
+		w.passes(time.Second)
+		w.ends(3, 101)
+		reason("no generation is serving")
+		w.shutdown(102)
+	})
+}
+
 // What is remembered of attempts is bounded.
 func TestHistoryIsBounded(t *testing.T) {
 	h := newHistory()

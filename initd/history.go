@@ -134,11 +134,15 @@ func (h *history) latest(now time.Time) []control.Swap {
 	return swaps
 }
 
-// complaint is why the last attempt has failed; empty if it has not.
+// complaint is why the last attempt failed or was refused; empty if it was neither.
 func (h *history) complaint() string {
 	for _, s := range slices.Backward(h.swaps) {
 		if s.Ended != nil && s.Reason != "" {
-			return fmt.Sprintf("generation %d %s: %s", s.Generation, s.Outcome, s.Reason)
+			outcome := s.Outcome
+			if outcome == machine.OutcomeRefused.String() {
+				outcome = "was " + outcome // as the log has it
+			}
+			return fmt.Sprintf("generation %d %s: %s", s.Generation, outcome, s.Reason)
 		}
 		if s.Ended != nil {
 			break

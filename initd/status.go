@@ -84,6 +84,8 @@ func (l *loop) health(v machine.View) control.Health {
 	switch h.Reason = l.history.complaint(); {
 	case v.Readiness == machine.Stopping:
 		h.Reason = "initd is stopping"
+	case h.Reason == "" && !h.Ready && h.Started:
+		h.Reason = "no generation is serving"
 	case h.Reason == "" && !h.Ready:
 		h.Reason = "no generation has been ready yet"
 	}

@@ -114,7 +114,7 @@ func TestCompose(t *testing.T) {
 }
 
 // refusal is how `initctl health` tells of a swap that was refused while another generation is serving.
-var refusal = regexp.MustCompile(`^ready: generation 3 is serving; generation \d+ refused: hook-before-swap: `)
+var refusal = regexp.MustCompile(`^ready: generation 3 is serving; generation \d+ was refused: hook-before-swap: `)
 
 // replaced is a text with each old part, which has to be there, replaced by the new one after it.
 func replaced(t *testing.T, text string, oldnew ...string) string {
