@@ -19,7 +19,7 @@ func (t *tool) envCommand() *cobra.Command {
 		Short: "Show the environment of a generation",
 		Long: `env prints the names of the variables that the workers of a generation were started
 with, but for those that each has for itself, such as SERVER_STARTER_WORKER; without
---generation, of the one that serves. Values are often secrets: only
+--generation, of the one that is serving. Values are often secrets: only
 root gets them, and only on request.`,
 		Example: `  initctl env
   diff <(initctl env --generation 3) <(initctl env)

@@ -83,7 +83,7 @@ type waiting struct {
 }
 
 func (p *waiting) flags(set *pflag.FlagSet) {
-	set.BoolVar(&p.keepTrying, "keep-trying", false, "wait on after an attempt that has failed, as initd tries again")
+	set.BoolVar(&p.keepTrying, "keep-trying", false, "go on waiting after an attempt that failed, as initd is trying again")
 	set.Var((*settings.Duration)(&p.limit), "timeout", "longest `duration` to wait; 0 is no limit")
 }
 
@@ -166,7 +166,7 @@ func (t *tool) success(ctx context.Context, o *control.Outcome) string {
 	return text
 }
 
-// reason is why a swap has failed, was refused or ended, and what happens now.
+// reason is why a swap failed, was refused or stopped, and what happens now.
 func (t *tool) reason(ctx context.Context, o *control.Outcome) string {
 	var b strings.Builder
 	if o.Generation > 0 {

@@ -212,7 +212,7 @@ func (v view) swaps() *table {
 	return t
 }
 
-// details are what is known of why an attempt has failed, besides the reason.
+// details are what is known of why an attempt failed, besides the reason.
 func details(s control.Swap) (lines []string) {
 	whose := ""
 	if s.Slot != nil {

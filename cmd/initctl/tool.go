@@ -80,7 +80,7 @@ func (t *tool) command() *cobra.Command {
 It finds initd by its control socket: --control-socket, else the variable
 SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
 		Example: `  initctl status
-  initctl restart && echo the new version serves
+  initctl restart && echo the new version is serving
   docker exec app /initctl health`,
 		Version:       settings.Version,
 		SilenceErrors: true,
