@@ -161,7 +161,7 @@ func TestStopTimeout(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
-		d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify", "stop-timeout=0.4")}.start(t)
+		d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify", "stop-timeout=5")}.start(t)
 		first := s.generation(1)
 		first.ready()
 		d.is("serving", 1)
@@ -174,7 +174,7 @@ func TestStopTimeout(t *testing.T) {
 		d.signal(syscall.SIGTERM)
 		second.gets(syscall.SIGTERM)
 		d.exits(0)
-		if took := time.Since(began); took < 400*time.Millisecond || took > 30*time.Second {
+		if took := time.Since(began); took < 5*time.Second || took > time.Minute {
 			t.Errorf("the stop took %v", took)
 		}
 		first.ends()
@@ -243,7 +243,7 @@ func TestKillGroup(t *testing.T) {
 		t.Run(group, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {
 				s := newStage(t)
-				d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify", "drain-timeout=0.1", "kill-group="+group)}.start(t)
+				d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify", "drain-timeout=5", "kill-group="+group)}.start(t)
 				first := s.generation(1)
 				first.ready()
 				d.is("serving", 1)
