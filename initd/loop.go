@@ -139,8 +139,7 @@ func (l *loop) reapAll() {
 }
 
 // reapUntil reaps until done returns true, and reports whether it did so within the
-// limit.
-// Done is asked after all that have ended were reaped.
+// limit. Done is asked after all that have ended were reaped.
 func (l *loop) reapUntil(limit time.Duration, each func(reaper.Exit), done func(children bool) bool) bool {
 	over := time.After(limit)
 	for !done(l.kernel.reap(each)) {

@@ -51,7 +51,6 @@ func (l *loop) killOrphans(limit time.Duration) {
 			l.reaped(e)
 		}
 	}
-	l.signalOrphans(syscall.SIGKILL)
 	l.reapUntil(limit, ended, func(children bool) bool {
 		if !children || !l.anyOther() {
 			return true

@@ -230,22 +230,20 @@ func (up *setup) openBoard() (err error) {
 const boardRows = 8
 
 // changeToRoot changes to the root directory, so that no file system is kept from
-// being unmounted, and to that of workers where dir is set. Where the workers could
-// not come back to the directory that initd was started in, for it may have been
-// removed, or lie beneath one that this user may not enter, initd stays there, as
-// any other init would.
+// being unmounted. Where the workers are to run in the directory that initd was
+// started in, and could not come back to it, for it may have been removed, or lie
+// beneath one that this user may not enter, initd stays there, as any other init
+// would.
 func (up *setup) changeToRoot() {
-	if up.settings.Dir != "" {
-		os.Chdir("/")
-		return
-	}
 	here, err := unix.Open(".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	os.Chdir("/")
 	if err != nil {
-		os.Chdir("/")
 		return
 	}
 	defer unix.Close(here)
-	os.Chdir("/")
+	if up.settings.Dir != "" {
+		return
+	}
 	if dir := up.programs.dir; dir == "" || os.Chdir(dir) != nil {
 		unix.Fchdir(here)
 		up.programs.dir = "" // initd's own
