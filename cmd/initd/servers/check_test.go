@@ -25,8 +25,9 @@ func TestCheck(t *testing.T) {
 			status   int
 			says     []string
 		}{
-			// Where the machine is busy it takes longer than the interval.
-			{"gunicorn", []string{"SERVER_STARTER_INTERVAL=30"}, 0, []string{"SERVER_STARTER_READY=notify\n", "none lost"}},
+			// Where the machine is busy it takes longer than the interval. What it is advised to set depends on how soon it
+			// answers, and so on the machine: the tests of judge have that.
+			{"gunicorn", []string{"SERVER_STARTER_INTERVAL=30"}, 0, []string{"it sends READY=1, ", "none lost"}},
 			{"h2o", nil, 0, []string{"none lost"}},
 			{"nginx", nil, 1, []string{
 				"Address already in use", "\nwith SERVER_STARTER_EXPORT=nginx:\n", "were lost during the swap",
