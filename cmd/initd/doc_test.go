@@ -14,9 +14,9 @@ import (
 var update = flag.Bool("update", false, "write anew what the documents quote")
 
 const (
-	readmeFile    = "../../README.md"
-	designFile    = "../../docs/DESIGN.md"
-	referenceFile = "doc.go"
+	readmeFile     = "../../README.md"
+	invariantsFile = "../../initd/machine/INVARIANTS.md"
+	referenceFile  = "doc.go"
 )
 
 // between finds what a text has between two others, and how to put something in its place.
@@ -38,7 +38,7 @@ func TestQuotes(t *testing.T) {
 	}{
 		{"README settings", readmeFile, "| Setting | Default | Meaning |\n|---|---|---|\n", "\n\n", settingsTable()},
 		{"doc.go settings", referenceFile, "(package settings):\n//\n", "\n//\n// # What", settingsReference()},
-		{"DESIGN.md invariants", designFile, "## Invariants\n", "\n## ", invariants(t)},
+		{"INVARIANTS.md", invariantsFile, "# Invariants\n", "\n## ", invariants(t)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, with := between(t, initdtest.Read(t, test.file), test.begin, test.end)
