@@ -207,7 +207,7 @@ func TestDocumentWords(t *testing.T) {
 	if !slices.Equal(bounds, want) {
 		t.Errorf("bounds: %v and not %v", bounds, want)
 	}
-	if !strings.Contains(text, fmt.Sprintf("version %d, whole", Version)) {
+	if !strings.Contains(text, fmt.Sprintf("version %d of the protocol", Version)) {
 		t.Error("the document is of another version")
 	}
 }
