@@ -148,7 +148,7 @@ func TestSignalsAndStatusesAreDocumented(t *testing.T) {
 // TestCommands: what README.md tells a new user to type is what .ci/run does.
 func TestCommands(t *testing.T) {
 	ci := initdtest.Read(t, "../../.ci/run")
-	section, _ := between(t, initdtest.Read(t, readmeFile), "## Two commands\n", "\n## ")
+	section, _ := between(t, initdtest.Read(t, readmeFile), "## Try it\n", "\n## ")
 	var commands []string
 	for line := range strings.Lines(section) {
 		if strings.HasPrefix(line, "go ") {
