@@ -101,7 +101,9 @@ ok ready it sends no READY=1; its first answer came 6ms after its start`, ""},
 			"ok ready it sends READY=1, 5ms after its start: initd can go by that alone", "SERVER_STARTER_READY=notify"},
 		{"READY=1 too early", func(r *record) { r.targets[0].answered = 400 * ms },
 			"warning ready it sends READY=1, 5ms after its start, before it can answer: that took 300ms", ""},
-		{"READY=1 not too early for a slow machine", func(r *record) { r.first.notified, r.targets[0].answered = r.first.started+224*ms, r.first.started+391*ms },
+		{"READY=1 not too early for a slow machine", func(r *record) {
+			r.first.notified, r.targets[0].answered = r.first.started+224*ms, r.first.started+391*ms
+		},
 			"ok ready it sends READY=1, 224ms after its start", ""},
 		{"ready too early", func(r *record) { r.first.notified = 0; r.targets[0].answered = 1600 * ms },
 			"warning ready it sends no READY=1, and counts as ready before it can answer: that took 1.5s", "SERVER_STARTER_INTERVAL=3"},
