@@ -1,12 +1,12 @@
 package initd
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"syscall"
 	"time"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 )
 
@@ -24,7 +24,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.RunHook:
 		l.start(&hook{a})
 	case machine.CancelHook:
-		l.log.Warn("cancelling hook "+a.Hook.String(), "event", "hook", "hook", a.Hook.String())
+		l.log.Warn(eventlog.Hook, "cancelling hook "+a.Hook.String(), "hook", a.Hook.String())
 		l.cancel(func(r role) bool { h, ok := r.(*hook); return ok && h.Hook == a.Hook })
 	case machine.StartLogCommand:
 		l.start(&logCommand{number: a.Number})
@@ -37,12 +37,12 @@ func (l *loop) do(action machine.Action) {
 	case machine.Steer:
 		l.steer(a.Slots)
 	case machine.Resize:
-		l.log.Info(fmt.Sprintf("the pool has %d workers: %s", a.Workers, a.Reason), "event", "resize", "workers", a.Workers)
+		l.log.Info(eventlog.Resize, fmt.Sprintf("the pool has %d workers: %s", a.Workers, a.Reason), "workers", a.Workers)
 	case machine.Recycle:
 		l.history.counters.Recycled++
-		l.log.Info("replacing worker: "+a.Reason, "event", "recycle", "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
+		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
-		l.log.Info("stopping worker", "event", "stop", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
+		l.log.Info(eventlog.Stop, "stopping worker", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
 		l.children.asked(a.PID)
 		l.signal(a.PID, syscall.Signal(a.Signal))
 	case machine.Kill:
@@ -50,7 +50,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.Forward:
 		l.signal(a.PID, syscall.Signal(a.Signal))
 	case machine.Reopen:
-		l.log.Info("reopening the log files", "event", "reopen")
+		l.log.Info(eventlog.Reopen, "reopening the log files")
 		l.logs.Reopen()
 	case machine.Answer:
 		l.answer(a)
@@ -72,7 +72,7 @@ func (l *loop) do(action machine.Action) {
 // killWorker kills a worker, or its process group.
 func (l *loop) killWorker(a machine.Kill) {
 	l.history.counters.Killed++
-	l.log.Warn("killing worker: "+a.Reason, "event", "kill", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
+	l.log.Warn(eventlog.Kill, "killing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
 	target := a.PID
 	if a.Group {
 		target = -a.PID
@@ -99,10 +99,18 @@ func (l *loop) prepare(a machine.Prepare) {
 	l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 }
 
+// states are the events of a generation that enters one.
+var states = map[machine.State]eventlog.Kind{
+	machine.Checking: eventlog.Checking, machine.Starting: eventlog.Starting, machine.Probing: eventlog.Probing,
+	machine.Trial: eventlog.Trial, machine.Serving: eventlog.Serving, machine.Partial: eventlog.Partial,
+	machine.Retiring: eventlog.Retiring, machine.Failed: eventlog.Failed, machine.Declined: eventlog.Refused,
+	machine.Lost: eventlog.Lost, machine.Gone: eventlog.Gone,
+}
+
 // entered is for a generation that has entered a state: it logs that, and releases
 // what the generation does not need any more.
 func (l *loop) entered(a machine.Transition) {
-	attrs := []any{"event", a.State.String(), "generation", a.Generation}
+	attrs := []any{"generation", a.Generation}
 	level, text := slog.LevelInfo, fmt.Sprintf("generation %d %s", a.Generation, l.sentence(a))
 	if a.Reason != "" {
 		level, text = slog.LevelWarn, text+": "+a.Reason
@@ -115,7 +123,7 @@ func (l *loop) entered(a machine.Transition) {
 	if a.Next > 0 {
 		attrs = append(attrs, "next_attempt", a.Next)
 	}
-	l.log.Log(context.Background(), level, text, attrs...)
+	l.log.Log(level, states[a.State], text, attrs...)
 	switch a.State {
 	case machine.Serving:
 		l.parent.Ready()

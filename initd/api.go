@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/settings"
 	"server-starter/initd/socket"
 )
@@ -54,10 +55,10 @@ func (in *instance) startControl() {
 	l := in.controlSocket.All()[0]
 	listener, err := control.Listen(l.FD)
 	if err != nil {
-		in.log.Error(err.Error(), "event", "control")
+		in.log.Error(eventlog.Control, err.Error())
 		return
 	}
-	in.log.Info("control socket at "+l.Address, "event", "control", "address", l.Address)
+	in.log.Info(eventlog.Control, "control socket at "+l.Address, "address", l.Address)
 	in.inbox.start(func() { in.api.server.Accept(listener) })
 }
 

@@ -1,13 +1,13 @@
 package initd
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"strconv"
 	"syscall"
 	"time"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/output"
@@ -140,7 +140,7 @@ func (l *loop) reaped(e reaper.Exit) {
 		}
 	case c == nil:
 		l.history.counters.Orphans++
-		l.log.Debug("orphan reaped", append([]any{"event", "orphan", "pid", e.PID}, statusAttr(statusOf(e))...)...)
+		l.log.Debug(eventlog.Orphan, "orphan reaped", append([]any{"pid", e.PID}, statusAttr(statusOf(e))...)...)
 	default:
 		l.awaitExec(c)
 		delete(l.children, e.PID)
@@ -166,7 +166,7 @@ func (l *loop) signal(pid int, s syscall.Signal) {
 		return
 	}
 	if err := l.kernel.kill(pid, s); err != nil {
-		l.log.Warn("kill "+strconv.Itoa(pid)+": "+err.Error(), "event", "kill-failed", "pid", pid, "signal", machine.Signal(s).String())
+		l.log.Warn(eventlog.KillFailed, "kill "+strconv.Itoa(pid)+": "+err.Error(), "pid", pid, "signal", machine.Signal(s).String())
 	}
 }
 
@@ -179,9 +179,9 @@ func (c *child) lines() []string {
 }
 
 // logEnd logs how a child ended, with what is known of every child.
-func (l *loop) logEnd(level slog.Level, text string, c *child, status machine.Status, attrs ...any) {
+func (l *loop) logEnd(level slog.Level, kind eventlog.Kind, text string, c *child, status machine.Status, attrs ...any) {
 	attrs = append(attrs, "pid", c.pid, "duration", l.now().Sub(c.started))
-	l.log.Log(context.Background(), level, text, append(attrs, statusAttr(status)...)...)
+	l.log.Log(level, kind, text, append(attrs, statusAttr(status)...)...)
 }
 
 // exitStatus is initd's own for a start that failed.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 )
@@ -74,7 +75,7 @@ func (l *loop) askMachine(c control.Call) {
 		}
 		l.then(machine.SignalAsked{Client: client, Signal: signal, Generation: c.Generation, Slot: slot})
 	}
-	l.log.Info("request from a client: "+c.Request.Request, "event", "control", "request", c.Request.Request)
+	l.log.Info(eventlog.Control, "request from a client: "+c.Request.Request, "request", c.Request.Request)
 }
 
 // answer passes the machine's answer on to the client.
@@ -85,7 +86,7 @@ func (l *loop) answer(a machine.Answer) {
 	}
 	delete(l.clients.asking, a.Client)
 	if a.Refusal != "" {
-		l.log.Info("refused the request of a client: "+a.Refusal, "event", "control", "request", c.Request.Request)
+		l.log.Info(eventlog.Control, "refused the request of a client: "+a.Refusal, "request", c.Request.Request)
 	}
 	switch {
 	case a.Missing:

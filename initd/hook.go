@@ -3,6 +3,7 @@ package initd
 import (
 	"log/slog"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 )
@@ -20,7 +21,7 @@ func (h *hook) begun(*loop, *child)    {}
 func (h *hook) executed(*loop, *child) {}
 
 func (h *hook) unstarted(l *loop, err error) {
-	l.log.Warn("cannot start hook "+h.Hook.String()+": "+err.Error(), "event", "hook", "hook", h.Hook.String())
+	l.log.Warn(eventlog.Hook, "cannot start hook "+h.Hook.String()+": "+err.Error(), "hook", h.Hook.String())
 	l.then(machine.Hooked{Hook: h.Hook, Status: machine.Status{Code: exitSetup}})
 }
 
@@ -36,6 +37,6 @@ func (h *hook) ended(l *loop, c *child, status machine.Status) {
 	if c.failure != nil {
 		text = "hook " + h.Hook.String() + " was not started: " + c.failure.Error()
 	}
-	l.logEnd(level, text, c, status, "event", "hook", "hook", h.Hook.String())
+	l.logEnd(level, eventlog.Hook, text, c, status, "hook", h.Hook.String())
 	l.then(machine.Hooked{Hook: h.Hook, Status: status})
 }

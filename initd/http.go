@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/socket"
@@ -103,12 +104,12 @@ func (h *httpProcess) handOver() {
 
 func (h *httpProcess) begun(l *loop, c *child) {
 	h.handOver()
-	l.log.Info("HTTP process started: "+l.http.path, "event", "http-process", "pid", c.pid)
+	l.log.Info(eventlog.HTTPProcess, "HTTP process started: "+l.http.path, "pid", c.pid)
 }
 
 func (h *httpProcess) unstarted(l *loop, err error) {
 	h.handOver()
-	l.log.Warn("cannot start the HTTP process: "+err.Error(), "event", "http-process")
+	l.log.Warn(eventlog.HTTPProcess, "cannot start the HTTP process: "+err.Error())
 	l.then(machine.HTTPEnded{})
 }
 
@@ -123,7 +124,7 @@ func (h *httpProcess) ended(l *loop, c *child, status machine.Status) {
 	if l.orphans.asked {
 		level = slog.LevelInfo
 	}
-	l.logEnd(level, text, c, status, "event", "http-process")
+	l.logEnd(level, eventlog.HTTPProcess, text, c, status)
 	l.then(machine.HTTPEnded{})
 }
 

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
 )
@@ -66,7 +67,10 @@ type (
 	// clientsIdle: no client has had a request for a while.
 	clientsIdle struct{}
 	// warning: a goroutine has something for the log.
-	warning struct{ event, text string }
+	warning struct {
+		kind eventlog.Kind
+		text string
+	}
 	// fileProblem: an output or status file cannot be written, or can be again.
 	fileProblem struct{ text string }
 	// defect: a goroutine has panicked.
@@ -78,11 +82,11 @@ func (m notification) handle(l *loop) { l.notified(m) }
 func (m surveyed) handle(l *loop)     { l.then(m.Surveyed) }
 func (m call) handle(l *loop)         { l.called(m.Call) }
 func (clientsIdle) handle(l *loop)    { freeHeap() }
-func (m warning) handle(l *loop)      { l.log.Warn(m.text, "event", m.event) }
-func (m fileProblem) handle(l *loop)  { l.warnOfLogs(m.text, "event", "file") }
+func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }
+func (m fileProblem) handle(l *loop)  { l.warnOfLogs(eventlog.File, m.text) }
 func (m defect) handle(*loop)         { panic(m.err) }
 
 func (m changed) handle(l *loop) {
-	l.log.Info(m.name+" has changed", "event", "changed", "name", m.name)
+	l.log.Info(eventlog.Changed, m.name+" has changed", "name", m.name)
 	l.then(machine.Changed{Name: m.name})
 }

@@ -2,7 +2,6 @@ package initd
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 	"server-starter/initd/survey"
@@ -39,7 +39,7 @@ func (in *instance) run() (status int) {
 	l := newLoop(newKernel(in.terminal != nil && os.Getpid() != 1), in, machine.New(in.policy()), caughtSignals())
 	defer func() {
 		if p := recover(); p != nil {
-			in.log.Error(fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()), "event", "defect")
+			in.log.Error(eventlog.Defect, fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()))
 			l.rescue(syscall.Signal(in.settings.SignalOnTERM))
 			status = exitDefect
 			l.end(fmt.Sprintf("defect: %v", p))
@@ -53,7 +53,7 @@ func (in *instance) run() (status int) {
 	if reason != "" {
 		level = slog.LevelError
 	}
-	in.log.Log(context.Background(), level, cmp.Or(exit.Reason, "exiting"), "event", "exit", "exit_status", exit.Status)
+	in.log.Log(level, eventlog.Exit, cmp.Or(exit.Reason, "exiting"), "exit_status", exit.Status)
 	l.end(reason)
 	return exit.Status
 }
@@ -65,13 +65,13 @@ func (in *instance) begin() {
 	in.logNotes(in.notes)
 	in.logNotes(in.sockets.Notes())
 	for _, l := range in.sockets.All() {
-		in.log.Info("listening on "+l.Key, "event", "listen", "network", l.Network, "address", l.Address, "fd", l.Number)
+		in.log.Info(eventlog.Listen, "listening on "+l.Key, "network", l.Network, "address", l.Address, "fd", l.Number)
 	}
 	in.startWatch()
 	in.startControl()
 	if in.http.sockets != nil {
 		address := in.http.listener.Address
-		in.log.Info("health and metrics at http://"+address, "event", "http", "address", address)
+		in.log.Info(eventlog.HTTP, "health and metrics at http://"+address, "address", address)
 	}
 }
 
@@ -90,7 +90,7 @@ func (l *loop) end(reason string) {
 // close closes and removes what setUp has made outside initd, in the opposite order.
 func (in *instance) close() {
 	if err := in.board.Close(); err != nil && in.log != nil {
-		in.log.Warn(err.Error(), "event", "scoreboard")
+		in.log.Warn(eventlog.Scoreboard, err.Error())
 	}
 	in.sockets.Close()
 	in.http.sockets.Close()
@@ -103,6 +103,6 @@ func (in *inbox) sink() control.Sink {
 	return control.Sink{
 		Call:   func(c control.Call, over <-chan struct{}) { in.postUntil(over, call{c}) },
 		Idle:   func(over <-chan struct{}) { in.postUntil(over, clientsIdle{}) },
-		Defect: func(err error, over <-chan struct{}) { in.postUntil(over, warning{"defect", err.Error()}) },
+		Defect: func(err error, over <-chan struct{}) { in.postUntil(over, warning{eventlog.Defect, err.Error()}) },
 	}
 }

@@ -1,7 +1,6 @@
 package initd
 
 import (
-	"log/slog"
 	"os"
 	"syscall"
 	"time"
@@ -15,7 +14,7 @@ import (
 // journal is initd's log, and the standard error that initd was started with where
 // that is another place.
 type journal struct {
-	log        *slog.Logger
+	log        *eventlog.Log
 	transcript bool             // log every step of the machine
 	lines      *eventlog.Writer // of the log
 	stderr     *eventlog.Writer // of the original standard error; the same where the log goes there
@@ -28,8 +27,8 @@ const logGrace = 5 * time.Second
 
 // warnOfLogs logs what concerns the logs themselves, and writes it to the original
 // standard error, too.
-func (j *journal) warnOfLogs(text string, attrs ...any) {
-	j.log.Warn(text, attrs...)
+func (j *journal) warnOfLogs(kind eventlog.Kind, text string, attrs ...any) {
+	j.log.Warn(kind, text, attrs...)
 	j.complain(text)
 }
 
@@ -44,7 +43,7 @@ func (j *journal) complain(text string) {
 // logNotes writes notes to the log, a line each.
 func (j *journal) logNotes(notes []string) {
 	for _, note := range notes {
-		j.log.Warn(note, "event", "note")
+		j.log.Warn(eventlog.Note, note)
 	}
 }
 
@@ -67,7 +66,7 @@ func (l *loop) closeJournal() {
 func (l *loop) openTail(c *launch.Command) *output.Tail {
 	tail, err := l.logs.Tail()
 	if err != nil {
-		l.log.Warn("cannot keep the last lines of a process's stderr: "+err.Error(), "event", "note")
+		l.log.Warn(eventlog.Note, "cannot keep the last lines of a process's stderr: "+err.Error())
 	}
 	if tail != nil {
 		c.Files[2] = uintptr(tail.Write)

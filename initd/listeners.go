@@ -1,6 +1,9 @@
 package initd
 
-import "fmt"
+import (
+	"fmt"
+	"server-starter/initd/eventlog"
+)
 
 // relisten makes listeners accept again after a worker has called shutdown(2) on
 // them, which takes effect for all workers.
@@ -15,10 +18,10 @@ func (l *loop) relisten() {
 		if m.Replaced {
 			text += " as a new socket, which workers that already run do not have: a swap (HUP) gives it to them"
 		}
-		l.log.Warn(text, "event", "relisten", "key", m.Key)
+		l.log.Warn(eventlog.Relisten, text, "key", m.Key)
 	}
 	if err != nil {
-		l.log.Error(err.Error(), "event", "relisten")
+		l.log.Error(eventlog.Relisten, err.Error())
 	}
 }
 
@@ -38,6 +41,6 @@ func (l *loop) hint() string {
 // steer directs new connections to the sockets of these slots alone.
 func (l *loop) steer(slots []int) {
 	if err := l.sockets.Steer(slots); err != nil {
-		l.log.Warn(err.Error(), "event", "steer")
+		l.log.Warn(eventlog.Steer, err.Error())
 	}
 }

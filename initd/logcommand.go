@@ -3,6 +3,7 @@ package initd
 import (
 	"time"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/reaper"
@@ -24,7 +25,7 @@ func (r *logCommand) begun(*loop, *child)    {}
 func (r *logCommand) executed(*loop, *child) {}
 
 func (r *logCommand) unstarted(l *loop, err error) {
-	l.warnOfLogs("cannot start the log command: "+err.Error(), "event", "log-command")
+	l.warnOfLogs(eventlog.LogCommand, "cannot start the log command: "+err.Error())
 	l.then(machine.LogCommandEnded{Number: r.number})
 }
 
@@ -33,7 +34,7 @@ func (r *logCommand) ended(l *loop, c *child, status machine.Status) {
 	if c.failure != nil {
 		text = "log command not started: " + c.failure.Error()
 	}
-	l.warnOfLogs(text, append([]any{"event", "log-command", "pid", c.pid, "duration", l.now().Sub(c.started)}, statusAttr(status)...)...)
+	l.warnOfLogs(eventlog.LogCommand, text, append([]any{"pid", c.pid, "duration", l.now().Sub(c.started)}, statusAttr(status)...)...)
 	l.then(machine.LogCommandEnded{Number: r.number})
 }
 

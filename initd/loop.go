@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/initd/signals"
 	"server-starter/initd/terminal"
@@ -109,14 +110,14 @@ func (l *loop) turn() {
 // transcribe logs a step in the words of the machine's transcripts.
 func (l *loop) transcribe(line fmt.Stringer) {
 	if l.transcript {
-		l.log.Debug(line.String(), "event", "step")
+		l.log.Debug(eventlog.Step, line.String())
 	}
 }
 
 // signaled is for a signal that initd has received.
 func (l *loop) signaled(s os.Signal) {
 	signal := machine.Signal(s.(syscall.Signal))
-	l.log.Info("received "+signal.String(), "event", "signal", "signal", signal.String())
+	l.log.Info(eventlog.Signal, "received "+signal.String(), "signal", signal.String())
 	if (signal == machine.TTIN || signal == machine.TTOU) && terminal.Background() {
 		return // sent by the terminal driver, to a background process: not a request
 	}

@@ -3,6 +3,7 @@ package initd
 import (
 	"os"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 )
 
@@ -10,13 +11,13 @@ import (
 func (l *loop) notified(n notification) {
 	pid := l.author(n)
 	if pid == 0 {
-		l.log.Debug("ignoring a notification from a process that belongs to no worker", "event", "notify-dropped", "pid", n.PID)
+		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that belongs to no worker", "pid", n.PID)
 		return
 	}
 	if n.HasStatus {
 		w := l.children.worker(pid)
 		w.status = n.Status
-		l.log.Info("status: "+n.Status, "event", "status", "generation", w.generation, "slot", w.slot, "pid", pid)
+		l.log.Info(eventlog.Status, "status: "+n.Status, "generation", w.generation, "slot", w.slot, "pid", pid)
 	}
 	if n.Ready {
 		l.then(machine.Notified{PID: pid})

@@ -3,6 +3,7 @@ package initd
 import (
 	"log/slog"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 )
@@ -18,11 +19,11 @@ func (p *probe) begun(*loop, *child)    {}
 func (p *probe) executed(*loop, *child) {}
 
 func (p *probe) unstarted(l *loop, err error) {
-	l.log.Warn("cannot start the probe: "+err.Error(), "event", "probe", "generation", p.generation)
+	l.log.Warn(eventlog.Probe, "cannot start the probe: "+err.Error(), "generation", p.generation)
 	l.then(machine.Probed{Generation: p.generation, Status: machine.Status{Code: exitSetup}})
 }
 
 func (p *probe) ended(l *loop, c *child, status machine.Status) {
-	l.logEnd(slog.LevelInfo, "probe ended", c, status, "event", "probe", "generation", p.generation)
+	l.logEnd(slog.LevelInfo, eventlog.Probe, "probe ended", c, status, "generation", p.generation)
 	l.then(machine.Probed{Generation: p.generation, Status: status})
 }

@@ -165,7 +165,7 @@ func (up *setup) openRest() (err error) {
 		supervisor := notify.Supervisor{Address: up.initial.value("NOTIFY_SOCKET")}
 		up.published.notify = func(state string) {
 			if err := supervisor.Send(state); err != nil {
-				up.log.Debug("cannot notify the supervisor: "+err.Error(), "event", "report-failed")
+				up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
 			}
 		}
 	} else {

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"server-starter/initd/eventlog"
 	"server-starter/initd/settings"
 	"server-starter/initd/survey"
 )
@@ -30,7 +31,7 @@ func (l *loop) takeSurvey() {
 	l.inbox.start(func() {
 		seen, problem := take()
 		if problem != "" {
-			l.inbox.post(warning{"survey", problem})
+			l.inbox.post(warning{eventlog.Survey, problem})
 		}
 		l.inbox.post(surveyed{seen})
 	})

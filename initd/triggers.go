@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/settings"
 	"server-starter/initd/watch"
@@ -65,7 +66,7 @@ func (in *instance) startWatch() {
 	in.inbox.start(func() {
 		for r := range in.watch.Reports() {
 			if r.Err != nil {
-				in.inbox.post(warning{"watch", r.Err.Error()})
+				in.inbox.post(warning{eventlog.Watch, r.Err.Error()})
 				continue
 			}
 			in.inbox.post(changed{r.Name})

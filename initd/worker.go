@@ -3,6 +3,7 @@ package initd
 import (
 	"log/slog"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 )
@@ -18,11 +19,11 @@ type worker struct {
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 	var err error
 	if w.row, err = l.board.Claim(w.generation, w.slot); err != nil {
-		l.log.Warn("a worker runs without a row of the scoreboard: "+err.Error(),
-			"event", "scoreboard", "generation", w.generation, "slot", w.slot)
+		l.log.Warn(eventlog.Scoreboard, "a worker runs without a row of the scoreboard: "+err.Error(),
+			"generation", w.generation, "slot", w.slot)
 	}
 	if err := l.sockets.Grow(w.slot + 1); err != nil {
-		l.log.Error(err.Error(), "event", "listen", "slot", w.slot)
+		l.log.Error(eventlog.Listen, err.Error(), "slot", w.slot)
 	}
 	command := l.programs.worker(w, l.environments.of[w.generation])
 	c.tail = l.openTail(command)
@@ -33,13 +34,13 @@ func (w *worker) begun(l *loop, c *child) {
 	l.board.Assign(w.row, c.pid)
 	l.terminal.SetCommand(c.pid)
 	l.history.counters.Started++
-	l.log.Info("worker started", "event", "start", "generation", w.generation, "slot", w.slot, "pid", c.pid)
+	l.log.Info(eventlog.Start, "worker started", "generation", w.generation, "slot", w.slot, "pid", c.pid)
 	l.then(machine.Forked{Generation: w.generation, Slot: w.slot, PID: c.pid})
 }
 
 func (w *worker) unstarted(l *loop, err error) {
 	l.board.Release(w.row)
-	l.log.Error("cannot start a worker: "+err.Error(), "event", "fork-failed", "generation", w.generation, "slot", w.slot)
+	l.log.Error(eventlog.ForkFailed, "cannot start a worker: "+err.Error(), "generation", w.generation, "slot", w.slot)
 	l.then(machine.ForkFailed{Generation: w.generation, Slot: w.slot, Status: exitStatus(err), Reason: err.Error()})
 }
 
@@ -54,19 +55,19 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 	if !w.asked {
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
 	}
-	attrs := []any{"event", "exit", "generation", w.generation, "slot", w.slot}
+	attrs := []any{"generation", w.generation, "slot", w.slot}
 	switch {
 	case c.failure != nil:
 		l.history.counters.Died++
-		l.logEnd(slog.LevelWarn, "worker not started: "+c.failure.Error(), c, status, attrs...)
+		l.logEnd(slog.LevelWarn, eventlog.Exit, "worker not started: "+c.failure.Error(), c, status, attrs...)
 		l.then(machine.NotExecuted{PID: c.pid, Status: exitStatus(c.failure), Reason: c.failure.Error()})
 		return
 	case w.asked:
 		l.history.counters.Exited++
-		l.logEnd(slog.LevelInfo, "worker ended", c, status, attrs...)
+		l.logEnd(slog.LevelInfo, eventlog.Exit, "worker ended", c, status, attrs...)
 	default:
 		l.history.counters.Died++
-		l.logEnd(slog.LevelWarn, "worker ended by itself", c, status, attrs...)
+		l.logEnd(slog.LevelWarn, eventlog.Exit, "worker ended by itself", c, status, attrs...)
 	}
 	l.then(machine.Exited{PID: c.pid, Status: status})
 }

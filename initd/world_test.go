@@ -75,7 +75,7 @@ func (w *world) instance(policy machine.Policy) *instance {
 	}
 	in := &instance{settings: s, inbox: newInbox(), published: &published{}}
 	lines := new(eventlog.Writer) // to which nothing is written
-	in.journal = journal{log: slog.New(recorder{slog.NewTextHandler(&w.log, nil), w}), transcript: true, lines: lines, stderr: lines}
+	in.journal = journal{log: eventlog.To(recorder{slog.NewTextHandler(&w.log, nil), w}), transcript: true, lines: lines, stderr: lines}
 	in.published.notify = func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) }
 	in.resources = resources{sockets: &socket.Set{}, logs: w.logs(policy.LogCommands)}
 	in.programs = &programs{settings: s, base: environ{"A=1"}, credential: &launch.Credential{UID: 1000}, resources: &in.resources}

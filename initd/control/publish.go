@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"server-starter/initd/eventlog"
 	"time"
 )
 
@@ -36,8 +37,8 @@ func (s *Server) Publish(event []byte) {
 
 // missedEvents is the event that stands for n that a subscriber does not get.
 func missedEvents(n int64) json.RawMessage {
-	return fmt.Appendf(nil, `{"time":%q,"level":"WARN","msg":"%d events are missing: they came too fast for this client, or are too long","event":"missed","count":%d}`,
-		time.Now().UTC().Format(time.RFC3339Nano), n, n)
+	return fmt.Appendf(nil, `{"time":%q,"level":"WARN","msg":"%d events are missing: they came too fast for this client, or are too long","event":%q,"count":%d}`,
+		time.Now().UTC().Format(time.RFC3339Nano), n, eventlog.Missed, n)
 }
 
 // subscribe returns the journal of events, which is kept until the last subscriber

@@ -9,11 +9,11 @@ import (
 
 // New returns a log of the lines from a level on, as JSON or as text for people.
 // Each line is one call of w's Write, and ends with a newline.
-func New(w io.Writer, json bool, level slog.Level) *slog.Logger {
+func New(w io.Writer, json bool, level slog.Level) *Log {
 	if !json {
 		w = textWriter{w}
 	}
-	return slog.New(jsonHandler(w, level))
+	return To(jsonHandler(w, level))
 }
 
 func jsonHandler(w io.Writer, level slog.Level) slog.Handler {
@@ -45,9 +45,9 @@ func (w textWriter) Write(line []byte) (int, error) {
 // Publishing is a log whose lines from info on go to subscribers, too, as JSON,
 // whatever the level and the form of the log are. While nobody has subscribed
 // they cost nothing. Publish must not block, and must not keep the line.
-func Publishing(log *slog.Logger, subscribed func() bool, publish func(line []byte)) *slog.Logger {
+func Publishing(log *Log, subscribed func() bool, publish func(line []byte)) *Log {
 	json := jsonHandler(publisher(publish), slog.LevelInfo)
-	return slog.New(slog.NewMultiHandler(log.Handler(), subscribers{json, subscribed}))
+	return To(slog.NewMultiHandler(log.to.Handler(), subscribers{json, subscribed}))
 }
 
 type publisher func(line []byte)

@@ -15,9 +15,9 @@ func TestText(t *testing.T) {
 	var text, json bytes.Buffer
 	for w, asJSON := range map[*bytes.Buffer]bool{&text: false, &json: true} {
 		log := New(w, asJSON, slog.LevelInfo)
-		log.Debug("never")
-		log.Warn("worker ended", "event", "exit", "pid", 7, "duration", 1234567890*time.Nanosecond, "error", errors.New("broken pipe"))
-		log.With("slot", 2).Info("a \x1b[31m <b>", "event", "note")
+		log.Debug(Note, "never")
+		log.Warn(Exit, "worker ended", "pid", 7, "duration", 1234567890*time.Nanosecond, "error", errors.New("broken pipe"))
+		log.Info(Note, "a \x1b[31m <b>", "slot", 2)
 	}
 	if !regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3} WARN  worker ended  pid=7  duration=1\.2346s  error="broken pipe"
 \d\d:\d\d:\d\d\.\d{3} INFO  a \x{fffd}\[31m <b>  slot=2
@@ -25,7 +25,7 @@ $`).MatchString(text.String()) {
 		t.Errorf("text:\n%s", &text)
 	}
 	if !regexp.MustCompile(`^{"time":"[^"]+","level":"WARN","msg":"worker ended","event":"exit","pid":7,"duration":"1\.2346s","error":"broken pipe"}
-{"time":"[^"]+","level":"INFO","msg":"a \\u001b\[31m <b>","slot":2,"event":"note"}
+{"time":"[^"]+","level":"INFO","msg":"a \\u001b\[31m <b>","event":"note","slot":2}
 $`).MatchString(json.String()) {
 		t.Errorf("JSON:\n%s", &json)
 	}
@@ -38,17 +38,17 @@ func TestPublishing(t *testing.T) {
 	subscribed := false
 	log := Publishing(New(&own, false, slog.LevelError), func() bool { return subscribed },
 		func(line []byte) { published = append(published, string(line)) })
-	log.Info("one")
+	log.Info(Note, "one")
 	subscribed = true
-	log.Debug("two")
-	log.Info("three", "event", "note", "duration", time.Second)
-	log.With("slot", 1).Error("four")
+	log.Debug(Note, "two")
+	log.Info(Note, "three", "duration", time.Second)
+	log.Error(Failed, "four", "slot", 1)
 	subscribed = false
-	log.Error("five")
+	log.Error(Failed, "five")
 	for i, line := range published {
 		published[i] = regexp.MustCompile(`"time":"[^"]+",`).ReplaceAllString(line, "")
 	}
-	want := []string{`{"level":"INFO","msg":"three","event":"note","duration":"1s"}` + "\n", `{"level":"ERROR","msg":"four","slot":1}` + "\n"}
+	want := []string{`{"level":"INFO","msg":"three","event":"note","duration":"1s"}` + "\n", `{"level":"ERROR","msg":"four","event":"failed","slot":1}` + "\n"}
 	if !slices.Equal(published, want) {
 		t.Errorf("published %q, want %q", published, want)
 	}

@@ -66,7 +66,7 @@ func (w *Writer) run() {
 		w.to.Write(line)
 		if n := w.unwritten.Swap(0); n > 0 {
 			json := strings.HasPrefix(string(line), "{") // as the others are
-			New(w.to, json, slog.LevelWarn).Warn("log lines dropped: stderr was blocked", "event", "log-dropped", "count", n)
+			New(w.to, json, slog.LevelWarn).Warn(LogDropped, "log lines dropped: stderr was blocked", "count", n)
 		}
 	}
 }

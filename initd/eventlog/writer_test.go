@@ -61,7 +61,7 @@ func TestClose(t *testing.T) {
 	defer r.Close()
 	w := NewWriter(int(file.Fd()))
 	for _, json := range []bool{true, false} {
-		New(w, json, slog.LevelInfo).Info("one")
+		New(w, json, slog.LevelInfo).Info(Note, "one")
 	}
 	w.Write([]byte("two\n"))
 	w.Close(time.Minute)
@@ -69,7 +69,7 @@ func TestClose(t *testing.T) {
 	file.Close()
 	text, err := io.ReadAll(r)
 	lines := strings.Split(string(text), "\n")
-	if err != nil || len(lines) != 4 || !strings.HasSuffix(lines[0], `"msg":"one"}`) || !strings.HasSuffix(lines[1], " INFO  one") || lines[2] != "two" {
+	if err != nil || len(lines) != 4 || !strings.HasSuffix(lines[0], `"msg":"one","event":"note"}`) || !strings.HasSuffix(lines[1], " INFO  one") || lines[2] != "two" {
 		t.Errorf("%q, %v", lines, err)
 	}
 	if n := w.Dropped(); n != 0 {

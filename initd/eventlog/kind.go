@@ -1,0 +1,78 @@
+package eventlog
+
+// Kind is what an event is. Only this package makes kinds, so that nothing is
+// logged that [Kinds] does not explain.
+type Kind struct{ word string }
+
+// String is the value of the key event.
+func (k Kind) String() string { return k.word }
+
+// The kinds of events, in the order in which they are explained to users.
+var (
+	Listen   = define("listen", "A listener was bound or adopted, or one for a new slot could not be made.")
+	Relisten = define("relisten", "A listener that a worker had shut down for all workers listens again, or could not be repaired.")
+	Steer    = define("steer", "New connections cannot be directed to the slots that have a worker (reuse-port).")
+
+	Checking = define("checking", "The generation waits for hook-before-swap.")
+	Starting = define("starting", "The generation is started, or the next batch of its slots.")
+	Probing  = define("probing", "Its workers are ready, and the probe runs.")
+	Trial    = define("trial", "Its workers are ready; kill-old-delay passes before the old generation is stopped.")
+	Serving  = define("serving", "The generation has all slots.")
+	Partial  = define("partial", "A batch has failed; the generation keeps the slots it had taken over.")
+	Retiring = define("retiring", "The generation is replaced, and its workers were asked to stop.")
+	Failed   = define("failed", "An attempt failed, with the reason, and in hint and next_attempt the likely cause and the time until the next attempt.")
+	Refused  = define("refused", "A swap was refused: its environment could not be read, or hook-before-swap failed.")
+	Lost     = define("lost", "A generation that had served has no worker left.")
+	Gone     = define("gone", "The last worker of an old or failed generation has ended.")
+
+	Start      = define("start", "A worker was started.")
+	Stop       = define("stop", "A worker was asked to stop.")
+	Kill       = define("kill", "A worker is killed, with the reason.")
+	Exit       = define("exit", "A worker has ended; without generation: initd itself exits.")
+	ForkFailed = define("fork-failed", "A worker could not be started.")
+	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
+	Resize     = define("resize", "The pool has grown or shrunk.")
+	Recycle    = define("recycle", "A worker is replaced: max-requests, max-memory or max-lifetime.")
+	Status     = define("status", "A worker has sent STATUS=.")
+	Scoreboard = define("scoreboard", "A worker runs without a row of the scoreboard, or its file could not be removed.")
+	Survey     = define("survey", "initd cannot see what the workers are doing.")
+
+	Probe   = define("probe", "A probe has ended, or could not be started.")
+	Hook    = define("hook", "A hook has ended, was cancelled, or could not be started.")
+	Changed = define("changed", "A watched file or directory has changed.")
+	Watch   = define("watch", "A watched file or directory cannot be read.")
+
+	Signal      = define("signal", "initd received a signal.")
+	Control     = define("control", "The control socket is open, or failed; a client has asked for something, or was refused.")
+	HTTP        = define("http", "Where health and metrics are served.")
+	HTTPProcess = define("http-process", "The HTTP process was started, has ended, or could not be started.")
+
+	Reopen     = define("reopen", "The log files are reopened.")
+	LogCommand = define("log-command", "A log command has ended, or could not be started.")
+	File       = define("file", "A log file or the status file cannot be written, or can be written again.")
+	LogDropped = define("log-dropped", "Lines of the log were dropped: stderr was blocked.")
+	Missed     = define("missed", "Only for subscribers (initctl events): events are missing, because they came too fast for this client or were too long.")
+
+	Note   = define("note", "Something to look at that is not an error, such as a setting without effect.")
+	Defect = define("defect", "A defect in initd.")
+
+	Step          = define("step", "Debug: a decision, in the words of the machine's transcripts.")
+	Orphan        = define("orphan", "Debug: an orphan was reaped.")
+	NotifyDropped = define("notify-dropped", "Debug: a notification from a process that belongs to no worker was ignored.")
+	ReportFailed  = define("report-failed", "Debug: the supervisor could not be notified.")
+)
+
+// Row is a kind of event and what it means.
+type Row struct {
+	Kind
+	Meaning string
+}
+
+// Kinds are all kinds of events.
+var Kinds []Row
+
+func define(word, meaning string) Kind {
+	k := Kind{word}
+	Kinds = append(Kinds, Row{k, meaning})
+	return k
+}
