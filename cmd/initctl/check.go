@@ -26,7 +26,7 @@ func (t *tool) checkCommand() *cobra.Command {
 little load, stops it, and prints what it has found out. A server that is not fit as it
 is set is tried with other settings.
 
-The settings are those of initd, as flags or variables: see initd --help. No real port
+The settings are those of initd, as flags or variables: see initd --help=all. No real port
 and no real socket is touched, but the server runs, and what it writes it writes.
 
 The initd is the one beside initctl, or else in PATH.

@@ -32,7 +32,7 @@ func TestCheckUsage(t *testing.T) {
 		{[]string{"--initd=", "true"}, 64, "", "initctl: --initd needs the path of an initd\n"},
 		{[]string{"--help"}, 0, "check runs a server ", ""},
 		{[]string{"--port", "8080", "-h"}, 0, "check runs a server ", ""},
-		{[]string{"--port=8080", "--show-config", "server", "--help"}, 0, "port                   8080 ", ""},
+		{[]string{"--port=8080", "--show-config", "server", "--help"}, 0, "# Listen\nport                   8080 ", ""},
 		{[]string{"--version"}, 0, "initd " + settings.Version + "\n", ""},
 	} {
 		r := invoke(t, "", append([]string{"check"}, test.args...)...)

@@ -263,7 +263,8 @@ func TestQuestions(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--help"}, []string{"Usage: initd", "--kill-old-delay", "SERVER_STARTER_KILL_OLD_DELAY", "Exit status:"}},
+		{[]string{"--help"}, []string{"Usage: initd", "--stop-timeout", "--help=all", "Exit status:"}},
+		{[]string{"--help=all"}, []string{"Usage: initd", "--kill-old-delay", "SERVER_STARTER_KILL_OLD_DELAY", "Exit status"}},
 		{[]string{"--version"}, []string{"initd "}},
 		{[]string{"--show-config", "--port=8080", "true"}, []string{"port ", "8080", "--port", "SERVER_STARTER_INTERVAL"}},
 	} {

@@ -2,21 +2,19 @@ package main_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"server-starter/cmd/initd/internal/initdtest"
-	"server-starter/initd/settings"
 )
 
 var update = flag.Bool("update", false, "write anew what the documents quote")
 
 const (
 	readmeFile     = "../../README.md"
+	referenceFile  = "../../docs/REFERENCE.md"
 	invariantsFile = "../../initd/machine/INVARIANTS.md"
-	referenceFile  = "doc.go"
 )
 
 // between finds what a text has between two others, and how to put something in its place.
@@ -30,16 +28,16 @@ func between(t *testing.T, text, begin, end string) (inner string, with func(str
 	return inner, func(other string) string { return before + begin + other + end + after }
 }
 
+// quote is what a file has between two texts.
+type quote struct{ name, file, begin, end, want string }
+
 // TestQuotes: what the documents quote of the program and of its tests is what these have.
 func TestQuotes(t *testing.T) {
-	for _, test := range []struct {
-		name, file, begin, end string
-		want                   string
-	}{
-		{"README settings", readmeFile, "| Setting | Default | Meaning |\n|---|---|---|\n", "\n\n", settingsTable()},
-		{"doc.go settings", referenceFile, "(package settings):\n//\n", "\n//\n// # What", settingsReference()},
-		{"INVARIANTS.md", invariantsFile, "# Invariants\n", "\n## ", invariants(t)},
-	} {
+	tests := []quote{{"INVARIANTS.md", invariantsFile, "# Invariants\n", "\n## ", invariants(t)}}
+	for name, want := range referenceBlocks() {
+		tests = append(tests, quote{"REFERENCE.md " + name, referenceFile, "<!-- begin " + name + " -->\n", "<!-- end " + name + " -->", want})
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got, with := between(t, initdtest.Read(t, test.file), test.begin, test.end)
 			switch {
@@ -53,48 +51,6 @@ func TestQuotes(t *testing.T) {
 			}
 		})
 	}
-}
-
-// settingsTable is the settings as rows in Markdown.
-func settingsTable() string {
-	var rows []string
-	for _, s := range settings.Table() {
-		value := "–"
-		if s.Default != "" {
-			value = "`" + s.Default + "`"
-		}
-		meaning := strings.ReplaceAll(s.Meaning, "|", `\|`)
-		if s.Bare {
-			meaning += " Also read from `" + strings.TrimPrefix(s.Variable(), "SERVER_STARTER_") + "`."
-		}
-		rows = append(rows, fmt.Sprintf("| `%s`<br>`%s` | %s | %s |", s.Variable(), s.Flag(), value, meaning))
-	}
-	return strings.Join(rows, "\n")
-}
-
-// settingsReference is the settings as a comment in Go.
-func settingsReference() string {
-	var lines []string
-	for _, s := range settings.Table() {
-		lines = append(lines, fmt.Sprintf("//\t%s, %s", s.Variable(), s.Flag()))
-		meaning := s.Meaning
-		if s.Default != "" {
-			meaning += " Default: " + s.Default + "."
-		}
-		if s.Bare {
-			meaning += " Also read from " + strings.TrimPrefix(s.Variable(), "SERVER_STARTER_") + "."
-		}
-		line := "//\t   "
-		for word := range strings.FieldsSeq(meaning) {
-			if len(line)+1+len(word) > 100 {
-				lines = append(lines, line)
-				line = "//\t   "
-			}
-			line += " " + word
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // invariants are what the tests of the machine hold it to, in the words that these begin with.
@@ -114,35 +70,6 @@ func invariants(t *testing.T) string {
 		text.WriteString(line)
 	}
 	return "\n" + text.String() + "\n"
-}
-
-// TestSignalsAndStatusesAreDocumented: README.md and doc.go have all that --help has of them.
-func TestSignalsAndStatusesAreDocumented(t *testing.T) {
-	readme, reference := initdtest.Read(t, readmeFile), initdtest.Read(t, referenceFile)
-	for _, section := range []struct{ help, document string }{
-		{"Signals to initd:\n", "# Signals\n"},
-		{"Exit status:\n", "# Exit status\n"},
-	} {
-		help, _ := between(t, settings.Usage()+"\n", section.help, "\n\n")
-		table, _ := between(t, readme, section.document, "\n## ")
-		rows := 0
-		for line := range strings.Lines(help) {
-			line = strings.TrimSpace(line)
-			if !strings.Contains(reference, line) {
-				t.Errorf("%s lacks %q", referenceFile, line)
-			}
-			// A line that goes on with the one before begins far to the right.
-			if first, _, ok := strings.Cut(line, "   "); ok {
-				rows++
-				if !strings.Contains(table, "\n| "+first+" |") {
-					t.Errorf("%s has no row %q in %q", readmeFile, first, section.document)
-				}
-			}
-		}
-		if rows < 4 {
-			t.Errorf("--help has %d rows in %q: this test does not understand it", rows, section.help)
-		}
-	}
 }
 
 // TestCommands: what README.md tells a new user to type is what .ci/run does.

@@ -52,15 +52,11 @@ func (s *Settings) environment() (problems Problems) {
 	return problems
 }
 
-// handed are the variables that initd hands to workers, so that one that runs
-// under another has them. SCOREBOARD is a setting's, too: handed it is a file
-// descriptor, which no setting takes for a path.
-var handed = []string{"GENERATION", "WORKER", "SCOREBOARD", "SCOREBOARD_ROW", "EVENT", "RESULT", "REASON", "PID"}
-
 // ours reports whether a variable has our prefix and a meaning.
 func ours(variable string) bool {
 	word, prefixed := strings.CutPrefix(variable, prefix+"_")
-	return prefixed && (slices.Contains(handed, word) || slices.ContainsFunc(all(), func(r Setting) bool { return r.word == word }))
+	handed := func(v Variable) bool { return v.Name == variable }
+	return prefixed && (slices.ContainsFunc(Variables, handed) || slices.ContainsFunc(all(), func(r Setting) bool { return r.word == word }))
 }
 
 // Scrub drops from K=V strings the variables of the settings, as a worker must

@@ -12,6 +12,9 @@ import (
 // questions are the flags that are no settings.
 var questions = []string{"help", "version", "show-config", string(Restart), string(Stop), string(Check)}
 
+// fullHelp is the question of --help=all.
+const fullHelp = "help=all"
+
 // define adds a flag to the set, if there is one of that name. To define all,
 // when a command line has a few, takes as long as all the rest of flags.
 func define(set *pflag.FlagSet, name string) {
@@ -19,7 +22,10 @@ func define(set *pflag.FlagSet, name string) {
 		return
 	}
 	f := set.VarPF(new(text), name, "", "") // whose value is collected
-	if !takesValue(name) {
+	switch {
+	case name == "help":
+		f.NoOptDefVal = " " // as empty as a value can be here
+	case !takesValue(name):
 		f.NoOptDefVal = "true"
 	}
 }
@@ -34,7 +40,17 @@ func (s *Settings) flags(args []string) (asked map[string]bool, problems Problem
 		}
 	}
 	asked = make(map[string]bool)
-	for _, word := range questions {
+	for _, text := range given["help"] {
+		text = strings.TrimSpace(text)
+		asked["help"], asked[fullHelp] = text == "", text == "all"
+		if text != "" && text != "all" {
+			problems = append(problems, Problem{
+				Flag: "--help", Value: text, Reason: "there is no such help",
+				Expected: "--help or --help=all", Example: "--help=all",
+			})
+		}
+	}
+	for _, word := range questions[1:] {
 		for _, text := range given[word] {
 			var yes Bool
 			if err := yes.Set(strings.TrimSpace(text)); err != nil {

@@ -12,6 +12,8 @@ func Load(args []string) (*Settings, error) {
 	asked, wrong := s.flags(args)
 	problems = append(problems, wrong...)
 	switch {
+	case asked[fullHelp]:
+		return &Settings{Answer: FullUsage()}, nil
 	case asked["help"]:
 		return &Settings{Answer: Usage()}, nil
 	case asked["version"]:

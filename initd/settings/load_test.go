@@ -19,10 +19,10 @@ func TestAllProblems(t *testing.T) {
 wrong usage or settings:
   KILL_OLD_DELAY="-1": negative
       expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: KILL_OLD_DELAY=5
-  SERVER_STARTER_INTERVAL="soon": not a duration
-      expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: SERVER_STARTER_INTERVAL=10
   SERVER_STARTER_READY="alife": unknown word; did you mean alive?
       expected alive, notify or auto; example: SERVER_STARTER_READY=notify
+  SERVER_STARTER_INTERVAL="soon": not a duration
+      expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: SERVER_STARTER_INTERVAL=10
   SERVER_STARTER_STOP_TIMEOUT="x": not a duration
       expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: SERVER_STARTER_STOP_TIMEOUT=25
   SERVER_STARTER_SIGNAL_MAP="USR2:HUP;FOO:HUP;USR1:BAR": "FOO:HUP": "FOO" is no signal
@@ -39,7 +39,7 @@ wrong usage or settings:
   --export="ngin": unknown word; did you mean nginx?
       expected server-starter, systemd, nginx, php-fpm, unicorn or puma, or several separated by semicolons; example: --export=systemd
   SERVER_STARTER_PROT: unknown setting; did you mean SERVER_STARTER_PORT?
-All settings are explained by: initd --help`)
+All settings are explained by: initd --help=all`)
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -161,7 +161,7 @@ func TestFlags(t *testing.T) {
 		{[]string{"-hx", "true"}, []string{"-hx"}},
 		{[]string{"--help=perhaps", "true"}, []string{"--help"}},
 		{[]string{"--workers=0", "--surge=x", "--max-memory=1", "--scoreboard=5", "--disconnect-signal=STOP", "true"},
-			[]string{"--workers", "--surge", "--scoreboard", "--max-memory", "--disconnect-signal"}},
+			[]string{"--surge", "--workers", "--scoreboard", "--max-memory", "--disconnect-signal"}},
 		{[]string{"--workers=4097", "--max-workers=4097", "true"}, []string{"--workers", "--max-workers"}},
 		{[]string{"--stderr-lines=-1", "--stderr-lines=many", "true"}, []string{"--stderr-lines", "--stderr-lines"}},
 		{[]string{"--control-socket=/run/x", "--pid-file=/run/x", "true"}, []string{"--control-socket"}},

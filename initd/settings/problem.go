@@ -43,7 +43,7 @@ func (ps Problems) Error() string {
 	for _, p := range ps {
 		text += "  " + p.Error() + "\n"
 	}
-	return text + "All settings are explained by: initd --help"
+	return text + "All settings are explained by: initd --help=all"
 }
 
 // about reports whether one of the named settings is wrong, and so has another

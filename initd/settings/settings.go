@@ -19,96 +19,111 @@ var Version = "0.1.0"
 // defaults by these tags: it makes SERVER_STARTER_KILL_OLD_DELAY of
 // KillOldDelay, and where a tag names a variable itself, it reads that one
 // without prefix, too, if the one with prefix is not set. The flag is
-// --kill-old-delay. desc is what --help says, example what errors propose; a
-// hidden setting is not documented.
+// --kill-old-delay. desc is what --help=all and docs/REFERENCE.md say, example
+// what errors propose, and see the settings that this one interacts with; kind
+// is what its values are where the type does not say it. common is the line in
+// --help of a setting that most people need. A hidden setting is not documented.
+//
+// A blank field begins a group of settings with one purpose, which goes on to the
+// next: --help=all, --show-config and docs/REFERENCE.md have their order.
 //
 // A duration of 0 means no limit where it limits something, and none where it
 // waits. Paths are as given, maybe relative.
 type Settings struct {
-	// Listeners.
-	Port        List      `example:"8080" desc:"Listen on [host:][u]port[=fd]: TCP, or UDP with u. Without a host it is 0.0.0.0; IPv6 is written [::1]:8080. =fd sets the number of the worker's file descriptor. A list."`
-	Path        List      `example:"/run/app.sock" desc:"Listen on a Unix stream socket; @name is an abstract one. A list."`
-	Backlog     Count     `default:"0" example:"1024" desc:"Connections that may wait to be accepted; 0 means the kernel's net.core.somaxconn."`
-	SocketMode  Mode      `split_words:"true" default:"0777" example:"0660" desc:"Mode of the Unix sockets."`
-	SocketOwner Account   `split_words:"true" example:"www-data:www-data" desc:"Owner of the Unix sockets."`
-	Export      Protocols `default:"server-starter;systemd" example:"systemd" desc:"Protocols by which workers learn of their listeners: server-starter, systemd, nginx, php-fpm, unicorn, puma. A list."`
+	_           struct{}  `group:"Listen" intro:"The sockets that initd binds, and how workers find them. They are bound once, and all generations share them."`
+	Port        List      `kind:"list of addresses" example:"8080" common:"a port, host:port, or u53 for UDP; may be repeated" see:"path export reuse-port" desc:"Listen on [host:][u]port[=fd]: a TCP port, or a UDP port with u before the number. Without a host it is 0.0.0.0; IPv6 addresses are written [::1]:8080. Port 0 lets the kernel choose. =fd sets the number of the worker's file descriptor."`
+	Path        List      `kind:"list of paths" example:"/run/app.sock" common:"a Unix stream socket; may be repeated" see:"port socket-mode socket-owner" desc:"Listen on a Unix stream socket. A name that begins with @ is an abstract socket."`
+	Backlog     Count     `default:"0" example:"1024" desc:"Number of connections that may wait to be accepted; 0 means the kernel's limit, net.core.somaxconn."`
+	SocketMode  Mode      `split_words:"true" default:"0777" example:"0660" see:"path socket-owner" desc:"File mode of the Unix sockets."`
+	SocketOwner Account   `split_words:"true" example:"www-data:www-data" see:"path socket-mode" desc:"Owner of the Unix sockets, and their group if one is given."`
+	Export      Protocols `default:"server-starter;systemd" example:"systemd" see:"port path" desc:"Protocols by which workers find their sockets. Each sets its own environment variables: see docs/REFERENCE.md."`
+	ReusePort   Bool      `split_words:"true" default:"false" example:"true" see:"workers surge" desc:"Give each slot of the pool its own socket for each port (SO_REUSEPORT), so that the kernel distributes connections evenly. initd holds all of these sockets and directs new connections to slots that have a worker, so no waiting connection is lost when a worker ends."`
 
-	// What a worker runs as.
-	Dir         string  `example:"/app" desc:"Working directory of the workers."`
-	User        Account `example:"65532:65532" desc:"User and group that the workers run as. Numbers need no /etc/passwd."`
-	Umask       Mode    `example:"022" desc:"File mode creation mask of the workers."`
-	Envdir      string  `envconfig:"ENVDIR" example:"/etc/app/env" desc:"Directory with a file for each variable: its name is the variable's, its first line the value. Read again for each generation."`
-	NoNewPrivs  Bool    `split_words:"true" default:"false" example:"true" desc:"Workers can never gain privileges, for example by set-user-ID programs."`
-	DeathSignal Signal  `split_words:"true" default:"TERM" example:"KILL" desc:"Signal that workers get if initd itself is killed."`
+	_           struct{} `group:"Run the workers" intro:"What each worker process starts with. Probes run the same way; hooks run as initd's own user."`
+	User        Account  `example:"65532:65532" see:"no-new-privs socket-owner" desc:"User and group of the workers. Numbers work without /etc/passwd."`
+	Dir         string   `example:"/app" desc:"Working directory of the workers. Default: the directory initd was started in."`
+	Umask       Mode     `example:"022" desc:"File mode creation mask of the workers. Default: that of initd."`
+	Envdir      string   `envconfig:"ENVDIR" example:"/etc/app/env" common:"environment of the workers, a file per variable" see:"watch kill-old-delay enable-auto-restart auto-restart-interval" desc:"Directory with one file per environment variable: the file's name is the variable, its first line the value. It is read again for each generation. Its files may also change kill-old-delay, enable-auto-restart and auto-restart-interval, under their names with or without SERVER_STARTER_."`
+	NoNewPrivs  Bool     `split_words:"true" default:"false" example:"true" see:"user" desc:"Prevent workers from gaining privileges, for example by set-user-ID programs: PR_SET_NO_NEW_PRIVS of prctl(2)."`
+	DeathSignal Signal   `split_words:"true" default:"TERM" example:"KILL" see:"signal-on-term" desc:"Signal that the kernel sends to workers if initd itself is killed."`
 
-	// When a worker is ready.
-	Interval     Duration              `default:"1s" example:"10" desc:"How long a worker must live to count as stable; also the first wait before a failed start is tried again."`
-	Ready        Choice[machine.Ready] `default:"auto" example:"notify" desc:"A worker is ready when it has lived for the interval (alive), when it has sent READY=1 to NOTIFY_SOCKET (notify), or at whichever comes first (auto)."`
-	StartTimeout Duration              `split_words:"true" default:"60s" example:"2m" desc:"A worker that is not ready by then is killed, and its start has failed; 0 means no limit. If not set, an interval of a minute or more is added to it."`
-	Probe        Command               `example:"curl -fsS http://127.0.0.1:8080/health" desc:"Command that must exit with 0 before a worker counts as ready: a JSON array of words, or a line for /bin/sh."`
-	ProbeTimeout Duration              `split_words:"true" default:"5s" example:"2" desc:"Time limit for one run of the probe; 0 means none."`
-	Watchdog     Duration              `default:"0" example:"30" desc:"A worker that sends no WATCHDOG=1 for this long is killed and replaced; 0 means never."`
+	_            struct{}              `group:"Decide when a worker is ready" intro:"A swap stops the old workers only when the new ones are ready, and the first generation has to be ready before initd is."`
+	Ready        Choice[machine.Ready] `default:"auto" example:"notify" common:"a worker is ready when it has sent READY=1" see:"interval start-timeout probe" desc:"What makes a worker ready: that it has run for interval (alive), that it has sent READY=1 to NOTIFY_SOCKET (notify), or whichever comes first (auto). With notify, a server that never sends READY=1 never becomes ready."`
+	Interval     Duration              `default:"1s" example:"10" see:"ready max-backoff" desc:"How long a worker must run to count as ready (unless ready=notify), and a ready worker to count as stable. It is also the first wait before a failed start is tried again."`
+	StartTimeout Duration              `split_words:"true" default:"60s" example:"2m" see:"ready interval" desc:"A worker that is not ready after this time is killed, and its start has failed; 0 means no limit. If it is not set and interval is a minute or more, it is 60s + interval (unless ready=notify). With ready=alive it must not be less than interval."`
+	Probe        Command               `example:"curl -fsS http://127.0.0.1:8080/health" see:"probe-timeout start-timeout interval" desc:"Command that must exit with 0 before a new generation serves. It runs when the workers are ready; if it fails, it runs again after interval, until start-timeout. It gets no sockets and connects like a client."`
+	ProbeTimeout Duration              `split_words:"true" default:"5s" example:"2" see:"probe" desc:"Time limit for one run of the probe; 0 means no limit."`
 
-	// Swaps.
-	SignalOnHUP         Signal   `split_words:"true" default:"TERM" example:"QUIT" desc:"Signal that stops old workers after a swap."`
-	SignalOnTERM        Signal   `split_words:"true" default:"TERM" example:"QUIT" desc:"Signal that stops workers when initd is stopped with TERM."`
-	KillOldDelay        Duration `envconfig:"KILL_OLD_DELAY" default:"0" example:"5" desc:"How long a new generation must last before the old one is stopped. If not set, it is 5s with enable-auto-restart."`
-	DrainTimeout        Duration `split_words:"true" default:"0" example:"5m" desc:"An old worker that has not ended this long after it was told to stop is killed; 0 means never."`
-	MaxOldGenerations   Count    `split_words:"true" default:"0" example:"3" desc:"If there are more old generations than this, the oldest is killed; 0 means no limit."`
-	EnableAutoRestart   Bool     `envconfig:"ENABLE_AUTO_RESTART" default:"false" example:"true" desc:"Swap every auto-restart-interval."`
-	AutoRestartInterval Duration `envconfig:"AUTO_RESTART_INTERVAL" default:"360s" example:"1h" desc:"Time between such swaps."`
+	_                   struct{} `group:"Swap" intro:"How a new generation replaces the old one, what asks for it besides HUP, and how long old workers may take to end."`
+	SignalOnHUP         Signal   `split_words:"true" default:"TERM" example:"QUIT" common:"signal that stops old workers after a swap" see:"drain-timeout signal-on-term" desc:"Signal that stops the old workers after a swap, and workers that are recycled or no longer needed."`
+	DrainTimeout        Duration `split_words:"true" default:"0" example:"5m" common:"after a swap, kill old workers that take longer" see:"signal-on-hup max-old-generations stop-timeout" desc:"Kill an old worker that has not ended this long after it was asked to stop; 0 means never. It also applies to workers that are recycled or no longer needed; when initd itself stops, stop-timeout applies instead."`
+	MaxOldGenerations   Count    `split_words:"true" default:"0" example:"3" see:"drain-timeout" desc:"Kill the oldest generation when there are more old generations than this; 0 means no limit."`
+	KillOldDelay        Duration `envconfig:"KILL_OLD_DELAY" default:"0" example:"5" see:"enable-auto-restart ready" desc:"How long a new generation must stay up before the old one is stopped. If the new one fails in that time, the old one stays. If it is not set, it is 5s with enable-auto-restart."`
+	Surge               Size     `default:"0" example:"1" see:"workers drain-timeout max-old-generations" desc:"Swap this many slots at a time, so that memory grows by no more than this many workers; 0 means the whole generation at once. There are never fewer ready workers than before. The next batch waits until the old workers of the last one have ended: set drain-timeout where clients may stay connected for hours. If a batch fails, the slots already swapped keep the new generation, the others the old one, and the attempt is repeated with back-off."`
+	EnableAutoRestart   Bool     `envconfig:"ENABLE_AUTO_RESTART" default:"false" example:"true" see:"auto-restart-interval kill-old-delay" desc:"Swap every auto-restart-interval."`
+	AutoRestartInterval Duration `envconfig:"AUTO_RESTART_INTERVAL" default:"360s" example:"1h" see:"enable-auto-restart" desc:"Time between the swaps of enable-auto-restart; 0 means never."`
 
-	// Stopping.
-	StopDelay   Duration `split_words:"true" default:"0" example:"5" desc:"How long workers go on serving after initd was told to stop."`
-	StopTimeout Duration `split_words:"true" default:"0" example:"25" desc:"Workers that have not ended this long after they were told to stop are killed; 0 means never."`
-	KillGroup   Bool     `split_words:"true" default:"false" example:"true" desc:"Kill the worker's process group instead of the worker alone."`
+	_            struct{} `group:"Stop" intro:"What happens when initd gets TERM, INT or QUIT. A second TERM or INT kills what is left."`
+	StopDelay    Duration `split_words:"true" default:"0" example:"5" common:"keep serving this long after initd was told to stop" see:"stop-timeout hook-before-shutdown" desc:"How long workers keep serving after initd was asked to stop, while load balancers still send connections."`
+	SignalOnTERM Signal   `split_words:"true" default:"TERM" example:"QUIT" see:"signal-on-hup stop-timeout" desc:"Signal that stops the workers when initd gets TERM. After INT and QUIT workers get TERM and QUIT."`
+	StopTimeout  Duration `split_words:"true" default:"0" example:"25" common:"when stopping, kill workers that take longer" see:"stop-delay drain-timeout kill-group" desc:"Kill workers that have not ended this long after initd asked them to stop; 0 means never. Set it together with stop-delay below the grace period of the container (10 s for docker stop, terminationGracePeriodSeconds in Kubernetes). Orphans that are left then get the same time, or 5s if it is 0."`
+	KillGroup    Bool     `split_words:"true" default:"false" example:"true" see:"drain-timeout stop-timeout start-timeout watchdog" desc:"When a worker has to be killed, kill its whole process group."`
 
-	// What a worker's end leads to.
-	Respawn     Choice[machine.Respawn] `default:"always" example:"on-failure" desc:"Whether a worker that ends by itself is replaced: always, on-failure (else initd stops), or never (initd is a plain init and exits with its status)."`
-	MaxBackoff  Duration                `split_words:"true" default:"30s" example:"60" desc:"Longest wait between two starts of a command that keeps failing."`
-	MaxFailures Count                   `split_words:"true" default:"0" example:"5" desc:"Give up after this many failed starts in a row; 0 means never."`
-	SignalMap   SignalMap               `split_words:"true" example:"USR2:HUP;WINCH:0" desc:"Signals that initd treats as another one; 0 ignores the signal, REOPEN reopens the log files. A list."`
-	ExitMap     ExitMap                 `split_words:"true" example:"143:0" desc:"Exit statuses that initd replaces with another one. A list."`
+	_           struct{}                `group:"Restart and give up" intro:"What happens when a worker ends by itself or hangs, or its command keeps failing."`
+	Respawn     Choice[machine.Respawn] `default:"always" example:"on-failure" common:"replace a worker only if it failed; never: plain init" see:"max-backoff max-failures exit-map" desc:"Whether a worker that ends by itself is replaced. always: yes. on-failure: only if it failed; otherwise initd stops. never: initd is a plain init for one command, passes HUP, TERM, INT and QUIT on to it and exits with its status; settings about readiness, swaps, pools, the watchdog and watched files have no effect."`
+	Watchdog    Duration                `default:"0" example:"30" see:"ready kill-group" desc:"Kill and replace a ready worker that sends no WATCHDOG=1 for this long; 0 means never."`
+	MaxBackoff  Duration                `split_words:"true" default:"30s" example:"60" see:"interval max-failures" desc:"Longest wait between two starts of a command that keeps failing. The wait begins with interval and doubles with each failure; 0 means a limit of 24 hours."`
+	MaxFailures Count                   `split_words:"true" default:"0" example:"5" see:"max-backoff exit-map" desc:"Give up after this many failed starts in a row; 0 means never. If an older generation is serving, it keeps serving, and the next request for a swap is tried like the first; otherwise initd exits with the command's status."`
 
-	// Files and the background.
-	PidFile     string `split_words:"true" example:"/run/app.pid" desc:"File for initd's pid, locked while initd runs: a second instance is refused."`
-	StatusFile  string `split_words:"true" example:"/run/app.status" desc:"File with a line generation:pid for each worker of a ready or old generation."`
-	LogFile     Output `split_words:"true" example:"| cronolog /var/log/app.%Y%m%d" desc:"Append the output of initd and of the workers to a file, or pipe it to | command, which is restarted if it ends."`
-	AccessLog   Output `split_words:"true" example:"/var/log/app/access.log" desc:"The same for the workers' standard output alone."`
-	ErrorLog    Output `split_words:"true" example:"/var/log/app/error.log" desc:"The same for the workers' standard error alone."`
-	Daemonize   Bool   `default:"false" example:"true" desc:"Go to the background: return when the first generation is ready, or has failed. Needs log-file or error-log."`
-	RequireRoot Bool   `split_words:"true" default:"false" example:"true" desc:"Refuse to start as a user other than root."`
+	_         struct{}  `group:"Map signals and exit statuses" intro:"For servers and platforms that expect other signals or statuses."`
+	SignalMap SignalMap `split_words:"true" example:"USR2:HUP;WINCH:0" see:"log-file access-log error-log" desc:"Treat a signal as another one. SIGNAL:0 ignores it, SIGNAL:REOPEN reopens the log files."`
+	ExitMap   ExitMap   `split_words:"true" example:"143:0" see:"respawn max-failures" desc:"Replace an exit status of the command with another one when initd exits with it."`
 
-	// Pools of workers.
-	Workers          PoolSize       `default:"1" example:"4" desc:"Number of workers in a generation, each in a slot of its own."`
-	MaxWorkers       Size           `split_words:"true" example:"16" desc:"The pool may grow from workers up to this number, as needed. If not set, or 0, it does not grow."`
-	MinIdle          Size           `split_words:"true" default:"1" example:"2" desc:"The pool grows while fewer workers than this are idle."`
-	MaxIdle          Size           `split_words:"true" example:"8" desc:"The pool shrinks, down to workers, while more workers than this are idle; at least min-idle. If not set, it is workers, or min-idle + 1 if that is more, but less than max-workers."`
-	Surge            Size           `default:"0" example:"1" desc:"Swap this many slots at a time, so that memory grows by no more than this many workers; 0 means the whole generation at once."`
-	ReusePort        Bool           `split_words:"true" default:"false" example:"true" desc:"Each slot gets a socket of its own for each port (SO_REUSEPORT); the kernel distributes connections among them."`
-	Scoreboard       Scoreboard     `example:"/run/app.scoreboard" desc:"File for the shared memory in which workers report whether they are busy, so that other programs can read it; none disables it. If not set, it has no name, and exists where there is a pool."`
-	MaxRequests      Count          `split_words:"true" default:"0" example:"10000" desc:"A worker is replaced after about this many requests, which it must count on the scoreboard; 0 means never."`
-	MaxMemory        Bytes          `split_words:"true" default:"0" example:"512M" desc:"A worker with more resident memory than this is replaced; 0 means never. K, M, G and T are powers of 1024, and so are Ki, KB and the like."`
-	MaxLifetime      Duration       `split_words:"true" default:"0" example:"12h" desc:"A worker is replaced at about this age; 0 means never."`
-	DisconnectSignal OptionalSignal `split_words:"true" example:"USR1" desc:"Signal that a worker gets when its client has gone away while it is busy with the request."`
+	_          struct{}   `group:"Pools: size" intro:"A generation can be a pool of workers, each in its own slot. It is ready when all of them are, and a worker that ends is replaced. The pool grows and shrinks with the load if max-workers is more than workers."`
+	Workers    PoolSize   `default:"1" example:"4" common:"number of workers in a generation" see:"max-workers surge reuse-port" desc:"Number of workers in a generation, each in its own slot. TTIN and TTOU, and initctl scale, change it while initd runs."`
+	MaxWorkers Size       `split_words:"true" example:"16" see:"workers min-idle max-idle" desc:"The pool may grow from workers up to this number, as needed. If it is not set, or 0, the pool does not grow."`
+	MinIdle    Size       `split_words:"true" default:"1" example:"2" see:"max-idle max-workers scoreboard" desc:"The pool grows while fewer workers than this are idle, or while connections wait to be accepted. A worker can report on the scoreboard whether it is busy; for others initd looks at their connections and CPU time. For a server that handles many clients in one process (nginx, Node.js, uvicorn) only the queue says how busy it is: set min-idle=0."`
+	MaxIdle    Size       `split_words:"true" example:"8" see:"min-idle workers max-workers" desc:"The pool shrinks, down to workers, when more workers than this have been idle for 15 seconds, the longest idle first. It must be at least min-idle. Default: the larger of workers and min-idle+1, but below max-workers."`
+	Scoreboard Scoreboard `example:"/run/app.scoreboard" see:"min-idle max-requests disconnect-signal" desc:"File for the shared memory in which workers report whether they are busy, so that other programs can read it: see docs/SCOREBOARD.md; none disables it. If it is not set, the memory has no name and exists where something needs it: with more than one worker, max-requests, disconnect-signal or hook-on-disconnect."`
 
-	// Watched files, and hooks.
-	Watch               List     `example:"/etc/app" desc:"Swap when the content of a file or directory has changed; envdir stands for the envdir and command for the command's own file. A list."`
-	WatchDebounce       Duration `split_words:"true" default:"1s" example:"5" desc:"How long nothing more may change before that swap begins."`
-	HookBeforeDaemonize Command  `split_words:"true" example:"test -w /var/log/app" desc:"Command to run before initd goes to the background; if it fails, initd exits. Like all hooks it is a JSON array of words, or a line for /bin/sh; SERVER_STARTER_EVENT says which event it runs for."`
-	HookAfterInit       Command  `split_words:"true" example:"mkdir -p /run/app" desc:"Command to run when the listeners are bound, before the first worker; if it fails, initd exits."`
-	HookBeforeSwap      Command  `split_words:"true" example:"nginx -t" desc:"Command to run before a swap, such as a configuration test; if it fails, the swap is refused."`
-	HookAfterSwap       Command  `split_words:"true" example:"logger swapped" desc:"Command to run after a swap, or after an attempt at one."`
-	HookBeforeShutdown  Command  `split_words:"true" example:"logger stopping" desc:"Command to run before the workers are stopped."`
-	HookOnDisconnect    Command  `split_words:"true" example:"kill $SERVER_STARTER_PID" desc:"Command to run when the client of a worker has gone away while the worker is busy with the request; SERVER_STARTER_PID is the worker's pid."`
-	HookTimeout         Duration `split_words:"true" default:"30s" example:"2m" desc:"A hook that runs longer than this is killed, and has failed; 0 means no limit."`
+	_           struct{} `group:"Pools: recycle" intro:"Replace workers that have run for a long time or use much memory: one slot at a time, and the new worker starts before the old one is stopped. The limits differ by up to a tenth from worker to worker, so that not all are replaced together."`
+	MaxRequests Count    `split_words:"true" default:"0" example:"10000" see:"scoreboard" desc:"Replace a worker after about this many requests, which it must count on the scoreboard; 0 means never. It cannot be combined with scoreboard=none."`
+	MaxMemory   Bytes    `split_words:"true" default:"0" example:"512M" desc:"Replace a worker with more resident memory than this; 0 means never."`
+	MaxLifetime Duration `split_words:"true" default:"0" example:"12h" desc:"Replace a worker at about this age; 0 means never."`
 
-	// Control, health and logs.
-	ControlSocket PathOrNone        `split_words:"true" example:"/run/app/initd.sock" desc:"Unix socket by which initctl queries and controls initd; none disables it. If not set, it is /run/initd.sock, or else /dev/shm/initd.sock, where initd is PID 1 and not a plain init."`
-	HTTP          string            `example:":9100" desc:"Serve health, metrics and a page for people on [host:]port. This is done by initctl, which must be installed beside initd or in PATH."`
-	StderrLines   Size              `split_words:"true" default:"0" example:"20" desc:"Keep this many of the last lines that each worker has written to stderr, to be shown when it fails. They then pass through initd."`
-	LogFormat     Choice[LogFormat] `split_words:"true" default:"auto" example:"json" desc:"Format of the log on stderr; auto means text on a terminal and json elsewhere."`
-	LogLevel      Choice[LogLevel]  `split_words:"true" default:"info" example:"debug" desc:"Lowest level that is logged."`
+	_                struct{}       `group:"React to clients that disconnect" intro:"initd notices within a second that the client of a busy worker has disconnected. A client that stops sending but still waits for the answer (shutdown(2), nc -N) looks the same over TCP, so use this only with clients that you know. It needs privileges to look into workers of another user; without them initd logs that once."`
+	DisconnectSignal OptionalSignal `split_words:"true" example:"USR1" see:"hook-on-disconnect scoreboard" desc:"Signal for a worker whose client has disconnected while the worker is busy with the request."`
+	HookOnDisconnect Command        `split_words:"true" example:"kill $SERVER_STARTER_PID" see:"disconnect-signal hook-timeout" desc:"Command to run when the client of a worker has disconnected while the worker is busy with the request. SERVER_STARTER_PID and SERVER_STARTER_WORKER are the worker's pid and slot. A failure is only logged."`
+
+	_             struct{} `group:"Watch files" intro:"Swap when files change: a ConfigMap, certificates, or the program itself."`
+	Watch         List     `kind:"list of paths" example:"/etc/app" common:"swap when a file or directory changes" see:"watch-debounce envdir" desc:"Swap when the content of a file or directory changes. envdir stands for the directory of envdir, command for the command's own file. Touching a file is no change, and a volume that Kubernetes replaces is one change. Where the kernel does not report changes (network file systems, FUSE) initd checks every five seconds."`
+	WatchDebounce Duration `split_words:"true" default:"1s" example:"5" see:"watch" desc:"Wait until nothing has changed for this long, but no longer than ten times this, before the swap begins."`
+
+	_                   struct{} `group:"Run hooks" intro:"Commands of yours that run at an event, as initd's own user. Each is a line for /bin/sh or a JSON array; what it finds in its environment is listed under Environment of probes and hooks."`
+	HookBeforeDaemonize Command  `split_words:"true" example:"test -w /var/log/app" see:"daemonize hook-after-init" desc:"Command to run before initd goes to the background. If it fails, initd exits with 125."`
+	HookAfterInit       Command  `split_words:"true" example:"mkdir -p /run/app" desc:"Command to run when the sockets are bound, before the first worker. If it fails, initd exits with 125."`
+	HookBeforeSwap      Command  `split_words:"true" example:"nginx -t" see:"hook-after-swap" desc:"Command to run before the new workers of a swap start, such as a configuration test. If it fails, the swap is refused and the old generation keeps serving."`
+	HookAfterSwap       Command  `split_words:"true" example:"logger swapped" see:"hook-before-swap" desc:"Command to run after a swap, or after an attempt that failed. A failure is only logged."`
+	HookBeforeShutdown  Command  `split_words:"true" example:"logger stopping" see:"stop-delay hook-timeout" desc:"Command to run when initd stops. Workers keep serving until it ends. A failure is only logged."`
+	HookTimeout         Duration `split_words:"true" default:"30s" example:"2m" see:"hook-before-swap hook-before-shutdown" desc:"Kill a hook that runs longer than this, and treat it as failed; 0 means no limit."`
+
+	_             struct{}   `group:"Control, health and metrics" intro:"How initctl, health checks and Prometheus reach initd."`
+	ControlSocket PathOrNone `split_words:"true" example:"/run/app/initd.sock" see:"http" desc:"Unix socket by which initctl queries and controls initd; none disables it. Only root and initd's own user may connect. If it is not set, PID 1 makes /run/initd.sock, or /dev/shm/initd.sock if that fails; a plain init, or an initd that is not PID 1, makes none."`
+	HTTP          string     `kind:"address" example:":9100" common:"serve health, metrics and a dashboard" see:"control-socket" desc:"Serve health, metrics and a dashboard on [host:]port: see docs/METRICS.md. initd runs initctl for this, as the workers' user; it must be in the same directory as initd or in PATH."`
+
+	_           struct{}          `group:"Logs" intro:"initd's own log, and what the workers write to stdout and stderr. By default all goes to initd's stdout and stderr."`
+	LogLevel    Choice[LogLevel]  `split_words:"true" default:"info" example:"debug" see:"log-format" desc:"Lowest level that is logged. A plain init logs only errors unless it is set."`
+	LogFormat   Choice[LogFormat] `split_words:"true" default:"auto" example:"json" see:"log-level" desc:"Format of initd's log; auto means text on a terminal and json elsewhere."`
+	StderrLines Size              `split_words:"true" default:"0" example:"20" desc:"Keep this many of the last lines that each worker wrote to stderr, and show them when it fails. The workers' stderr then passes through initd: it is no terminal, a line takes some 8 µs longer, and its order relative to stdout is not certain."`
+	LogFile     Output            `split_words:"true" example:"| cronolog /var/log/app.%Y%m%d" see:"access-log error-log signal-map daemonize" desc:"Write the output of initd and of the workers to a file, or pipe it to | command. A file is appended to; a command that ends is started again."`
+	AccessLog   Output            `split_words:"true" example:"/var/log/app/access.log" see:"log-file error-log" desc:"Write the workers' standard output to a file or | command instead."`
+	ErrorLog    Output            `split_words:"true" example:"/var/log/app/error.log" see:"log-file access-log" desc:"Write the workers' standard error to a file or | command instead."`
+
+	_           struct{} `group:"Run in the background" intro:"Outside containers, initd runs with a pid file as start_server does."`
+	Daemonize   Bool     `default:"false" example:"true" see:"log-file error-log pid-file hook-before-daemonize" desc:"Go to the background. The command returns when the first generation is ready (exit status 0) or has failed (1, and initd keeps trying). It needs log-file or error-log."`
+	PidFile     string   `split_words:"true" example:"/run/app.pid" see:"status-file" desc:"File for initd's pid, locked while initd runs: a second instance is refused with 125. --restart and --stop find initd by it."`
+	StatusFile  string   `split_words:"true" example:"/run/app.status" see:"pid-file" desc:"File with a line generation:pid for each worker of a ready or old generation. --restart needs it."`
+	RequireRoot Bool     `split_words:"true" default:"false" example:"true" see:"user" desc:"Refuse to start as a user other than root."`
 
 	// Between the programs of this project.
 	Examined Bool `default:"false" example:"true" hidden:"true" desc:"initctl check examines this initd: its listeners may be elsewhere than its settings say."`

@@ -34,8 +34,11 @@ func LoadStartServer(args []string) (*Settings, error) {
 			err = problems
 		}
 	}
-	if strings.HasPrefix(s.Answer, "initd "+Version) {
+	switch {
+	case strings.HasPrefix(s.Answer, "initd "+Version):
 		s.Answer = originalVersion + " (initd " + Version + ")\n"
+	case s.Answer == Usage():
+		s.Answer = FullUsage() // as start_server's, it has every option
 	}
 	for _, r := range all() {
 		from := s.sources[r.Name]

@@ -55,7 +55,7 @@ func TestStartServer(t *testing.T) {
 	if s, err := LoadStartServer([]string{"--version"}); err != nil || s.Answer != "0.35 (initd "+Version+")\n" {
 		t.Errorf("--version: %q, %v", s.Answer, err)
 	}
-	if s, err := LoadStartServer([]string{"-help"}); err != nil || s.Answer != Usage() {
+	if s, err := LoadStartServer([]string{"-help"}); err != nil || s.Answer != FullUsage() {
 		t.Errorf("-help: %q, %v", s.Answer, err)
 	}
 	for _, args := range [][]string{{"--port=", "server"}, {"server", "-path="}, {"--pid=", "server"}, {"--interval=", "server"}} {

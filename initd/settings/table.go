@@ -18,10 +18,20 @@ type Setting struct {
 	Default string // as a user would write it; empty: none
 	Example string
 	Meaning string
-	Bare    bool // start_server reads the variable without the prefix too
+	Kind    string   // what its values are, in a few words
+	Common  string   // what it does, in a line; empty: most people do not need it
+	See     []string // the settings that it interacts with
+	Bare    bool     // start_server reads the variable without the prefix too
 
 	word  string // KILL_OLD_DELAY
 	field reflect.StructField
+	group reflect.StructTag // of the blank field that begins its group
+}
+
+// A Group is settings with one purpose.
+type Group struct {
+	Title, Intro string
+	Settings     []Setting
 }
 
 // Variable is SERVER_STARTER_KILL_OLD_DELAY.
@@ -34,15 +44,65 @@ func (r Setting) tag(key string) string { return r.field.Tag.Get(key) }
 func (r Setting) isBare() bool          { return r.tag("envconfig") != "" }
 func (r Setting) isHidden() bool        { return r.tag("hidden") != "" }
 
-// Table has the settings that are documented, in the order of --help.
+// Table has the settings that are documented, in the order of --help=all.
 func Table() (rows []Setting) {
 	for _, r := range all() {
 		if !r.isHidden() {
 			r.Default, r.Example, r.Meaning, r.Bare = r.tag("default"), r.tag("example"), r.tag("desc"), r.isBare()
+			r.Kind, r.Common, r.See = r.kind(), r.tag("common"), strings.Fields(r.tag("see"))
 			rows = append(rows, r)
 		}
 	}
 	return rows
+}
+
+// Groups has the settings of Table in their groups.
+func Groups() (groups []Group) {
+	for _, r := range Table() {
+		title := r.group.Get("group")
+		if len(groups) == 0 || groups[len(groups)-1].Title != title {
+			groups = append(groups, Group{Title: title, Intro: r.group.Get("intro")})
+		}
+		last := &groups[len(groups)-1]
+		last.Settings = append(last.Settings, r)
+	}
+	return groups
+}
+
+// kind is what the values of a setting are: a word or two for readers, where
+// Type is what an error expects.
+func (r Setting) kind() string {
+	if kind := r.tag("kind"); kind != "" {
+		return kind
+	}
+	v := new(Settings).value(r)
+	switch v.(type) {
+	case *Duration:
+		return "duration"
+	case *Signal, *OptionalSignal:
+		return "signal"
+	case *Bool:
+		return "boolean"
+	case *Mode:
+		return "octal mode"
+	case *Account:
+		return "user[:group]"
+	case *Bytes:
+		return "size in bytes"
+	case *Command:
+		return "command"
+	case *Output:
+		return "path or | command"
+	case *Protocols:
+		return "list of " + oneOf(protocolNames())
+	case *SignalMap:
+		return "list of SIGNAL:SIGNAL"
+	case *ExitMap:
+		return "list of STATUS:STATUS"
+	case *Count, *Size, *PoolSize, *text, *PathOrNone, *Scoreboard:
+		return strings.NewReplacer("a whole number", "number", "a path, or", "path or", "a path", "path").Replace(v.Type())
+	}
+	return "one of " + v.Type() // a Choice
 }
 
 // documented are the names that may be proposed to a user.
@@ -58,10 +118,15 @@ func documented() (names []string) {
 var all = sync.OnceValue(func() (rows []Setting) {
 	t := reflect.TypeFor[Settings]()
 	rows = make([]Setting, 0, t.NumField())
+	var group reflect.StructTag
 	for i := range t.NumField() {
-		if f := t.Field(i); f.IsExported() && f.Tag != `ignored:"true"` {
+		f := t.Field(i)
+		if f.Name == "_" {
+			group = f.Tag
+		}
+		if f.IsExported() && f.Tag != `ignored:"true"` {
 			name, word := split(f.Name)
-			rows = append(rows, Setting{Name: name, word: word, field: f})
+			rows = append(rows, Setting{Name: name, word: word, field: f, group: group})
 		}
 	}
 	return rows

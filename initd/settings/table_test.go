@@ -45,10 +45,30 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s expects %s", r.Name, words)
 		}
 	}
-	for _, word := range protocols {
-		if !strings.Contains(row("export").tag("desc"), word) {
-			t.Errorf("the description of export lacks %s", word)
+	for _, r := range Table() {
+		for _, name := range r.See {
+			if other, ok := lookup(name); !ok || other.isHidden() || name == r.Name {
+				t.Errorf("%s interacts with %q", r.Name, name)
+			}
 		}
+		if r.Kind == "" || strings.HasPrefix(r.Kind, "a ") {
+			t.Errorf("%s is a %q", r.Name, r.Kind)
+		}
+	}
+}
+
+// Each setting is in one group, and settings of a group stand together.
+func TestGroups(t *testing.T) {
+	seen, count := map[string]bool{}, 0
+	for _, g := range Groups() {
+		if g.Title == "" || seen[g.Title] || !strings.HasSuffix(g.Intro, ".") || len(g.Settings) == 0 {
+			t.Errorf("the group %q has %d settings and the introduction %q", g.Title, len(g.Settings), g.Intro)
+		}
+		seen[g.Title] = true
+		count += len(g.Settings)
+	}
+	if want := len(Table()); count != want {
+		t.Errorf("%d of %d settings are in a group", count, want)
 	}
 }
 
@@ -59,7 +79,7 @@ func TestHidden(t *testing.T) {
 	if args := s.Arguments("examined"); !bool(s.Examined) || !slices.Equal(args, []string{"--examined=true"}) {
 		t.Errorf("examined is %v, its arguments %q", s.Examined, args)
 	}
-	for what, text := range map[string]string{"--help": Usage(), "--show-config": s.Answer} {
+	for what, text := range map[string]string{"--help": Usage(), "--help=all": FullUsage(), "--show-config": s.Answer} {
 		if strings.Contains(strings.ToLower(text), "examined") {
 			t.Errorf("%s has it", what)
 		}

@@ -5,89 +5,123 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 const synopsis = "initd [flags] [--] command [argument ...]"
 
 const head = `Usage: ` + synopsis + `
 
-initd binds the listeners, starts the command with them, and is the init of its
-container. On HUP it starts the command anew, waits until that is ready, and
-only then stops the old one: no connection is lost.
-
-Flags end at the first word that is not one, or at --.
+The init of a container: it binds sockets, runs the command as workers on them,
+and on HUP replaces them with new ones without losing a connection.
 
 Examples:
   initd --port=8080 -- ./server
-  SERVER_STARTER_PORT='8080;8443' initd --ready=notify ./server
+  initd --port=8080 --ready=notify --stop-timeout=25 --workers=4 -- ./server
   initd --respawn=never -- make test
 
-Settings. A flag beats its variable, the variable beats the default. In a
-variable the items of a list are separated by ; or a newline; a flag is
-repeated. A duration is in seconds (10, 1.5) or has units (500ms, 1m30s). An
-empty variable counts as unset.
-
 `
 
-const tail = `  --help, -h         print this
-  --version, -v      print the version
-  --show-config      print each setting, and where it came from
-
-Asked of an initd that runs, found by its pid-file (a script's exit status is 0
-when it is done, else 1 with the reason):
-  --restart          swap, and wait until the new generation alone is left;
-                     needs pid-file and status-file
-  --stop             stop, and wait until it has gone; needs pid-file
-
-Signals to initd:
-  HUP                swap: start a new generation, then stop the old one
-  TERM, INT, QUIT    stop: workers get signal-on-term, TERM, or QUIT;
-                     TERM or INT once more kills those that are left
-  TTIN, TTOU         one worker more, one worker fewer
-  others             go to the workers as they are, signal-map may change them
-  KILL               cannot be caught: workers get the death-signal
-With --respawn=never HUP, TERM, INT and QUIT too go to the command.
-
-Exit status:
-  0                  stopped as asked; a request is done
-  1                  a request, or the start of --daemonize, has failed
-  64                 wrong usage or settings, nothing was started
-  70                 a defect in initd
-  125                initd could not set itself up (port in use, no such user)
-  126, 127           the command cannot be executed, is not found
-  other              the command's own, 128+n if signal n ended it
-`
-
-// Usage is the text of --help.
+// Usage is the text of --help: what most people need, on two screens.
 func Usage() string {
 	var b strings.Builder
 	b.WriteString(head)
-	for _, r := range Table() {
-		fmt.Fprintf(&b, "  %-24s %s\n", r.Flag(), r.Variable())
-		meaning := r.Meaning
-		if r.Default != "" {
-			meaning += " Default: " + r.Default + "."
+	b.WriteString("Settings most people need; --help=all explains all of them. As a variable,\n")
+	b.WriteString("--stop-timeout is SERVER_STARTER_STOP_TIMEOUT.\n")
+	for _, g := range Groups() {
+		title := " " + g.Title + "\n"
+		for _, r := range g.Settings {
+			if r.Common != "" {
+				b.WriteString(title)
+				fmt.Fprintf(&b, "  %-22s %s\n", r.Flag()+"="+r.Example, r.Common)
+				title = ""
+			}
 		}
-		if r.Bare {
-			meaning += " Also read from " + r.word + "."
-		}
-		wrap(&b, meaning)
 	}
 	b.WriteString("\n")
-	b.WriteString(tail)
+	brief(&b, Commands)
+	b.WriteString("Signals:\n")
+	brief(&b, Signals)
+	b.WriteString("Exit status:\n")
+	brief(&b, ExitStatuses)
 	return b.String()
 }
 
+// brief writes the rows that most people need, a line each.
+func brief(b *strings.Builder, rows []Row) {
+	for _, r := range rows {
+		if r.Brief != "" {
+			fmt.Fprintf(b, "  %-22s %s\n", r.Word, r.Brief)
+		}
+	}
+}
+
+// FullUsage is the text of --help=all.
+func FullUsage() string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, paragraph := range Syntax {
+		wrap(&b, "", paragraph)
+		b.WriteString("\n")
+	}
+	b.WriteString("Types of values\n")
+	list(&b, Types)
+	b.WriteString("\n")
+	for _, g := range Groups() {
+		b.WriteString(g.Title + "\n")
+		for _, r := range g.Settings {
+			fmt.Fprintf(&b, "  %-24s %s\n", r.Flag(), r.Variable())
+			wrap(&b, "      ", r.Meaning+" ("+r.facts()+")")
+		}
+		b.WriteString("\n")
+	}
+	for _, table := range []struct {
+		title string
+		rows  []Row
+		notes []string
+	}{{"Other flags", Commands, nil}, {"Signals", Signals, SignalNotes}, {"Exit status", ExitStatuses, nil}} {
+		b.WriteString(table.title + "\n")
+		list(&b, table.rows)
+		for _, note := range table.notes {
+			wrap(&b, "  ", note)
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// list writes rows in full.
+func list(b *strings.Builder, rows []Row) {
+	for _, r := range rows {
+		b.WriteString("  " + r.Word + "\n")
+		wrap(b, "      ", r.Meaning)
+	}
+}
+
+// facts are its type, its default and the variable without prefix, if it has them.
+func (r Setting) facts() string {
+	facts := r.Kind
+	if r.Default != "" {
+		facts += "; default " + r.Default
+	}
+	if r.Bare {
+		facts += "; also read from " + r.word
+	}
+	return facts
+}
+
 // wrap writes words in lines of at most 79 characters, indented.
-func wrap(b *strings.Builder, words string) {
-	const indent = "     "
+func wrap(b *strings.Builder, indent, words string) {
 	line := indent
 	for word := range strings.FieldsSeq(words) {
-		if len(line)+1+len(word) > 79 {
+		if line != indent && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 79 {
 			b.WriteString(line + "\n")
 			line = indent
 		}
-		line += " " + word
+		if line != indent {
+			line += " "
+		}
+		line += word
 	}
 	b.WriteString(line + "\n")
 }
@@ -99,7 +133,7 @@ type Value struct {
 	Source string   // a variable, a flag, or default
 }
 
-// InForce are the values of all settings, in the order of --help.
+// InForce are the values of all settings, in the order of --help=all.
 func (s *Settings) InForce() (values []Value) {
 	for _, r := range all() {
 		if r.isHidden() {
@@ -116,15 +150,21 @@ func (s *Settings) InForce() (values []Value) {
 	return values
 }
 
-// show is the text of --show-config: name, value, # source. A value is as many
-// words as it has items, quoted as in Go where one could be misread, or - for
-// none.
+// show is the text of --show-config: name, value, # source, below a comment with
+// the title of the group. A value is as many words as it has items, quoted as in
+// Go where one could be misread, or - for none.
 func (s *Settings) show() string {
 	var b strings.Builder
+	title := ""
 	for _, v := range s.InForce() {
+		if group := row(v.Name).group.Get("group"); group != title {
+			title = group
+			fmt.Fprintf(&b, "# %s\n", title)
+		}
 		line(&b, v.Name, v.Values, v.Source)
 	}
 	if len(s.Command) > 0 {
+		b.WriteString("# Command\n")
 		line(&b, "command", s.Command, "arguments")
 	}
 	return b.String()

@@ -1,37 +1,65 @@
 package settings
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
-func TestUsage(t *testing.T) {
+// What --help prints fits two screens.
+func TestUsageIsShort(t *testing.T) {
 	text := Usage()
-	for i, line := range strings.Split(text, "\n") {
-		if len(line) > 79 || strings.TrimRight(line, " ") != line {
-			t.Errorf("line %d is %d long: %q", i+1, len(line), line)
+	if lines := strings.Count(text, "\n"); lines > 48 {
+		t.Errorf("%d lines", lines)
+	}
+	isNarrow(t, text, 80)
+	for _, want := range []string{"--help=all", "SERVER_STARTER_STOP_TIMEOUT", "\n  initd --port=8080 ", "  HUP ", "  126, 127 "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
-	words := strings.Fields(text)
-	running := strings.Join(words, " ")
 	for _, r := range Table() {
-		for _, want := range []string{r.Flag(), r.Variable()} {
-			if !slices.Contains(words, want) {
-				t.Errorf("%s is missing", want)
+		if want := r.Flag() + "=" + r.Example; r.Common != "" && !strings.Contains(text, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+}
+
+func isNarrow(t *testing.T, text string, width int) {
+	t.Helper()
+	for i, line := range strings.Split(text, "\n") {
+		if utf8.RuneCountInString(line) > width || strings.TrimRight(line, " ") != line {
+			t.Errorf("line %d is too long, or ends with a blank: %q", i+1, line)
+		}
+	}
+}
+
+// What --help=all prints has everything.
+func TestFullUsage(t *testing.T) {
+	text := FullUsage()
+	isNarrow(t, text, 80)
+	running := strings.Join(strings.Fields(text), " ")
+	want := slices.Clone(Syntax)
+	for _, g := range Groups() {
+		want = append(want, g.Title+" "+g.Settings[0].Flag())
+		for _, r := range g.Settings {
+			want = append(want, fmt.Sprintf("%s %s %s (%s", r.Flag(), r.Variable(), r.Meaning, r.Kind))
+			if r.Default != "" {
+				want = append(want, "; default "+r.Default)
+			}
+			if r.Bare {
+				want = append(want, "; also read from "+r.word+")")
 			}
 		}
-		want := r.Meaning
-		if r.Default != "" {
-			want += " Default: " + r.Default + "."
-		}
-		if r.Meaning == "" || r.Example == "" || !strings.Contains(running, want) {
-			t.Errorf("%s: its meaning or default is missing: %q", r.Name, want)
-		}
 	}
-	for _, want := range []string{"ENVDIR.", "KILL_OLD_DELAY.", "--help,", "--version,", "--show-config", "64", "70", "125", "126,", "128+n"} {
-		if !slices.Contains(words, want) {
-			t.Errorf("%s is missing", want)
+	for _, r := range slices.Concat(Types, Commands, Signals, ExitStatuses) {
+		want = append(want, r.Word+" "+r.Meaning)
+	}
+	for _, text := range append(want, SignalNotes...) {
+		if !strings.Contains(running, text) {
+			t.Errorf("%q is missing", text)
 		}
 	}
 }
@@ -44,6 +72,11 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%q: got %q", args, s.Answer)
 		}
 	}
+	for _, args := range [][]string{{"--help=all"}, {"--help", "--help=all"}, {"--help=ALL", "--help=all", "true"}} {
+		if s := load(t, args...); s.Answer != FullUsage() {
+			t.Errorf("%q: got %q", args, s.Answer)
+		}
+	}
 	for _, args := range [][]string{{"--version"}, {"-v"}, {"--version", "--show-config"}, {"--version", "--port=x", "true"}} {
 		if s := load(t, args...); s.Answer != "initd "+Version+"\n" {
 			t.Errorf("%q: got %q", args, s.Answer)
@@ -53,7 +86,13 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("--show-config: got %v, want the two wrong variables", ps)
 	}
 	environment(t)
-	for _, args := range [][]string{{"true", "--help"}, {"--", "--version"}, {"--help=no", "true"}} {
+	for _, word := range []string{"junk", "no", "true", "port"} {
+		ps := problems(t, "--help="+word, "true")
+		if len(ps) != 1 || ps[0].Flag != "--help" || ps[0].Value != word || ps[0].Expected != "--help or --help=all" {
+			t.Errorf("--help=%s: got %v", word, ps)
+		}
+	}
+	for _, args := range [][]string{{"true", "--help"}, {"--", "--version"}, {"true", "--help=all"}} {
 		if s := load(t, args...); s.Answer != "" {
 			t.Errorf("%q: the command's own, but answered %q", args, s.Answer)
 		}
@@ -67,8 +106,13 @@ func TestShowConfig(t *testing.T) {
 		`--probe=["x", "", "é # --port"]`, "--export=",
 		"--workers=4", "--max-memory=1.5G", "--hook-before-swap=nginx -t", "--disconnect-signal=", "--scoreboard=NONE", "ls", "-l", "a b")
 	got := make(map[string]string)
+	var titles []string
 	for line := range strings.Lines(s.Answer) {
 		name, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if name == "#" {
+			titles = append(titles, rest)
+			continue
+		}
 		got[name] = strings.Join(strings.Fields(rest), " ")
 	}
 	for name, want := range map[string]string{
@@ -100,6 +144,13 @@ func TestShowConfig(t *testing.T) {
 		if got[name] != want {
 			t.Errorf("%s: got %s, want %s", name, got[name], want)
 		}
+	}
+	var groups []string
+	for _, g := range Groups() {
+		groups = append(groups, g.Title)
+	}
+	if want := append(groups, "Command"); !slices.Equal(titles, want) {
+		t.Errorf("groups %q, want %q", titles, want)
 	}
 	if len(got) != len(Table())+1 {
 		t.Errorf("%d lines, want %d", len(got), len(Table())+1)

@@ -84,21 +84,21 @@ func (l List) words() []string { return l }
 // given, each once.
 type Protocols []string
 
-var protocols = []string{"server-starter", "systemd", "nginx", "php-fpm", "unicorn", "puma"}
-
 func (p *Protocols) Decode(text string) error { return errors.Join(parse(p, text, false)...) }
 func (p *Protocols) Set(s string) error {
 	if s == "" {
 		return nil
 	}
-	i, err := choose(s, protocols)
-	if err == nil && !slices.Contains(*p, protocols[i]) {
-		*p = append(*p, protocols[i])
+	i, err := choose(s, protocolNames())
+	if err == nil && !slices.Contains(*p, ExportProtocols[i].Name) {
+		*p = append(*p, ExportProtocols[i].Name)
 	}
 	return err
 }
-func (p Protocols) String() string  { return strings.Join(p, ";") }
-func (p Protocols) Type() string    { return oneOf(protocols) + ", or several separated by semicolons" }
+func (p Protocols) String() string { return strings.Join(p, ";") }
+func (p Protocols) Type() string {
+	return oneOf(protocolNames()) + ", or several separated by semicolons"
+}
 func (p Protocols) words() []string { return p }
 
 // A Choice is one of the values of an enumeration, by its word.

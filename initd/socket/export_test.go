@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"server-starter/initd/settings"
 )
 
 var protocols = []string{ServerStarter, Systemd, Nginx, PHPFPM, Unicorn, Puma}
@@ -36,6 +38,25 @@ func TestEnviron(t *testing.T) {
 		if got := set.Environ([]string{protocol}); !slices.Equal(got, want) {
 			t.Errorf("%s:\n%s\nwant\n%s", protocol, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+}
+
+// The examples that users read are what workers get.
+func TestEnvironIsDocumented(t *testing.T) {
+	set := &Set{listeners: []Listener{
+		{Key: "8080", Network: "tcp", Address: "0.0.0.0:8080", Number: 3, host: "0.0.0.0", at: netip.MustParseAddrPort("0.0.0.0:8080")},
+		{Key: "/run/app.sock", Network: "unix", Address: "/run/app.sock", Number: 4},
+	}}
+	var documented []string
+	for _, p := range settings.ExportProtocols {
+		documented = append(documented, p.Name)
+		example := strings.Replace(p.Example, " LISTEN_PID=…,", "", 1) // which only the worker itself knows
+		if got := strings.Join(set.Environ([]string{p.Name}), ", "); got != example {
+			t.Errorf("%s: %s\nis documented as\n%s", p.Name, got, example)
+		}
+	}
+	if !slices.Equal(documented, protocols) {
+		t.Errorf("documented: %q", documented)
 	}
 }
 
