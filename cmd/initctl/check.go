@@ -21,18 +21,21 @@ import (
 func (t *tool) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check [--initd PATH] [settings] [--] command [argument ...]",
-		Short: "Find out whether a server is fit for swaps, and what to set",
-		Long: `check runs a server under an initd of its own for some seconds, swaps it once under a
-little load, stops it, and prints what it has found out. A server that is not fit as it
-is set is tried with other settings.
+		Short: "Check whether a server supports hot swaps, and recommend settings",
+		Long: `check runs a server under a separate initd for some seconds, swaps it once under a
+light load, stops it, and reports what it found. If the server does not support hot
+swaps as configured, check tries other settings.
 
-The settings are those of initd, as flags or variables: see initd --help=all. No real port
-and no real socket is touched, but the server runs, and what it writes it writes.
+The settings are those of initd, as flags or variables: see initd --help=all. The
+check does not use the real ports and sockets, but the server really runs: whatever
+files it writes are written.
 
-The initd is the one beside initctl, or else in PATH.
+check uses the initd in the same directory as initctl, or else the one in PATH.
 
-The exit status is 0 for a server that is fit, 1 for one that is not, and 125 where
-nothing could be found out.`,
+Exit status:
+  0    the server is ready for hot swaps
+  1    the server is not ready for hot swaps
+  125  the check could not be carried out`,
 		Example: `  initctl check --port=8080 -- ./server
   SERVER_STARTER_PORT=8080 initctl check --ready=notify ./server
   docker run --rm --entrypoint /initctl -e SERVER_STARTER_PORT=8080 my-image check /app/server`,
@@ -40,7 +43,7 @@ nothing could be found out.`,
 		DisableFlagsInUseLine: true,
 	}
 	c.RunE = func(c *cobra.Command, args []string) error { return t.check(c, args) }
-	c.Flags().String("initd", "", "`path` of the initd that runs the server") // for the help alone
+	c.Flags().String("initd", "", "`path` of the initd to run the server with") // for the help alone
 	return c
 }
 
@@ -60,7 +63,7 @@ func (t *tool) check(c *cobra.Command, args []string) error {
 		fmt.Fprint(t.stdout, s.Answer)
 		return nil
 	case s.Request != settings.None:
-		return wrongUsage("check takes no --%s", s.Request)
+		return wrongUsage("check does not support --%s", s.Request)
 	}
 	if path, err = findInitd(path); err != nil {
 		return failure{doctor.Failed, fmt.Errorf("check: %w", err)}
@@ -98,7 +101,7 @@ func takeInitd(args []string) (path string, rest []string, err error) {
 		return "", args, nil
 	}
 	if path == "" {
-		return "", nil, wrongUsage("--initd needs the path of an initd")
+		return "", nil, wrongUsage("--initd: the path of an initd is missing")
 	}
 	return path, rest, nil
 }
@@ -123,5 +126,5 @@ func findInitd(path string) (string, error) {
 	if path, err := exec.LookPath("initd"); err == nil {
 		return filepath.Abs(path)
 	}
-	return "", fmt.Errorf("initd, which runs the server, is neither at %s nor in PATH: copy it there, or name it by --initd", beside)
+	return "", fmt.Errorf("initd not found: it is neither at %s nor in PATH; copy it there, or pass its path with --initd", beside)
 }

@@ -24,12 +24,12 @@ func TestCheckUsage(t *testing.T) {
 		{[]string{"--port=8080"}, 64, "", "initctl: wrong usage or settings:\n  no command was given\n"},
 		{[]string{"--prot=8080", "true"}, 64, "", "initctl: wrong usage or settings:\n  --prot: unknown flag; did you mean --port?\n"},
 		{[]string{"--interval=x", "true"}, 64, "", "initctl: wrong usage or settings:\n  --interval=\"x\": "},
-		{[]string{"--stop", "--pid-file=p", "true"}, 64, "", "initctl: check takes no --stop\n"},
-		{[]string{"--check", "true"}, 64, "", "initctl: check takes no --check\n"},
+		{[]string{"--stop", "--pid-file=p", "true"}, 64, "", "initctl: check does not support --stop\n"},
+		{[]string{"--check", "true"}, 64, "", "initctl: check does not support --check\n"},
 		{[]string{"--initd=/nonexistent/initd", "true"}, 125, "", "initctl: check: --initd=/nonexistent/initd: no such file or directory\n"},
 		{[]string{"--initd=/nonexistent/initd", "--port=x", "true"}, 64, "", "initctl: wrong usage or settings:\n"},
-		{[]string{"--port=8080", "--initd"}, 64, "", "initctl: --initd needs the path of an initd\n"},
-		{[]string{"--initd=", "true"}, 64, "", "initctl: --initd needs the path of an initd\n"},
+		{[]string{"--port=8080", "--initd"}, 64, "", "initctl: --initd: the path of an initd is missing\n"},
+		{[]string{"--initd=", "true"}, 64, "", "initctl: --initd: the path of an initd is missing\n"},
 		{[]string{"--help"}, 0, "check runs a server ", ""},
 		{[]string{"--port", "8080", "-h"}, 0, "check runs a server ", ""},
 		{[]string{"--port=8080", "--show-config", "server", "--help"}, 0, "# Listen\nport                   8080 ", ""},
@@ -77,9 +77,9 @@ func TestFindInitd(t *testing.T) {
 		status              int
 		has                 string
 	}{
-		{"beside", complete, elsewhere, 1, "initd itself cannot start: I am " + filepath.Dir(complete) + "/initd\n"},
-		{"in PATH", lonely, elsewhere, 1, "initd itself cannot start: I am " + elsewhere + "/initd\n"},
-		{"nowhere", lonely, t.TempDir(), 125, "initctl: check: initd, which runs the server, is neither at " + filepath.Dir(lonely) + "/initd nor in PATH: copy it there, or name it by --initd\n"},
+		{"beside", complete, elsewhere, 1, "initd cannot start: I am " + filepath.Dir(complete) + "/initd\n"},
+		{"in PATH", lonely, elsewhere, 1, "initd cannot start: I am " + elsewhere + "/initd\n"},
+		{"nowhere", lonely, t.TempDir(), 125, "initctl: check: initd not found: it is neither at " + filepath.Dir(lonely) + "/initd nor in PATH; copy it there, or pass its path with --initd\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := play(test.initctl, "check", "--port=127.0.0.1:0", "true")

@@ -17,7 +17,7 @@ func TestCheck(t *testing.T) {
 		says    string
 	}{
 		{"Default", []string{"--user", "65532", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"}, "in this container's network"},
-		{"Admin", []string{"--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"}, "in a network of its own"},
+		{"Admin", []string{"--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"}, "in an isolated network"},
 	} {
 		for _, server := range []struct {
 			name     string
@@ -27,11 +27,11 @@ func TestCheck(t *testing.T) {
 		}{
 			// Where the machine is busy it takes longer than the interval. What it is advised to set depends on how soon it
 			// answers, and so on the machine: the tests of judge have that.
-			{"gunicorn", []string{"SERVER_STARTER_INTERVAL=30"}, 0, []string{"it sends READY=1, ", "none lost"}},
+			{"gunicorn", []string{"SERVER_STARTER_INTERVAL=30"}, 0, []string{"sends READY=1 ", "none lost"}},
 			{"h2o", nil, 0, []string{"none lost"}},
 			{"nginx", nil, 1, []string{
 				"Address already in use", "\nwith SERVER_STARTER_EXPORT=nginx:\n", "were lost during the swap",
-				"  SERVER_STARTER_EXPORT=nginx\n  SERVER_STARTER_SIGNAL_ON_HUP=QUIT\n  SERVER_STARTER_SIGNAL_ON_TERM=QUIT\nnot fit for hot swaps as it is set, but fit with these settings"}},
+				"  SERVER_STARTER_EXPORT=nginx\n  SERVER_STARTER_SIGNAL_ON_HUP=QUIT\n  SERVER_STARTER_SIGNAL_ON_TERM=QUIT\nnot ready for hot swaps as configured, but ready with these settings"}},
 		} {
 			t.Run(rights.name+"/"+server.name, func(t *testing.T) {
 				t.Parallel()

@@ -17,9 +17,9 @@ func TestCheckBeside(t *testing.T) {
 		run  run
 		has  string
 	}{
-		{name: "Root", has: "in a network of its own, at its own addresses"},
-		{name: "User", run: run{user: 65534}, has: "in a network of its own, at its own addresses"},
-		{name: "Unprivileged", run: run{unprivileged: true}, has: "in this very network, on sockets that are elsewhere"},
+		{name: "Root", has: "in an isolated network, at the configured addresses"},
+		{name: "User", run: run{user: 65534}, has: "in an isolated network, at the configured addresses"},
+		{name: "Unprivileged", run: run{unprivileged: true}, has: "in this network, on other sockets than those configured"},
 	} {
 		for _, behaviour := range []string{"ready", "own", "unlinks"} {
 			t.Run(place.name+"/"+behaviour, func(t *testing.T) {

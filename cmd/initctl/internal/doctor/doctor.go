@@ -1,4 +1,4 @@
-// Package doctor examines a program: whether it is fit for hot swaps under
+// Package doctor examines a program: whether it is ready for hot swaps under
 // initd with the settings it is given, and if not, which settings to try.
 //
 // It runs the program as it would be run, under an initd that it starts as a
@@ -132,7 +132,7 @@ func (x *Examination) conduct() (status int, refusal string, err error) {
 // missesNetwork finds out whether a program may have failed because it has no
 // network here, and returns that as a refusal.
 func (x *Examination) missesNetwork(r *record) (refusal string, err error) {
-	const elsewhere = "in a network of its own, which leads nowhere, it did not come up"
+	const elsewhere = "it did not start in an isolated network, which may be because nothing can be reached from there"
 	switch {
 	case r.lived, r.first.notExecuted != "":
 		return "", nil

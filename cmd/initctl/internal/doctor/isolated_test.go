@@ -114,7 +114,7 @@ func TestSetUp(t *testing.T) {
 	before := listing(t, dir)
 
 	found := isolateTest(t, dir, "192.0.2.7:80", "app.sock")
-	if want := []string{"in a network of its own, at its own addresses"}; !slices.Equal(found.Place, want) {
+	if want := []string{"in an isolated network, at the configured addresses"}; !slices.Equal(found.Place, want) {
 		t.Errorf("the report would have %q, not %q", found.Place, want)
 	}
 	if !slices.ContainsFunc(found.Addresses, func(a string) bool { return strings.HasPrefix(a, "192.0.2.7/") }) {
@@ -137,7 +137,7 @@ func TestSetUp(t *testing.T) {
 		return
 	}
 	found = isolateTest(t, outside, "[2001:db8::7]:80", "/nonexistent/app.sock")
-	if len(found.Place) != 2 || !strings.HasPrefix(found.Place[1], "unix sockets are elsewhere: open /nonexistent: ") || !found.Elsewhere {
+	if len(found.Place) != 2 || !strings.HasPrefix(found.Place[1], "unix sockets are at other paths: open /nonexistent: ") || !found.Elsewhere {
 		t.Errorf("without the directory: %+v", found)
 	}
 	if !slices.Contains(found.Addresses, "2001:db8::7/128") {

@@ -77,31 +77,31 @@ func (r *record) judgeStart(f *findings) {
 	after := func(m moment) time.Duration { return brief(m - w.started) }
 	switch {
 	case w.notExecuted != "":
-		f.add(problem, "start", "it cannot be executed: %s", w.notExecuted)
+		f.add(problem, "start", "cannot be executed: %s", w.notExecuted)
 	case w.started == 0:
-		f.add(problem, "start", "initd itself cannot start: %s", strings.TrimPrefix(strings.Join(r.output.last(), " "), "initd: "))
+		f.add(problem, "start", "initd cannot start: %s", strings.TrimPrefix(strings.Join(r.output.last(), " "), "initd: "))
 	case !r.up && w.killed != "":
-		f.add(problem, "start", "it was not ready in %v", time.Duration(r.settings.StartTimeout))
+		f.add(problem, "start", "not ready within start-timeout=%v", time.Duration(r.settings.StartTimeout))
 		if w.notified == 0 && r.settings.Ready.Value == machine.Notify {
-			f.add(problem, "ready", "it sends no READY=1, for which ready=notify waits")
+			f.add(problem, "ready", "sends no READY=1, which ready=notify waits for")
 			if r.answered() {
 				f.suggest(variable("ready", "auto"))
 			}
 		}
 	case !r.up:
-		f.add(problem, "start", "it ended by itself %v after its start, before it was ready: %s", after(w.ended), w.status)
+		f.add(problem, "start", "exited %v after its start, before it was ready: %s", after(w.ended), w.status)
 		if w.status == "exit status 0" {
-			f.add(problem, "start", "if it has put itself in the background, have it stay in the foreground")
+			f.add(problem, "start", "if it runs in the background (as a daemon), configure it to stay in the foreground")
 		}
 	case !r.lived:
-		f.add(problem, "start", "it counted as ready after %v, but ended by itself %v after its start: %s", after(w.ready), after(w.ended), w.status)
+		f.add(problem, "start", "counted as ready after %v, but exited %v after its start: %s", after(w.ready), after(w.ended), w.status)
 	default:
-		how := "it has lived for the interval"
+		how := "still running after the interval"
 		if w.notified > 0 && w.notified <= w.ready {
 			how = "READY=1"
 		}
 		if len(r.settings.Probe) > 0 {
-			how += ", and the probe"
+			how += ", and the probe succeeded"
 		}
 		f.add(good, "start", "ready after %v: %s", after(w.ready), how)
 	}
@@ -121,19 +121,19 @@ func (r *record) judgeReadiness(f *findings, after func(moment) time.Duration) {
 	const tolerated = 100 * time.Millisecond
 	switch {
 	case w.notified > 0 && answered > w.notified+max(tolerated, w.notified-w.started):
-		f.add(warning, "ready", "it sends READY=1, %v after its start, before it can answer: that took %v", after(w.notified), after(answered))
+		f.add(warning, "ready", "sends READY=1 %v after its start, but answers only after %v", after(w.notified), after(answered))
 	case w.notified > 0 && set.Ready.Value != machine.Notify:
-		f.add(good, "ready", "it sends READY=1, %v after its start: initd can go by that alone", after(w.notified))
+		f.add(good, "ready", "sends READY=1 %v after its start; with ready=notify initd waits for that", after(w.notified))
 		f.suggest(variable("ready", "notify"))
 	case w.notified > 0:
-		f.add(good, "ready", "it sends READY=1, %v after its start", after(w.notified))
+		f.add(good, "ready", "sends READY=1 %v after its start", after(w.notified))
 	case answered > w.ready+tolerated:
-		f.add(warning, "ready", "it sends no READY=1, and counts as ready before it can answer: that took %v", after(answered))
+		f.add(warning, "ready", "sends no READY=1, and counts as ready before it answers, after %v", after(answered))
 		f.suggest(variable("interval", fmt.Sprint(int(after(answered).Seconds()*1.5)+1)))
 	case answered > 0:
-		f.add(good, "ready", "it sends no READY=1; its first answer came %v after its start", after(answered))
+		f.add(good, "ready", "sends no READY=1; first answer %v after its start", after(answered))
 	default:
-		f.add(good, "ready", "it sends no READY=1")
+		f.add(good, "ready", "sends no READY=1")
 	}
 }
 
@@ -155,22 +155,22 @@ func (r *record) judgeSockets(f *findings) {
 	ofItsOwn := strings.Join(own, ", ")
 	switch {
 	case !r.lived && len(own) > 0, len(refused) > 0 && len(own) > 0:
-		f.add(problem, "sockets", "it does not take the socket it is handed, but listens by itself: %s", ofItsOwn)
+		f.add(problem, "sockets", "does not use the inherited socket, but binds its own: %s", ofItsOwn)
 	case !r.lived:
 	case len(refused) > 0:
-		f.add(problem, "sockets", "nobody accepts on %s: it does not take the socket it is handed", strings.Join(refused, ", "))
+		f.add(problem, "sockets", "does not accept connections on %s: it does not use the inherited socket", strings.Join(refused, ", "))
 	case len(own) > 0:
-		f.add(warning, "sockets", "it takes %s, but also listens by itself, which a swap does not cover: %s", strings.Join(taken, ", "), ofItsOwn)
+		f.add(warning, "sockets", "accepts connections on %s, but also binds its own socket, which swaps do not cover: %s", strings.Join(taken, ", "), ofItsOwn)
 	case len(taken) > 0:
-		f.add(good, "sockets", "it accepts on the socket it is handed: %s", strings.Join(taken, ", "))
+		f.add(good, "sockets", "accepts connections on the inherited socket: %s", strings.Join(taken, ", "))
 	case len(r.targets) == 0:
-		f.add(good, "sockets", "there is none: give --port or --path if it is a server")
+		f.add(good, "sockets", "none configured; a server needs --port or --path")
 	}
 	if len(unknown) > 0 {
-		f.add(warning, "sockets", "UDP cannot be judged by connections: %s", strings.Join(unknown, ", "))
+		f.add(warning, "sockets", "UDP cannot be tested with connections: %s", strings.Join(unknown, ", "))
 	}
 	if r.relistened {
-		f.add(warning, "sockets", "it shuts a listener down for everyone, shutdown(2): connections that wait there are lost")
+		f.add(warning, "sockets", "calls shutdown(2) on a shared listener: connections waiting there are lost")
 	}
 	if !r.lived || !r.accepts {
 		return
@@ -178,12 +178,12 @@ func (r *record) judgeSockets(f *findings) {
 	for _, t := range r.targets {
 		switch t.behaviour {
 		case http, answers:
-			f.add(good, "protocol", "%s answers to GET: %s", t.key, t.sample)
+			f.add(good, "protocol", "%s answers GET: %s", t.key, t.sample)
 		case greets:
 			f.add(good, "protocol", "%s speaks first: %s", t.key, t.sample)
 		case silent:
 			if t.network != "udp" {
-				f.add(warning, "protocol", "%s does not answer to GET: only connections could be counted, not what is lost of them", t.key)
+				f.add(warning, "protocol", "%s does not answer GET: connections could be counted, but not lost requests", t.key)
 			}
 		}
 	}

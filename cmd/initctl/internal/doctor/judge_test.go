@@ -65,106 +65,106 @@ func TestJudge(t *testing.T) {
 	}{
 		{"fit", nil, `
 ok start ready after 5ms: READY=1
-ok ready it sends READY=1, 5ms after its start
-ok sockets it accepts on the socket it is handed: 8080
-ok protocol 8080 answers to GET: HTTP/1.0 200 OK
-ok swap a second one beside it was ready after 7ms
-ok TERM it ended 117ms after TERM, 100ms of which it was kept busy: exit status 0
+ok ready sends READY=1 5ms after its start
+ok sockets accepts connections on the inherited socket: 8080
+ok protocol 8080 answers GET: HTTP/1.0 200 OK
+ok swap a second instance was ready after 7ms
+ok TERM exited 117ms after TERM (100ms spent on an open request): exit status 0
 ok requests 3695 answered during the swap, none lost
-ok memory 7.4 MB alone, 9.0 MB while there are two
-ok stop it ended 2ms after TERM: exit status 0`, ""},
+ok memory 7.4 MB for one instance, 9.0 MB for two
+ok stop exited 2ms after TERM: exit status 0`, ""},
 
 		{"cannot be executed", func(r *record) { ended(r); r.first.notExecuted = "exec /x: no such file or directory" },
-			"problem start it cannot be executed: exec /x: no such file or directory", ""},
+			"problem start cannot be executed: exec /x: no such file or directory", ""},
 		{"initd does not start", func(r *record) { ended(r); r.first = worker{}; r.output.add("initd: no such user\n") },
-			"problem start initd itself cannot start: no such user", ""},
+			"problem start initd cannot start: no such user", ""},
 		{"not ready in time", late, `
-problem start it was not ready in 1m0s
-problem ready it sends no READY=1, for which ready=notify waits`, ""},
+problem start not ready within start-timeout=1m0s
+problem ready sends no READY=1, which ready=notify waits for`, ""},
 		{"not ready, but answers", func(r *record) { late(r); r.targets[0].answered = 106 * ms }, `
-problem start it was not ready in 1m0s
-problem ready it sends no READY=1, for which ready=notify waits`, "SERVER_STARTER_READY=auto"},
+problem start not ready within start-timeout=1m0s
+problem ready sends no READY=1, which ready=notify waits for`, "SERVER_STARTER_READY=auto"},
 		{"not ready in time by the interval", func(r *record) { late(r); r.settings.Ready = ready(machine.Auto) },
-			"problem start it was not ready in 1m0s", ""},
-		{"ends before it is ready", ended, "problem start it ended by itself 250ms after its start, before it was ready: exit status 3", ""},
+			"problem start not ready within start-timeout=1m0s", ""},
+		{"ends before it is ready", ended, "problem start exited 250ms after its start, before it was ready: exit status 3", ""},
 		{"goes to the background", func(r *record) { ended(r); r.first.status = "exit status 0" }, `
-problem start it ended by itself 250ms after its start, before it was ready: exit status 0
-problem start if it has put itself in the background, have it stay in the foreground`, ""},
+problem start exited 250ms after its start, before it was ready: exit status 0
+problem start if it runs in the background (as a daemon), configure it to stay in the foreground`, ""},
 		{"ends after it was ready", func(r *record) { ended(r); r.up, r.first.ready = true, 200*ms },
-			"problem start it counted as ready after 100ms, but ended by itself 250ms after its start: exit status 3", ""},
+			"problem start counted as ready after 100ms, but exited 250ms after its start: exit status 3", ""},
 
 		{"ready by the interval", func(r *record) { r.first.notified, r.settings.Ready = 0, ready(machine.Auto); r.first.ready = 300 * ms }, `
-ok start ready after 200ms: it has lived for the interval
-ok ready it sends no READY=1; its first answer came 6ms after its start`, ""},
-		{"ready by the probe", func(r *record) { r.settings.Probe = []string{"true"} }, "ok start ready after 5ms: READY=1, and the probe", ""},
+ok start ready after 200ms: still running after the interval
+ok ready sends no READY=1; first answer 6ms after its start`, ""},
+		{"ready by the probe", func(r *record) { r.settings.Probe = []string{"true"} }, "ok start ready after 5ms: READY=1, and the probe succeeded", ""},
 		{"could be ready by READY=1", func(r *record) { r.settings.Ready = ready(machine.Auto) },
-			"ok ready it sends READY=1, 5ms after its start: initd can go by that alone", "SERVER_STARTER_READY=notify"},
+			"ok ready sends READY=1 5ms after its start; with ready=notify initd waits for that", "SERVER_STARTER_READY=notify"},
 		{"READY=1 too early", func(r *record) { r.targets[0].answered = 400 * ms },
-			"warning ready it sends READY=1, 5ms after its start, before it can answer: that took 300ms", ""},
+			"warning ready sends READY=1 5ms after its start, but answers only after 300ms", ""},
 		{"READY=1 not too early for a slow machine", func(r *record) {
 			r.first.notified, r.targets[0].answered = r.first.started+224*ms, r.first.started+391*ms
 		},
-			"ok ready it sends READY=1, 224ms after its start", ""},
+			"ok ready sends READY=1 224ms after its start", ""},
 		{"ready too early", func(r *record) { r.first.notified = 0; r.targets[0].answered = 1600 * ms },
-			"warning ready it sends no READY=1, and counts as ready before it can answer: that took 1.5s", "SERVER_STARTER_INTERVAL=3"},
+			"warning ready sends no READY=1, and counts as ready before it answers, after 1.5s", "SERVER_STARTER_INTERVAL=3"},
 		{"answers nothing", func(r *record) {
 			r.first.notified, r.targets[0].answered = 0, 0
 			r.targets[0].behaviour = silent
 			r.during.done = 9
 		}, `
-ok ready it sends no READY=1
-warning protocol 8080 does not answer to GET: only connections could be counted, not what is lost of them
+ok ready sends no READY=1
+warning protocol 8080 does not answer GET: connections could be counted, but not lost requests
 ok requests 9 connections during the swap, none refused`, ""},
 
 		{"takes no socket", func(r *record) { r.accepts, r.targets[0].accepted = false, false },
-			"problem sockets nobody accepts on 8080: it does not take the socket it is handed", ""},
+			"problem sockets does not accept connections on 8080: it does not use the inherited socket", ""},
 		{"listens by itself instead", func(r *record) { r.accepts, r.targets[0].accepted, r.own = false, false, at("[::]:9000") },
-			"problem sockets it does not take the socket it is handed, but listens by itself: tcp [::]:9000", ""},
+			"problem sockets does not use the inherited socket, but binds its own: tcp [::]:9000", ""},
 		{"cannot listen by itself", func(r *record) { ended(r); r.own = at("[::]:8080") },
-			"problem sockets it does not take the socket it is handed, but listens by itself: tcp [::]:8080", ""},
+			"problem sockets does not use the inherited socket, but binds its own: tcp [::]:8080", ""},
 		{"listens by itself, too", func(r *record) { r.own = at("[::]:9000") },
-			"warning sockets it takes 8080, but also listens by itself, which a swap does not cover: tcp [::]:9000", ""},
-		{"has no listener", func(r *record) { r.targets = nil }, "ok sockets there is none: give --port or --path if it is a server", ""},
+			"warning sockets accepts connections on 8080, but also binds its own socket, which swaps do not cover: tcp [::]:9000", ""},
+		{"has no listener", func(r *record) { r.targets = nil }, "ok sockets none configured; a server needs --port or --path", ""},
 		{"UDP", func(r *record) { r.targets = []*target{{key: "8053", network: "udp", behaviour: silent}} },
-			"warning sockets UDP cannot be judged by connections: 8053", ""},
+			"warning sockets UDP cannot be tested with connections: 8053", ""},
 		{"shuts a listener down", func(r *record) { r.relistened = true },
-			"warning sockets it shuts a listener down for everyone, shutdown(2): connections that wait there are lost", ""},
+			"warning sockets calls shutdown(2) on a shared listener: connections waiting there are lost", ""},
 		{"greets", func(r *record) { r.targets[0].behaviour, r.targets[0].sample = greets, "220 hello" }, "ok protocol 8080 speaks first: 220 hello", ""},
-		{"answers otherwise", func(r *record) { r.targets[0].behaviour, r.targets[0].sample = answers, "what?" }, "ok protocol 8080 answers to GET: what?", ""},
+		{"answers otherwise", func(r *record) { r.targets[0].behaviour, r.targets[0].sample = answers, "what?" }, "ok protocol 8080 answers GET: what?", ""},
 
 		{"loses requests before the swap", func(r *record) {
 			r.before = tally{done: 97, lost: map[string]int{"connection refused": 2, errCut.Error(): 1}}
 		},
-			"warning requests 3 of 100 were lost before any swap: answer cut short (1), connection refused (2)", ""},
+			"warning requests 3 of 100 were lost before the swap: answer cut short (1), connection refused (2)", ""},
 		{"loses requests during the swap", func(r *record) { r.during = tally{done: 8, lost: map[string]int{errHungUp.Error(): 2}} },
 			"problem requests 2 of 10 were lost during the swap: closed without an answer (2)", ""},
 		{"second does not start", func(r *record) { r.swapped, r.second = false, worker{status: "exit status 1", failed: "f"} },
-			"problem swap a second one beside it did not become ready: exit status 1", ""},
+			"problem swap a second instance did not become ready: exit status 1", ""},
 		{"second is not ready", func(r *record) { r.swapped, r.second = false, worker{failed: "not ready in time"} },
-			"problem swap a second one beside it did not become ready: not ready in time", ""},
+			"problem swap a second instance did not become ready: not ready in time", ""},
 		{"second takes too long", func(r *record) { r.swapped, r.second = false, worker{} },
-			"problem swap a second one beside it did not become ready: it took too long", ""},
+			"problem swap a second instance did not become ready: timed out", ""},
 		{"second ends", func(r *record) { r.swapped, r.second.status = false, "exit status 2" },
-			"problem swap the second one ended by itself beside the first: exit status 2", ""},
+			"problem swap the second instance exited while the first was running: exit status 2", ""},
 		{"first ends", func(r *record) { r.swapped, r.first.stop, r.second.ended = false, 0, 0 },
-			"problem swap the first one ended by itself when a second was started: exit status 0", ""},
+			"problem swap the first instance exited when the second was started: exit status 0", ""},
 		{"has to be killed", func(r *record) { r.first.killed, r.first.status = "too late", "signal KILL" },
-			"problem TERM it does not end at TERM, and was killed after 117ms", "SERVER_STARTER_DRAIN_TIMEOUT=30 SERVER_STARTER_STOP_TIMEOUT=8"},
+			"problem TERM does not exit on TERM, and was killed after 117ms", "SERVER_STARTER_DRAIN_TIMEOUT=30 SERVER_STARTER_STOP_TIMEOUT=8"},
 		{"is killed by the signal", func(r *record) { r.first.status = "signal TERM" },
-			"warning TERM TERM kills it at once: it finishes no request that is under way", ""},
-		{"no request was held", func(r *record) { r.held = false }, "ok TERM it ended 117ms after TERM: exit status 0", ""},
+			"warning TERM does not handle TERM, which kills it: requests in progress are lost", ""},
+		{"no request was held", func(r *record) { r.held = false }, "ok TERM exited 117ms after TERM: exit status 0", ""},
 		{"another signal", func(r *record) {
 			r.plan.signal, r.first.signal, r.second.signal = syscall.SIGQUIT, "QUIT", "QUIT"
 		}, `
-ok QUIT it ended 117ms after QUIT, 100ms of which it was kept busy: exit status 0
-ok stop it ended 2ms after QUIT: exit status 0`, "SERVER_STARTER_SIGNAL_ON_HUP=QUIT SERVER_STARTER_SIGNAL_ON_TERM=QUIT"},
+ok QUIT exited 117ms after QUIT (100ms spent on an open request): exit status 0
+ok stop exited 2ms after QUIT: exit status 0`, "SERVER_STARTER_SIGNAL_ON_HUP=QUIT SERVER_STARTER_SIGNAL_ON_TERM=QUIT"},
 		{"another protocol", func(r *record) { r.plan.export = []string{"nginx", "puma"} }, "", "SERVER_STARTER_EXPORT=nginx;puma"},
 		{"leaves a process", func(r *record) { r.left = []process{{pid: 7, name: "sleep"}, {pid: 8, name: "cat"}} },
-			"warning leftover processes of the old one are left: sleep (7), cat (8)", ""},
-		{"little memory", func(r *record) { r.limit = 9_500_000 }, "warning memory the container's limit of 9.5 MB leaves no room for two", ""},
-		{"initd does not end", func(r *record) { r.stopped = false }, "problem stop initd did not end after it was told to", ""},
+			"warning leftover processes of the old instance are still running: sleep (7), cat (8)", ""},
+		{"little memory", func(r *record) { r.limit = 9_500_000 }, "warning memory the container's limit of 9.5 MB is too low for two instances", ""},
+		{"initd does not end", func(r *record) { r.stopped = false }, "problem stop initd did not exit after it was asked to stop", ""},
 		{"does not stop", func(r *record) { r.second.killed = "too late" },
-			"problem stop it does not end at TERM, and was killed after 2ms", "SERVER_STARTER_STOP_TIMEOUT=8"},
+			"problem stop does not exit on TERM, and was killed after 2ms", "SERVER_STARTER_STOP_TIMEOUT=8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := judge(newRecord(test.change))

@@ -24,17 +24,17 @@ func (r *record) answered() bool {
 
 func (r *record) judgeSwap(f *findings) {
 	if n := r.before.losses(); n > 0 {
-		f.add(warning, "requests", "%d of %d were lost before any swap: %s", n, n+r.before.done, reasons(r.before))
+		f.add(warning, "requests", "%d of %d were lost before the swap: %s", n, n+r.before.done, reasons(r.before))
 	}
 	r.judgeReplacement(f)
 	r.judgeRequests(f)
 	if len(r.left) > 0 {
-		f.add(warning, "leftover", "processes of the old one are left: %s", list(r.left))
+		f.add(warning, "leftover", "processes of the old instance are still running: %s", list(r.left))
 	}
 	if r.both > 0 {
-		f.add(good, "memory", "%s alone, %s while there are two", megabytes(r.alone), megabytes(r.both))
+		f.add(good, "memory", "%s for one instance, %s for two", megabytes(r.alone), megabytes(r.both))
 		if r.limit > 0 && r.limit < r.both+r.both/10 {
-			f.add(warning, "memory", "the container's limit of %s leaves no room for two", megabytes(r.limit))
+			f.add(warning, "memory", "the container's limit of %s is too low for two instances", megabytes(r.limit))
 		}
 	}
 	if r.swapped {
@@ -48,31 +48,31 @@ func (r *record) judgeReplacement(f *findings) {
 	first, second := r.first, r.second
 	switch {
 	case second.ready == 0:
-		f.add(problem, "swap", "a second one beside it did not become ready: %s", cmp.Or(second.status, second.failed, "it took too long"))
+		f.add(problem, "swap", "a second instance did not become ready: %s", cmp.Or(second.status, second.failed, "timed out"))
 		return
 	case !r.swapped && second.ended > 0:
-		f.add(problem, "swap", "the second one ended by itself beside the first: %s", second.status)
+		f.add(problem, "swap", "the second instance exited while the first was running: %s", second.status)
 		return
 	case first.stop == 0:
-		f.add(problem, "swap", "the first one ended by itself when a second was started: %s", first.status)
+		f.add(problem, "swap", "the first instance exited when the second was started: %s", first.status)
 		return
 	}
-	f.add(good, "swap", "a second one beside it was ready after %v", brief(second.ready-second.started))
+	f.add(good, "swap", "a second instance was ready after %v", brief(second.ready-second.started))
 	took := brief(first.ended - first.stop)
 	signal := cmp.Or(first.signal, machine.Signal(r.settings.SignalOnHUP).String())
 	switch {
 	case first.killed != "":
-		f.add(problem, signal, "it does not end at %s, and was killed after %v", signal, took)
+		f.add(problem, signal, "does not exit on %s, and was killed after %v", signal, took)
 		f.suggest(variable("drain-timeout", "30"))
 		f.suggest(variable("stop-timeout", "8"))
 	case first.status == "signal "+signal:
-		f.add(warning, signal, "%s kills it at once: it finishes no request that is under way", signal)
+		f.add(warning, signal, "does not handle %s, which kills it: requests in progress are lost", signal)
 	default:
 		busy := ""
 		if r.held {
-			busy = fmt.Sprintf(", %v of which it was kept busy", holdTime)
+			busy = fmt.Sprintf(" (%v spent on an open request)", holdTime)
 		}
-		f.add(good, signal, "it ended %v after %s%s: %s", took, signal, busy, first.status)
+		f.add(good, signal, "exited %v after %s%s: %s", took, signal, busy, first.status)
 	}
 }
 
@@ -91,12 +91,12 @@ func (r *record) judgeStop(f *findings) {
 	took := brief(second.ended - second.stop)
 	switch {
 	case !r.stopped:
-		f.add(problem, "stop", "initd did not end after it was told to")
+		f.add(problem, "stop", "initd did not exit after it was asked to stop")
 	case second.killed != "":
-		f.add(problem, "stop", "it does not end at %s, and was killed after %v", second.signal, took)
+		f.add(problem, "stop", "does not exit on %s, and was killed after %v", second.signal, took)
 		f.suggest(variable("stop-timeout", "8"))
 	default:
-		f.add(good, "stop", "it ended %v after %s: %s", took, second.signal, second.status)
+		f.add(good, "stop", "exited %v after %s: %s", took, second.signal, second.status)
 	}
 }
 

@@ -53,7 +53,7 @@ func coverDirectories(specs []socket.Spec) error {
 func cover(dir string, without []string) error {
 	const most = 1000
 	if dir == "/" {
-		return errors.New("the root directory cannot be covered")
+		return errors.New("cannot mount over the root directory")
 	}
 	covered, err := os.Open(dir) // by which it can still be reached
 	if err != nil {
@@ -69,7 +69,7 @@ func cover(dir string, without []string) error {
 		return err
 	}
 	if len(entries) == most {
-		return fmt.Errorf("too much is in %s", dir)
+		return fmt.Errorf("%s has too many entries", dir)
 	}
 	owner := info.Sys().(*syscall.Stat_t)
 	options := fmt.Sprintf("mode=%o", owner.Mode&0o7777)

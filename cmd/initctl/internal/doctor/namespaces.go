@@ -44,7 +44,7 @@ func (x *Examination) isolate() (status int, refusal string, err error) {
 	file := os.NewFile(uintptr(pipe[0]), "refusal")
 	defer file.Close()
 	if err != nil {
-		return 0, "a network of its own is not permitted here (" + err.Error() + "); docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN permits it", nil
+		return 0, "no permission to create an isolated network (" + err.Error() + "); docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN allows it", nil
 	}
 	refused := make(chan string, 1)
 	go func() {
@@ -56,7 +56,7 @@ func (x *Examination) isolate() (status int, refusal string, err error) {
 	case err != nil:
 		return 0, "", err
 	case ended.Signaled():
-		return 0, "", fmt.Errorf("the isolated process was ended by signal %v", ended.Signal())
+		return 0, "", fmt.Errorf("the isolated process was killed by signal %v", ended.Signal())
 	}
 	return ended.ExitStatus(), <-refused, nil
 }
@@ -124,13 +124,13 @@ func (x *Examination) examineIsolated() (status int, err error) {
 // setUp prepares the new namespaces. What the program inherits is to have no more
 // rights than it will have.
 func setUp(specs []socket.Spec) (place, error) {
-	p := place{isolated: true, isElsewhere: nowhere, about: []string{"in a network of its own, at its own addresses"}}
+	p := place{isolated: true, isElsewhere: nowhere, about: []string{"in an isolated network, at the configured addresses"}}
 	if err := network(specs); err != nil {
-		return place{}, fmt.Errorf("a network of its own cannot be set up here: %w", err)
+		return place{}, fmt.Errorf("cannot set up an isolated network: %w", err)
 	}
 	if err := coverDirectories(specs); err != nil {
 		p.isElsewhere = onDisk
-		p.about = append(p.about, "unix sockets are elsewhere: "+err.Error())
+		p.about = append(p.about, "unix sockets are at other paths: "+err.Error())
 	}
 	if os.Geteuid() != 0 {
 		return p, unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

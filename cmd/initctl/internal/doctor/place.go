@@ -18,12 +18,12 @@ type place struct {
 func here(refusal string) place {
 	if os.Getpid() == 1 && nobodyListens(openSockets()) {
 		return place{isElsewhere: onDisk, about: []string{
-			"in this container's network, which nobody else is in", refusal}}
+			"in this container's network, where nothing else listens", refusal}}
 	}
 	return place{isElsewhere: everywhere, about: []string{
-		"in this very network, on sockets that are elsewhere",
+		"in this network, on other sockets than those configured",
 		refusal,
-		"a program that compares addresses may refuse them, and one that binds a port itself binds the real one",
+		"a server that checks the addresses of its sockets may reject them, and one that binds a port itself binds the real port",
 	}}
 }
 

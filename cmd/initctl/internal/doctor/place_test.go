@@ -30,7 +30,7 @@ func TestNobodyListens(t *testing.T) {
 // TestHere: beside others the sockets are elsewhere, and the report has why.
 func TestHere(t *testing.T) {
 	p := here("not permitted")
-	if p.isolated || len(p.about) != 3 || p.about[0] != "in this very network, on sockets that are elsewhere" || p.about[1] != "not permitted" {
+	if p.isolated || len(p.about) != 3 || p.about[0] != "in this network, on other sockets than those configured" || p.about[1] != "not permitted" {
 		t.Errorf("%+v", p)
 	}
 	for _, spec := range []socket.Spec{{Network: "tcp"}, {Network: "unix", Path: "/x"}, {Network: "unix", Path: "@x"}} {

@@ -22,18 +22,18 @@ type report struct {
 // newReport writes what is examined, where, and what is left out.
 func newReport(to io.Writer, x *Examination) *report {
 	t := &report{to: to}
-	t.line("initctl %s examines %s", settings.Version, strings.Join(x.Settings.Command, " "))
+	t.line("initctl %s checks %s", settings.Version, strings.Join(x.Settings.Command, " "))
 	for _, line := range x.place.about {
 		t.line("  %s", line)
 	}
 	if x.Settings.Respawn.Value == machine.Never {
-		t.line("  respawn=never is left aside: with it there are no swaps")
+		t.line("  respawn=never is ignored: it rules out swaps")
 	}
 	if x.Settings.MaxWorkers > 1 {
-		t.line("  one worker is examined, not a pool: each is as good as the other")
+		t.line("  one worker is checked, not the whole pool")
 	}
 	if len(x.Settings.Probe) > 0 && slices.ContainsFunc(x.Listeners, x.place.isElsewhere) {
-		t.line("  the probe is left out: it would ask the real one")
+		t.line("  the probe is skipped: it would reach the real server")
 	}
 	return t
 }
@@ -56,7 +56,7 @@ func (t *report) section(title string, r *record) {
 		}
 	}
 	if lines := r.output.last(); !r.lived && len(lines) > 0 && r.first.started > 0 {
-		t.line("  its last words:")
+		t.line("  last lines of its output:")
 		for _, line := range lines {
 			t.line("    %s", line)
 		}
@@ -66,21 +66,21 @@ func (t *report) section(title string, r *record) {
 // end writes the verdict.
 func (t *report) end() (status int) {
 	if len(t.suggested) > 0 {
-		t.line("to set:")
+		t.line("recommended settings:")
 		for _, s := range t.suggested {
 			t.line("  %s", s)
 		}
 	}
 	switch {
 	case len(t.problems) > 0:
-		t.line("not fit for hot swaps: see %s", strings.Join(t.problems, ", "))
+		t.line("not ready for hot swaps: see %s", strings.Join(t.problems, ", "))
 	case t.sections > 1:
-		t.line("not fit for hot swaps as it is set, but fit with these settings")
+		t.line("not ready for hot swaps as configured, but ready with these settings")
 	case t.warnings:
-		t.line("fit for hot swaps, but mind the warnings")
+		t.line("ready for hot swaps, with warnings")
 		return Fit
 	default:
-		t.line("fit for hot swaps")
+		t.line("ready for hot swaps")
 		return Fit
 	}
 	return NotFit

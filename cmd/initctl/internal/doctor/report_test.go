@@ -17,7 +17,7 @@ func TestReport(t *testing.T) {
 		}
 		return s
 	}
-	head := "initctl " + settings.Version + " examines /app/server -v\n  somewhere\n"
+	head := "initctl " + settings.Version + " checks /app/server -v\n  somewhere\n"
 	for _, test := range []struct {
 		name        string
 		settings    *settings.Settings
@@ -27,30 +27,30 @@ func TestReport(t *testing.T) {
 		begins      string
 		ends        string
 	}{
-		{"fit", set(nil), nowhere, []*record{newRecord(nil)}, Fit, head + "  ok       start     ready after 5ms: READY=1\n", "exit status 0\nfit for hot swaps\n"},
+		{"fit", set(nil), nowhere, []*record{newRecord(nil)}, Fit, head + "  ok       start     ready after 5ms: READY=1\n", "exit status 0\nready for hot swaps\n"},
 		{"settings", set(nil), nowhere, []*record{newRecord(func(r *record) { r.settings.Ready = ready(machine.Auto) })}, Fit, head,
-			"\nto set:\n  SERVER_STARTER_READY=notify\nfit for hot swaps\n"},
-		{"warnings", set(nil), nowhere, []*record{newRecord(func(r *record) { r.relistened = true })}, Fit, head, "\nfit for hot swaps, but mind the warnings\n"},
+			"\nrecommended settings:\n  SERVER_STARTER_READY=notify\nready for hot swaps\n"},
+		{"warnings", set(nil), nowhere, []*record{newRecord(func(r *record) { r.relistened = true })}, Fit, head, "\nready for hot swaps, with warnings\n"},
 		{"problems", set(nil), nowhere, []*record{newRecord(func(r *record) {
 			r.stopped = false
 			r.during.lost = map[string]int{"x": 1}
-		})}, NotFit, head, "\nnot fit for hot swaps: see requests, stop\n"},
+		})}, NotFit, head, "\nnot ready for hot swaps: see requests, stop\n"},
 		{"fit otherwise", set(nil), nowhere, []*record{
 			newRecord(ended),
 			newRecord(func(r *record) { r.plan.export = []string{"nginx"} }),
-		}, NotFit, head + "  problem  start     it ended by itself 250ms after its start, before it was ready: exit status 3\nwith x:\n  ok ",
-			"\nto set:\n  SERVER_STARTER_EXPORT=nginx\nnot fit for hot swaps as it is set, but fit with these settings\n"},
+		}, NotFit, head + "  problem  start     exited 250ms after its start, before it was ready: exit status 3\nwith x:\n  ok ",
+			"\nrecommended settings:\n  SERVER_STARTER_EXPORT=nginx\nnot ready for hot swaps as configured, but ready with these settings\n"},
 		{"last words", set(nil), nowhere, []*record{newRecord(func(r *record) {
 			ended(r)
 			r.output.add("no configuration\n")
-		})}, NotFit, head, "exit status 3\n  its last words:\n    no configuration\nnot fit for hot swaps: see start\n"},
+		})}, NotFit, head, "exit status 3\n  last lines of its output:\n    no configuration\nnot ready for hot swaps: see start\n"},
 		{"left out", set(func(s *settings.Settings) {
 			s.Respawn, s.MaxWorkers, s.Probe = respawn(machine.Never), 4, []string{"true"}
 		}), everywhere,
-			[]*record{newRecord(nil)}, Fit, head + `  respawn=never is left aside: with it there are no swaps
-  one worker is examined, not a pool: each is as good as the other
-  the probe is left out: it would ask the real one
-  ok `, "\nfit for hot swaps\n"},
+			[]*record{newRecord(nil)}, Fit, head + `  respawn=never is ignored: it rules out swaps
+  one worker is checked, not the whole pool
+  the probe is skipped: it would reach the real server
+  ok `, "\nready for hot swaps\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var text strings.Builder
