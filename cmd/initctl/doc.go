@@ -4,53 +4,55 @@
 //
 // # Commands
 //
-// To see:
+// Inspect:
 //
-//	status      generations, workers, listeners and the last swaps: a table, --wide, or --json
-//	top         the same live, with generations as bars on a time line
-//	events      initd's log from now on, as text or --json
-//	env         variables of a generation; with --values for root
-//	settings    the settings in force, and where each came from
-//	metrics     what Prometheus reads
-//	version     of initctl, initd and the protocol
+//	status      generations, workers, listeners and recent swaps, as a table or, with --json, as JSON; --wide shows everything
+//	top         the same live, with generations as bars on a timeline
+//	events      new lines of initd's log, as text or, with --json, as JSON
+//	env         the variables of a generation; for root, with --values, also their values
+//	settings    the settings in effect and where each one comes from
+//	metrics     the metrics in the format of Prometheus
+//	version     the versions of initctl, initd and the protocol
 //
-// To steer:
+// Control:
 //
 //	restart     swap, and wait for the outcome: --keep-trying, --no-wait, --timeout
-//	await       wait for the outcome of a swap that was asked for with restart --no-wait
+//	await       wait for the outcome of a swap requested with restart --no-wait
 //	stop        stop initd, and wait until it is gone: --signal, --no-wait, --timeout
-//	scale       change how many workers the pool has when idle
+//	scale       set how many workers the pool has when idle
 //	signal      send workers a signal: --generation, --slot
 //
-// For containers:
+// Use in containers:
 //
-//	check       find out whether a server is fit for swaps, and what to set: with initd's settings, and --initd
-//	health      one line and 0 or 1: --live, --ready, --startup
-//	sleep       wait for a while, as a preStop hook
+//	check       check whether a server supports hot swaps, and recommend settings; takes initd's settings, and --initd
+//	health      print one line, and exit with 0 or 1: --live, --ready, --startup
+//	sleep       sleep, as a preStop hook without a shell
 //	install     copy initd and initctl into a directory
-//	completion  completions for shells
+//	completion  generate shell completions
 //
-// Each has examples in its --help. Durations are as in initd's settings: seconds (10, 1.5), or with units (500ms, 1m30s).
+// The --help of each command has examples. Durations are written as in initd's settings: seconds (10, 1.5), or with units
+// (500ms, 1m30s).
 //
 // # Where initd is found
 //
-// The control socket is the one that --control-socket names, else the variable SERVER_STARTER_CONTROL_SOCKET, else
+// The control socket is the path given with --control-socket, else the variable SERVER_STARTER_CONTROL_SOCKET, else
 // /run/initd.sock, else /dev/shm/initd.sock. Only root and the user that initd runs as may connect.
 //
 // # Exit status
 //
-//	0    done; healthy; fit; the new generation is serving
-//	1    not done, for the reason given: initd refuses it, it took too long, a file cannot be written; not healthy; not fit
-//	3    restart, await: the first attempt failed (not with --keep-trying), or the swap was refused, given up or stopped:
-//	     that is where initd is stopping
+//	0    done; healthy; ready for hot swaps; the new generation is serving
+//	1    failed, for the reason given: initd refused the request, a timeout, a file that cannot be written; not healthy; not
+//	     ready for hot swaps
+//	3    restart, await: the first attempt failed (without --keep-trying), or the swap was refused, given up, or stopped
+//	     because initd is stopping
 //	4    restart, await: the swap was superseded by a newer one
-//	5    no initd answers, or it has ended meanwhile (of health: 1)
+//	5    no initd answers, or it exited in the meantime (health: 1)
 //	64   wrong usage or settings
-//	125  check: nothing could be found out
-//	130  interrupted (of events and top: 0); check: 128 and the number of the signal
+//	125  check: the check could not be carried out
+//	130  interrupted (events and top: 0; check: 128 plus the number of the signal)
 //
 // # Terminals
 //
-// Colours are for terminals alone; NO_COLOR=1 and TERM=dumb do without. What is waited for is shown on stderr: on a
-// terminal in one line that goes away in the end, and elsewhere, or with TERM=dumb, in a line each.
+// Colours are used on terminals only; NO_COLOR=1 and TERM=dumb turn them off. While a command waits, its progress is shown
+// on stderr: on a terminal in one line that disappears at the end; elsewhere, or with TERM=dumb, one line for each step.
 package main

@@ -13,9 +13,9 @@ func (t *tool) eventsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "events",
-		Short: "Follow what happens",
-		Long: `events prints the lines of initd's log from now on, until it is interrupted or initd
-ends. One that reads too slowly misses some, and gets a line with their number.`,
+		Short: "Follow initd's log",
+		Long: `events prints new lines of initd's log until it is interrupted or initd exits. If the
+output is read too slowly, some lines are missed; a line says how many.`,
 		Example: `  initctl events
   initctl events --json | jq 'select(.event == "failed")'`,
 		Args: arguments,
@@ -48,7 +48,7 @@ ends. One that reads too slowly misses some, and gets a line with their number.`
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print each as a JSON object, as initd's log has it")
+	c.Flags().BoolVar(&asJSON, "json", false, "print each line as a JSON object, as in initd's log")
 	return c
 }
 

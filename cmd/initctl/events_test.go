@@ -39,7 +39,7 @@ func TestEvents(t *testing.T) {
 	} {
 		f := newFake(t, logScript(func() {}))
 		r := invoke(t, f.path, test.args...)
-		if r != (result{5, test.want, "initctl: initd at " + f.path + " has closed the connection\n"}) {
+		if r != (result{5, test.want, "initctl: initd at " + f.path + " closed the connection\n"}) {
 			t.Errorf("%s: %+v\nwant\n%s", test.args, r, test.want)
 		}
 	}
@@ -142,7 +142,7 @@ func TestStopTakesTooLong(t *testing.T) {
 		send(control.Answer{})
 		return true
 	})
-	if r := invoke(t, f.path, "stop", "--timeout", "50ms"); r.status != 1 || !strings.Contains(r.stderr, "initctl: initd is stopping, and is not gone after 0.05s; ") {
+	if r := invoke(t, f.path, "stop", "--timeout", "50ms"); r.status != 1 || !strings.Contains(r.stderr, "initctl: initd is stopping, but is not gone after 0.05s; run initctl stop again") {
 		t.Errorf("%+v", r)
 	}
 }

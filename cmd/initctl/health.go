@@ -22,19 +22,19 @@ type check struct {
 
 func (k *check) flags(set *pflag.FlagSet) {
 	k.timeout = 5 * time.Second
-	set.BoolVar(&k.live, "live", false, "whether initd's loop turns")
-	set.BoolVar(&k.ready, "ready", false, "whether a generation is serving, and initd is not stopping (the default)")
-	set.BoolVar(&k.startup, "startup", false, "whether a generation has been ready since initd was started")
-	set.Var((*settings.Duration)(&k.timeout), "timeout", "longest `duration` to wait for the answer")
+	set.BoolVar(&k.live, "live", false, "check that initd responds")
+	set.BoolVar(&k.ready, "ready", false, "check that a generation is serving and initd is not stopping (the default)")
+	set.BoolVar(&k.startup, "startup", false, "check that a generation has been ready since initd was started")
+	set.Var((*settings.Duration)(&k.timeout), "timeout", "longest `duration` to wait for an answer")
 }
 
 func (t *tool) healthCommand() *cobra.Command {
 	var k check
 	c := &cobra.Command{
 		Use:   "health",
-		Short: "Tell whether initd is healthy, for HEALTHCHECK and probes",
-		Long: `health prints one line, and its exit status is 0 if all is well, else 1: also
-where no initd answers. Readiness stays through a swap, whatever comes of it.`,
+		Short: "Check whether initd is healthy, for HEALTHCHECK and probes",
+		Long: `health prints one line. Its exit status is 0 if initd is healthy, and 1 if it is not or
+if no initd answers. initd stays ready during a swap, even if the swap fails.`,
 		Example: `  HEALTHCHECK CMD ["/initctl", "health"]
   initctl health --live`,
 		Args: arguments,
@@ -93,7 +93,7 @@ func (t *tool) health(ctx context.Context, limit time.Duration) (*control.Health
 	defer c.Close()
 	if limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("initd at %s has not answered within %s", c.path, span(limit)))
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer from initd at %s within %s", c.path, span(limit)))
 		defer cancel()
 	}
 	a, err := c.Ask(ctx, control.Request{Request: control.AskHealth})

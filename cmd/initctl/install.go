@@ -17,9 +17,9 @@ func (t *tool) installCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "install DIR",
 		Short: "Copy initd and initctl into a directory, such as a volume",
-		Long: `install copies initctl and the initd beside it into a directory, for an initContainer
-that brings them to an image without them. A file that is there already is replaced in
-one piece, also while it is executed.`,
+		Long: `install copies initctl, and the initd in the same directory, into DIR: for example from
+an init container into a volume, for an image that has neither. Existing files are
+replaced atomically, even while they are running.`,
 		Example: `  initctl install /shared`,
 		Args:    arguments,
 		RunE: func(c *cobra.Command, args []string) error {

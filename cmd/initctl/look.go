@@ -18,16 +18,16 @@ func (t *tool) envCommand() *cobra.Command {
 		Use:   "env",
 		Short: "Show the environment of a generation",
 		Long: `env prints the names of the variables that the workers of a generation were started
-with, but for those that each has for itself, such as SERVER_STARTER_WORKER; without
---generation, of the one that is serving. Values are often secrets: only
-root gets them, and only on request.`,
+with, except those that differ from worker to worker, such as SERVER_STARTER_WORKER.
+Without --generation, it shows the generation that is serving. Values are often
+secret: they are shown to root only, with --values.`,
 		Example: `  initctl env
   diff <(initctl env --generation 3) <(initctl env)
   initctl env --values`,
 		Args: arguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("generation") && generation < 1 {
-				return wrongUsage("%d is no generation: expected a number of 1 or more", generation)
+				return wrongUsage("invalid generation %d: expected a number of 1 or more", generation)
 			}
 			a, err := t.ask(c.Context(), control.Request{Request: control.AskEnvironment, Generation: generation, Values: values})
 			if err != nil {
@@ -53,9 +53,9 @@ root gets them, and only on request.`,
 			return nil
 		},
 	}
-	c.Flags().IntVar(&generation, "generation", 0, "of the generation with this `number`")
-	c.Flags().BoolVar(&values, "values", false, "show the values, too: for root alone")
-	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	c.Flags().IntVar(&generation, "generation", 0, "show the generation with this `number`")
+	c.Flags().BoolVar(&values, "values", false, "also show the values (root only)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
@@ -63,7 +63,7 @@ func (t *tool) settingsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "settings",
-		Short: "Show the settings in force, and where each came from",
+		Short: "Show the settings in effect and where each one comes from",
 		Example: `  initctl settings
   initctl settings --json | jq '.[] | select(.source != "default")'`,
 		Args: arguments,
@@ -87,7 +87,7 @@ func (t *tool) settingsCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
@@ -110,8 +110,8 @@ func (t *tool) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show the versions of initctl, initd and the protocol",
-		Long: `version prints initctl's own version first, and then that of the initd that runs, if
-there is one. initctl --version asks nobody.`,
+		Long: `version prints the version of initctl, and that of the running initd, if there is one.
+initctl --version does not contact initd.`,
 		Args: arguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			fmt.Fprintf(t.stdout, "initctl %s, protocol %d\n", settings.Version, control.Version)

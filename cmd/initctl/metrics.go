@@ -10,9 +10,9 @@ import (
 func (t *tool) metricsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "metrics",
-		Short: "Print the metrics, as Prometheus reads them",
-		Long: `metrics prints what /metrics of the HTTP endpoint does, for where there is none: a
-cron job for node_exporter's textfile collector, for instance.`,
+		Short: "Print the metrics in the format of Prometheus",
+		Long: `metrics prints what the HTTP endpoint serves at /metrics, for use without that endpoint:
+for example by a cron job for node_exporter's textfile collector.`,
 		Example: `  initctl metrics | grep initd_generation`,
 		Args:    arguments,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -22,17 +22,17 @@ func (t *tool) restartCommand() *cobra.Command {
 		Use:     "restart",
 		Aliases: []string{"swap"},
 		Short:   "Swap: start a new generation, and stop the old one when it is ready",
-		Long: `restart asks initd for a swap, and waits until its outcome is known. initd goes on
-trying after a failed attempt, whether or not restart still waits, and the old
-generation goes on serving meanwhile.
+		Long: `restart asks initd for a swap and waits for its outcome. After a failed attempt the old
+generation goes on serving and initd tries again, whether or not restart is still
+waiting.
 
 Exit status:
   0   the new generation is serving
-  1   no outcome within --timeout, or initd does not do it
-  3   the first attempt failed (not with --keep-trying), or the swap was refused, given
-      up or stopped: that is where initd is stopping
+  1   no outcome within --timeout, or initd refused the request
+  3   the first attempt failed (without --keep-trying), or the swap was refused, given
+      up, or stopped because initd is stopping
   4   the swap was superseded by a newer one
-  5   no initd answers, or it has ended meanwhile`,
+  5   no initd answers, or it exited in the meantime`,
 		Example: `  initctl restart
   initctl restart --keep-trying --timeout 5m
   ticket=$(initctl restart --no-wait) && initctl await "$ticket"`,
@@ -49,7 +49,7 @@ Exit status:
 		},
 	}
 	p.flags(c.Flags())
-	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait: print the number of the request, for await")
+	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait; print the ticket of the swap, for await")
 	c.MarkFlagsMutuallyExclusive("no-wait", "keep-trying")
 	c.MarkFlagsMutuallyExclusive("no-wait", "timeout")
 	return c
@@ -59,15 +59,16 @@ func (t *tool) awaitCommand() *cobra.Command {
 	var p waiting
 	c := &cobra.Command{
 		Use:   "await TICKET",
-		Short: "Wait for the outcome of a swap that was asked for earlier",
-		Long: `await waits as restart does, and has its exit statuses, for a swap that was asked for
-with restart --no-wait, which prints the ticket. initd remembers the last outcomes.`,
+		Short: "Wait for the outcome of a swap requested earlier",
+		Long: `await waits for the outcome of a swap requested with restart --no-wait, which prints
+the ticket. Its exit statuses are those of restart. initd keeps the outcomes of the
+most recent swaps only.`,
 		Example: `  initctl await 7`,
 		Args:    arguments,
 		RunE: func(c *cobra.Command, args []string) error {
 			ticket, err := strconv.Atoi(args[0])
 			if err != nil || ticket < 1 {
-				return wrongUsage("%q is no ticket: expected a number of 1 or more, as restart --no-wait prints it", args[0])
+				return wrongUsage("invalid ticket %q: expected a number of 1 or more, as printed by restart --no-wait", args[0])
 			}
 			return t.follow(c.Context(), control.Request{Request: control.AskAwait, Ticket: ticket}, p)
 		},
@@ -83,8 +84,8 @@ type waiting struct {
 }
 
 func (p *waiting) flags(set *pflag.FlagSet) {
-	set.BoolVar(&p.keepTrying, "keep-trying", false, "go on waiting after an attempt that failed, as initd is trying again")
-	set.Var((*settings.Duration)(&p.limit), "timeout", "longest `duration` to wait; 0 is no limit")
+	set.BoolVar(&p.keepTrying, "keep-trying", false, "keep waiting after a failed attempt, while initd tries again")
+	set.Var((*settings.Duration)(&p.limit), "timeout", "longest `duration` to wait; 0 means no limit")
 }
 
 // follow waits for the outcome of a swap, and shows what happens meanwhile.
@@ -102,13 +103,13 @@ func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 	defer c.Close()
 	progress := t.progress()
 	defer progress.end()
-	progress.waitFor("asking initd")
+	progress.waitFor("waiting for initd to answer")
 	for a, err := range c.follow(ctx, r) {
 		switch {
 		case err != nil && errors.Is(ctx.Err(), context.Canceled):
-			return failure{statusInterrupted, fmt.Errorf("interrupted; initd goes on%s", later(ticket))}
+			return failure{statusInterrupted, fmt.Errorf("interrupted%s", continues(ticket))}
 		case err != nil && ctx.Err() != nil:
-			return fmt.Errorf("no outcome within %s; initd goes on%s", span(p.limit), later(ticket))
+			return fmt.Errorf("no outcome within %s%s", span(p.limit), continues(ticket))
 		case err != nil:
 			return err
 		case a.Outcome == nil:
@@ -124,7 +125,7 @@ func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 			fmt.Fprintln(t.stdout, t.success(ctx, o))
 			return nil
 		case "superseded":
-			return failure{statusSuperseded, fmt.Errorf("%s by swap %d, which was asked for later%s", swapIs(o.Ticket, o.Outcome), o.By, later(o.By))}
+			return failure{statusSuperseded, fmt.Errorf("%s by swap %d, which is newer%s", swapIs(o.Ticket, o.Outcome), o.By, later(o.By))}
 		default:
 			text := t.reason(ctx, o)
 			if !o.Final && !p.keepTrying {
@@ -140,13 +141,17 @@ func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 	return &lostInitd{path: c.path}
 }
 
-// later is how to learn of the outcome of a ticket after all.
-func later(ticket int) string {
+// continues is what becomes of a swap that is no longer waited for; without a ticket
+// initd may not know of it.
+func continues(ticket int) string {
 	if ticket == 0 {
 		return ""
 	}
-	return fmt.Sprintf(": initctl await %d", ticket)
+	return ", but the swap continues" + later(ticket)
 }
+
+// later is how to learn of the outcome of a ticket after all.
+func later(ticket int) string { return fmt.Sprintf("; to wait for it: initctl await %d", ticket) }
 
 // pause is the back-off that has to pass first, if there is one.
 func (t *tool) pause(ctx context.Context) string {

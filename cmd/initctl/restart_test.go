@@ -32,11 +32,11 @@ func swapScript(t *testing.T, status string, outcomes []control.Outcome, asked c
 
 var (
 	begun3   = control.Outcome{Outcome: "begun", Generation: 3}
-	failed3  = control.Outcome{Outcome: "failed", Generation: 3, Reason: "worker exited with status 1 after 0.2s", Next: 1.5}
+	failed3  = control.Outcome{Outcome: "failed", Generation: 3, Reason: "worker ended after 0.2s: exit status 1", Next: 1.5}
 	begun12  = control.Outcome{Outcome: "begun", Generation: 12}
 	ready12  = control.Outcome{Outcome: "ready", Generation: 12, Final: true}
-	failure3 = `initctl: generation 3 failed: worker exited with status 1 after 0.2s
-  exit status 1 of the worker in slot 0
+	failure3 = `initctl: generation 3 failed: worker ended after 0.2s: exit status 1
+  worker in slot 0: exit status 1
   stderr | panic: open /etc/app/config.toml: no such file
   stderr | ` + "\ufffd[31mgoroutine 1\ufffd[m [running]:" + `
   variables +NEW_RELIC_KEY -DEBUG ~APP_CONFIG ~DATABASE_URL
@@ -51,8 +51,8 @@ func final(o control.Outcome) control.Outcome {
 
 func TestRestart(t *testing.T) {
 	const (
-		asking  = "asking initd\nswap 7 is waiting\n"
-		backOff = "asking initd\nswap 7 is waiting: the last attempt failed, trying again in 1.5s\n" // which the sample is in
+		asking  = "waiting for initd to answer\nswap 7 is waiting\n"
+		backOff = "waiting for initd to answer\nswap 7 is waiting: the last attempt failed, trying again in 1.5s\n" // which the sample is in
 	)
 	for _, test := range []struct {
 		name           string
@@ -65,22 +65,22 @@ func TestRestart(t *testing.T) {
 		{"ready", nil, "pool", []control.Outcome{begun12, ready12},
 			0, "generation 12 is serving, ready after 1.5s\n", asking + "generation 12 is starting\n"},
 		{"fails", nil, "failed", []control.Outcome{begun3, failed3},
-			3, "", backOff + "generation 3 is starting\n" + strings.TrimSuffix(failure3, "\n") + ": initctl await 7\n"},
+			3, "", backOff + "generation 3 is starting\n" + strings.TrimSuffix(failure3, "\n") + "; to wait for it: initctl await 7\n"},
 		{"fails and is tried again", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, failed3, {Outcome: "begun", Generation: 4}, {Outcome: "ready", Generation: 4, Final: true}},
 			0, "generation 4 is serving\n", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ngeneration 4 is starting\n"},
 		{"given up", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, final(failed3)},
 			3, "", backOff + "generation 3 is starting\n" + strings.Replace(failure3, "swap 7 failed, trying again in 1.5s", "swap 7 was given up", 1)},
-		{"refused", nil, "pool", []control.Outcome{{Outcome: "refused", Generation: 9, Reason: "hook-before-swap has ended with status 1", Final: true}},
-			3, "", asking + "initctl: generation 9 was refused: hook-before-swap has ended with status 1\ngeneration 12 is serving\n"},
+		{"refused", nil, "pool", []control.Outcome{{Outcome: "refused", Generation: 9, Reason: "hook-before-swap: exit status 1", Final: true}},
+			3, "", asking + "initctl: generation 9 was refused: hook-before-swap: exit status 1\ngeneration 12 is serving\n"},
 		{"stopped", nil, "pool", []control.Outcome{begun12, {Outcome: "stopped", Final: true}},
 			3, "", asking + "generation 12 is starting\ninitctl: swap 7 was stopped: initd is stopping\n"},
 		{"superseded", nil, "pool", []control.Outcome{begun3, {Outcome: "superseded", By: 8, Final: true}},
-			4, "", asking + "generation 3 is starting\ninitctl: swap 7 was superseded by swap 8, which was asked for later: initctl await 8\n"},
+			4, "", asking + "generation 3 is starting\ninitctl: swap 7 was superseded by swap 8, which is newer; to wait for it: initctl await 8\n"},
 		{"superseded after a failure", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, failed3, {Outcome: "superseded", By: 8, Final: true}},
-			4, "", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ninitctl: swap 7 was superseded by swap 8, which was asked for later: initctl await 8\n"},
+			4, "", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ninitctl: swap 7 was superseded by swap 8, which is newer; to wait for it: initctl await 8\n"},
 		{"no wait", []string{"--no-wait"}, "pool", nil, 0, "7\n", ""},
 		{"time is over", []string{"--timeout", "0.01"}, "pool", []control.Outcome{begun12},
-			1, "", asking + "generation 12 is starting\ninitctl: no outcome within 0.01s; initd goes on: initctl await 7\n"},
+			1, "", asking + "generation 12 is starting\ninitctl: no outcome within 0.01s, but the swap continues; to wait for it: initctl await 7\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			asked := make(chan control.Request, 1)
@@ -89,7 +89,7 @@ func TestRestart(t *testing.T) {
 			// What is said before the time is over depends on how quick this machine is.
 			if test.name == "time is over" {
 				if i := strings.Index(r.stderr, "initctl: "); i >= 0 {
-					r.stderr, test.stderr = strings.Replace(r.stderr[i:], ": initctl await 7", "", 1), "initctl: no outcome within 0.01s; initd goes on\n"
+					r.stderr, test.stderr = strings.Replace(r.stderr[i:], ", but the swap continues; to wait for it: initctl await 7", "", 1), "initctl: no outcome within 0.01s\n"
 				}
 			}
 			if want := (result{test.status, test.stdout, test.stderr}); r != want {
@@ -126,7 +126,7 @@ func TestRestartInterrupted(t *testing.T) {
 		return true
 	})
 	r := invokeContext(interrupted, map[string]string{socketVariable: f.path}, "restart")
-	if r.status != 130 || !strings.Contains(r.stderr, "initctl: interrupted; initd goes on") {
+	if r.status != 130 || !strings.Contains(r.stderr, "initctl: interrupted") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -137,7 +137,7 @@ func TestRestartOfAnInitdThatEnds(t *testing.T) {
 		return false
 	})
 	r := invoke(t, f.path, "restart")
-	if want := "initctl: initd at " + f.path + " has closed the connection\n"; r.status != 5 || !strings.HasSuffix(r.stderr, want) {
+	if want := "initctl: initd at " + f.path + " closed the connection\n"; r.status != 5 || !strings.HasSuffix(r.stderr, want) {
 		t.Errorf("%+v, want %q", r, want)
 	}
 }

@@ -195,7 +195,7 @@ func (s screen) view() string {
 	width, height := max(s.width, 20), max(s.height, 4)
 	var lines []string
 	add := func(c colour, text string) { lines = append(lines, p.paint(c, cut(text, width))) }
-	foot := p.paint(dim, cut("q quit  - + less and more of the past", width))
+	foot := p.paint(dim, cut("q quit  - less history  + more history", width))
 	if s.wrong != nil {
 		foot = p.paint(red, cut(printable(s.wrong.Error()), width))
 	}
@@ -228,7 +228,7 @@ func (s screen) view() string {
 	room := max(1, height-len(lines)-1-min(len(v.Swaps), 3)-1)
 	for i, n := range numbers {
 		if i == room-1 && len(numbers) > room {
-			add(dim, fmt.Sprintf("%d older ones", len(numbers)-i))
+			add(dim, fmt.Sprintf("%d older", len(numbers)-i))
 			break
 		}
 		l := s.lives[n]
@@ -245,7 +245,7 @@ func (s screen) view() string {
 			break
 		}
 		is := stateOf(swap.Outcome)
-		text := fmt.Sprintf("%d %s, by %s, took %s, %s ago", swap.Generation, is.word, swap.Trigger, seconds(swap.Seconds), v.age(swap.Began))
+		text := fmt.Sprintf("%d %s (%s) after %s, %s ago", swap.Generation, is.word, swap.Trigger, seconds(swap.Seconds), v.age(swap.Began))
 		if swap.Reason != "" {
 			text += ": " + printable(swap.Reason)
 		}

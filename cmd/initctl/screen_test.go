@@ -21,7 +21,7 @@ func story() (statuses []*control.Status) {
 		}
 		return g
 	}
-	failedSwap := control.Swap{Generation: 2, Trigger: "control", Began: at(12), Ended: pointer(at(13)), Seconds: 1, Outcome: "failed", Reason: "worker exited with status 1"}
+	failedSwap := control.Swap{Generation: 2, Trigger: "control", Began: at(12), Ended: pointer(at(13)), Seconds: 1, Outcome: "failed", Reason: "worker ended after 1s: exit status 1"}
 	for i, generations := range [][]control.Generation{
 		{generation(1, "starting", 0, -1)},
 		{generation(1, "serving", 0, 5)},

@@ -23,7 +23,7 @@ const (
 func (t *tool) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "serve",
-		Short:  "Serve health and metrics over HTTP: initd starts it by itself",
+		Short:  "Serve health, metrics and a dashboard over HTTP (initd starts this itself)",
 		Hidden: true,
 		Args:   arguments,
 		RunE:   func(c *cobra.Command, _ []string) error { return t.serve(c.Context()) },
@@ -50,7 +50,7 @@ func (t *tool) serve(ctx context.Context) error {
 func inherited[T any](getenv func(string) string, variable string, open func(*os.File) (T, error)) (opened T, err error) {
 	fd, err := strconv.Atoi(getenv(variable))
 	if err != nil || fd < 3 {
-		return opened, wrongUsage("%s is %q and no descriptor: serve is started by initd, where its setting http is set", variable, getenv(variable))
+		return opened, wrongUsage("%s=%q is not a file descriptor: initd starts serve itself, if its setting http is set", variable, getenv(variable))
 	}
 	file := os.NewFile(uintptr(fd), variable)
 	defer file.Close() // of which the other has a copy

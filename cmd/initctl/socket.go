@@ -136,7 +136,7 @@ type lostInitd struct {
 }
 
 func (l *lostInitd) Error() string {
-	return fmt.Sprintf("initd at %s has closed the connection", l.path)
+	return fmt.Sprintf("initd at %s closed the connection", l.path)
 }
 func (l *lostInitd) Unwrap() error { return l.err }
 

@@ -25,12 +25,12 @@ var states = map[string]state{
 
 	// Of a generation.
 	"preparing": {"preparing", "is preparing", yellow},
-	"checking":  {"checking", "waits for hook before-swap", yellow},
+	"checking":  {"checking", "is waiting for hook-before-swap", yellow},
 	"starting":  {"starting", "is starting", yellow},
 	"probing":   {"probing", "is being probed", yellow},
 	"trial":     {"trial", "is on trial", yellow},
 	"serving":   {"serving", "is serving", green},
-	"partial":   {"partial", "serves in some slots only", yellow},
+	"partial":   {"partial", "is serving in some slots only", yellow},
 	"retiring":  {"retiring", "is retiring", blue},
 	"failed":    {"failed", "failed", red}, // also a swap's
 	stateGone:   {"gone", "is gone", dim},  // also initd's

@@ -19,14 +19,14 @@ func (t *tool) statusCommand() *cobra.Command {
 	var wide, asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show generations, workers, listeners and the last swaps",
-		Long: `status shows the generations with their workers, the listeners with the
-connections that wait to be accepted, and the last swaps: of one that failed the
-reason, the exit status, what the worker last wrote to stderr (where the setting
-stderr-lines is set), and the variables in which its environment differs from that
-of the serving generation: + added, - removed, ~ changed.
+		Short: "Show generations, workers, listeners and recent swaps",
+		Long: `status shows the generations with their workers, the listeners with the number of
+connections waiting to be accepted, and the most recent swaps. For a failed swap it
+shows the reason, the exit status, the last lines that the worker wrote to stderr (if
+the setting stderr-lines is set), and how its environment differs from that of the
+serving generation: + added, - removed, ~ changed.
 
-Ages and times are those of initd's clock; sizes are powers of 1024 bytes.`,
+Ages and times are by initd's clock; sizes are in powers of 1024 bytes.`,
 		Example: `  initctl status
   initctl status --wide
   initctl status --json | jq .pool`,
@@ -43,8 +43,8 @@ Ages and times are those of initd's clock; sizes are powers of 1024 bytes.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVarP(&wide, "wide", "w", false, "show all there is, in lines as long as it takes")
-	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	c.Flags().BoolVarP(&wide, "wide", "w", false, "show everything, without cutting long lines")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.MarkFlagsMutuallyExclusive("wide", "json")
 	return c
 }
@@ -100,7 +100,7 @@ func (v view) writeHead(w io.Writer) {
 	fmt.Fprintf(w, "command  %s\n", command)
 	fmt.Fprintf(w, "workers  %s\n", v.pool())
 	if v.wide && v.Memory > 0 {
-		fmt.Fprintf(w, "memory   %s of initd itself\n", size(v.Memory))
+		fmt.Fprintf(w, "memory   %s used by initd itself\n", size(v.Memory))
 	}
 }
 
@@ -186,13 +186,13 @@ func (v view) listeners() *table {
 }
 
 func (v view) swaps() *table {
-	t := &table{head: []string{"SWAP TO", "OUTCOME", "TRIGGER", " TOOK", " BEGUN"}}
+	t := &table{head: []string{"SWAP TO", "OUTCOME", "TRIGGER", " TOOK", " STARTED"}}
 	if v.wide {
 		t.head = append(t.head, " TICKET", "AT")
 	}
 	for i, s := range v.Swaps {
 		if i == shownSwaps && !v.wide {
-			t.remark(fmt.Sprintf("%d more: --wide", len(v.Swaps)-i), dim)
+			t.remark(fmt.Sprintf("%d more with --wide", len(v.Swaps)-i), dim)
 			break
 		}
 		is := stateOf(s.Outcome)
@@ -216,13 +216,13 @@ func (v view) swaps() *table {
 func details(s control.Swap) (lines []string) {
 	whose := ""
 	if s.Slot != nil {
-		whose = fmt.Sprintf(" of the worker in slot %d", *s.Slot)
+		whose = fmt.Sprintf("worker in slot %d: ", *s.Slot)
 	}
 	switch {
 	case s.Signal != "":
-		lines = append(lines, "signal "+s.Signal+whose)
+		lines = append(lines, whose+"signal "+s.Signal)
 	case s.ExitStatus != nil:
-		lines = append(lines, fmt.Sprintf("exit status %d%s", *s.ExitStatus, whose))
+		lines = append(lines, fmt.Sprintf("%sexit status %d", whose, *s.ExitStatus))
 	}
 	for _, line := range s.Stderr {
 		lines = append(lines, "stderr | "+printable(line))
@@ -260,12 +260,12 @@ func (v view) counters() string {
 	if len(words) == 0 {
 		words = []string{"none"}
 	}
-	return fmt.Sprintf(`swaps     %s; those that became ready took %s
+	return fmt.Sprintf(`swaps     %s; the ready ones took %s in total
 workers   %d started, %d stopped, %d died, %d killed, %d recycled
-requests  %d of workers, as far as they count them; %d to initd itself
-other     %s reaped, %s made to listen again, %s failed, %s of the log dropped`,
+requests  %d counted by workers, %d to initd itself
+other     %s reaped, %s restored, %s failed, %s dropped`,
 		strings.Join(words, ", "), seconds(c.SwapSeconds),
 		c.Started, c.Exited, c.Died, c.Killed, c.Recycled,
 		c.Requests, c.Control,
-		count(int(c.Orphans), "orphan"), count(int(c.Relistened), "listener"), count(int(c.HooksFailed), "hook"), count(int(c.LinesDropped), "line"))
+		count(int(c.Orphans), "orphan"), count(int(c.Relistened), "listener"), count(int(c.HooksFailed), "hook"), count(int(c.LinesDropped), "log line"))
 }

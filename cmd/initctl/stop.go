@@ -20,10 +20,10 @@ func (t *tool) stopCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop",
 		Short: "Stop the workers and initd",
-		Long: `stop has initd do what it does on TERM, INT or QUIT, and waits until it is gone.
-Asked a second time, with TERM or INT, initd kills the workers that are left.
+		Long: `stop asks initd to stop, as TERM, INT or QUIT does, and waits until it is gone. A second
+stop, with TERM or INT, kills the workers that are left.
 
-In the container whose PID 1 it stops, initctl is killed with it.`,
+Inside the container whose PID 1 it stops, initctl is killed when initd exits.`,
 		Example: `  initctl stop
   initctl stop --signal QUIT --timeout 30`,
 		Args: arguments,
@@ -41,10 +41,10 @@ In the container whose PID 1 it stops, initctl is killed with it.`,
 			return t.stop(c.Context(), r, limit)
 		},
 	}
-	c.Flags().StringVar(&name, "signal", "", "act as on this `signal`: TERM (the default), INT or QUIT")
+	c.Flags().StringVar(&name, "signal", "", "stop as on this `signal`: TERM (the default), INT or QUIT")
 	c.RegisterFlagCompletionFunc("signal", cobra.FixedCompletions([]string{"TERM", "INT", "QUIT"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until initd is gone")
-	c.Flags().Var((*settings.Duration)(&limit), "timeout", "longest `duration` to wait; 0 is no limit")
+	c.Flags().Var((*settings.Duration)(&limit), "timeout", "longest `duration` to wait; 0 means no limit")
 	c.MarkFlagsMutuallyExclusive("no-wait", "timeout")
 	return c
 }
@@ -72,7 +72,7 @@ func (t *tool) stop(ctx context.Context, r control.Request, limit time.Duration)
 			case err != nil && errors.Is(ctx.Err(), context.Canceled):
 				return failure{statusInterrupted, errors.New("interrupted; " + initdIs("stopping"))}
 			case err != nil && ctx.Err() != nil:
-				return fmt.Errorf("%s, and is not gone after %s; initctl stop kills the workers that are left", initdIs("stopping"), span(limit))
+				return fmt.Errorf("%s, but is not gone after %s; run initctl stop again to kill the workers that are left", initdIs("stopping"), span(limit))
 			case err != nil && !asked:
 				return err
 			case err == nil && !asked: // now no event can be missed

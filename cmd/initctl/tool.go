@@ -75,10 +75,10 @@ func (t *tool) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "initctl",
 		Short: "Inspect and control the initd of this container",
-		Long: `initctl shows what an initd does, asks it for a swap and reports the outcome.
+		Long: `initctl shows what initd is doing, asks it for swaps and reports their outcomes.
 
-It finds initd by its control socket: --control-socket, else the variable
-SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
+It connects to initd's control socket: the path given with --control-socket, else the
+variable SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
 		Example: `  initctl status
   initctl restart && echo the new version is serving
   docker exec app /initctl health`,
@@ -95,7 +95,7 @@ SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
 	})
 	root.SetVersionTemplate("initctl {{.Version}}\n")
 	root.PersistentFlags().StringVar(&t.socket, "control-socket", "", "`path` of initd's control socket")
-	root.AddGroup(&cobra.Group{ID: "see", Title: "To see:"}, &cobra.Group{ID: "steer", Title: "To steer:"}, &cobra.Group{ID: "use", Title: "For containers:"})
+	root.AddGroup(&cobra.Group{ID: "inspect", Title: "Inspect:"}, &cobra.Group{ID: "control", Title: "Control:"}, &cobra.Group{ID: "containers", Title: "Use in containers:"})
 	group := func(id string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = id
@@ -105,11 +105,11 @@ SERVER_STARTER_CONTROL_SOCKET, else ` + strings.Join(t.places, " or ") + `.`,
 			root.AddCommand(c)
 		}
 	}
-	group("see", t.statusCommand(), t.topCommand(), t.eventsCommand(), t.envCommand(), t.settingsCommand(), t.metricsCommand(), t.versionCommand())
-	group("steer", t.restartCommand(), t.awaitCommand(), t.stopCommand(), t.scaleCommand(), t.signalCommand())
-	group("use", t.checkCommand(), t.healthCommand(), t.sleepCommand(), t.installCommand(), t.serveCommand())
+	group("inspect", t.statusCommand(), t.topCommand(), t.eventsCommand(), t.envCommand(), t.settingsCommand(), t.metricsCommand(), t.versionCommand())
+	group("control", t.restartCommand(), t.awaitCommand(), t.stopCommand(), t.scaleCommand(), t.signalCommand())
+	group("containers", t.checkCommand(), t.healthCommand(), t.sleepCommand(), t.installCommand(), t.serveCommand())
 	for _, c := range more {
-		group("use", c(root))
+		group("containers", c(root))
 	}
 	return root
 }
@@ -138,7 +138,7 @@ func withStatus(err error) error {
 // checks do not name what is expected.
 func arguments(c *cobra.Command, args []string) error {
 	if want := len(strings.Fields(c.Use)) - 1; len(args) != want {
-		return fmt.Errorf("%s takes %s, and not %d: %s", c.Name(), count(want, "argument"), len(args), c.UseLine())
+		return fmt.Errorf("%s takes %s, not %d; usage: %s", c.Name(), count(want, "argument"), len(args), c.UseLine())
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (t *tool) ask(ctx context.Context, r control.Request) (control.Answer, erro
 		return control.Answer{}, err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("initd at %s has not answered within %s", c.path, span(answerLimit)))
+	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("no answer from initd at %s within %s", c.path, span(answerLimit)))
 	defer cancel()
 	a, err := c.Ask(ctx, r)
 	return a, c.explain(ctx, err)

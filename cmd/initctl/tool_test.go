@@ -99,8 +99,8 @@ func TestHealth(t *testing.T) {
 		line   string
 	}{
 		{"ready", nil, control.Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 3}, 0, "ready: generation 3 is serving"},
-		{"ready while another fails", []string{"--ready"}, control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 3, Reason: "generation 4 failed: worker exited with status 1\n"},
-			0, "ready: reloading, generation 3 is serving; generation 4 failed: worker exited with status 1\ufffd"},
+		{"ready while another fails", []string{"--ready"}, control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 3, Reason: "generation 4 failed: worker ended after 1s: exit status 1\n"},
+			0, "ready: reloading, generation 3 is serving; generation 4 failed: worker ended after 1s: exit status 1\ufffd"},
 		{"not yet", nil, control.Health{Live: true, State: "not-ready"}, 1, "not ready: no generation has been ready yet"},
 		{"not yet, and that is the reason", nil, control.Health{Live: true, State: "not-ready", Reason: "no generation has been ready yet"}, 1, "not ready: no generation has been ready yet"},
 		{"not yet, but live", []string{"--live"}, control.Health{Live: true, State: "not-ready"}, 0, "live: not ready, no generation has been ready yet"},
@@ -141,13 +141,13 @@ func TestHealthOfNobody(t *testing.T) {
 	}
 	t.Run("hung", func(t *testing.T) {
 		f := newFake(t, func(control.Request, func(control.Answer)) bool { return true })
-		if r := invoke(t, f.path, "health", "--live", "--timeout", "20ms"); r != (result{1, "not live: initd at " + f.path + " has not answered within 0.02s\n", ""}) {
+		if r := invoke(t, f.path, "health", "--live", "--timeout", "20ms"); r != (result{1, "not live: no answer from initd at " + f.path + " within 0.02s\n", ""}) {
 			t.Errorf("%+v", r)
 		}
 	})
 	t.Run("hangs up", func(t *testing.T) {
 		f := newFake(t, func(control.Request, func(control.Answer)) bool { return false })
-		if r := invoke(t, f.path, "health"); r != (result{1, "not ready: initd at " + f.path + " has closed the connection\n", ""}) {
+		if r := invoke(t, f.path, "health"); r != (result{1, "not ready: initd at " + f.path + " closed the connection\n", ""}) {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -182,8 +182,8 @@ func TestUsage(t *testing.T) {
 // TestUsageSays: what was expected is said in the words of the tool, and not of its libraries.
 func TestUsageSays(t *testing.T) {
 	for args, want := range map[string]string{
-		"await":                       "await takes 1 argument, and not 0: initctl await TICKET [flags]\nSee: initctl await --help\n",
-		"status now":                  "status takes 0 arguments, and not 1: initctl status [flags]\nSee: initctl status --help\n",
+		"await":                       "await takes 1 argument, not 0; usage: initctl await TICKET [flags]\nSee: initctl await --help\n",
+		"status now":                  "status takes 0 arguments, not 1; usage: initctl status [flags]\nSee: initctl status --help\n",
 		"signal USR1 --slot x":        "invalid argument \"x\" for \"--slot\" flag: not a whole number\nSee: initctl signal --help\n",
 		"signal FOO":                  "\"FOO\" is no signal; expected TERM, SIGTERM or 15\n",
 		"stop --no-wait --signal FOO": "\"FOO\" is no signal; expected TERM, SIGTERM or 15\n",
@@ -239,7 +239,7 @@ func TestRequests(t *testing.T) {
 		{"scale 9", control.Request{Request: "scale", Workers: 9}, refused, 1, "", "initctl: a plain init has no pool\n"},
 		{"signal USR1", control.Request{Request: "signal", Signal: "USR1"}, control.Answer{Workers: pointer(4)}, 0, "sent USR1 to 4 workers\n", ""},
 		{"signal 10 --generation 3 --slot 0", control.Request{Request: "signal", Signal: "10", Generation: 3, Slot: pointer(0)}, control.Answer{Workers: pointer(1)}, 0, "sent 10 to 1 worker\n", ""},
-		{"signal USR1 --slot 5", control.Request{Request: "signal", Signal: "USR1", Slot: pointer(5)}, control.Answer{Workers: pointer(0)}, 1, "", "initctl: there is no such worker: nobody was sent it\n"},
+		{"signal USR1 --slot 5", control.Request{Request: "signal", Signal: "USR1", Slot: pointer(5)}, control.Answer{Workers: pointer(0)}, 1, "", "initctl: there is no such worker; no signal was sent\n"},
 		{"env", control.Request{Request: "environment"}, control.Answer{Environment: environment}, 0, "A=1 2\nB\n", ""},
 		{"env --generation 3 --values", control.Request{Request: "environment", Generation: 3, Values: true}, control.Answer{Environment: environment}, 0, "A=1 2\nB\n", ""},
 		{"env --json", control.Request{Request: "environment"}, control.Answer{Environment: &control.Environment{Generation: 3}}, 0, "{\n  \"generation\": 3,\n  \"variables\": null\n}\n", ""},

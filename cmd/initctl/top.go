@@ -17,23 +17,23 @@ func (t *tool) topCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "top",
 		Short: "Watch generations, workers and queues live",
-		Long: `top shows generations as bars on a time line, the workers that are busy and idle, the
-queues, and requests a second as far as workers count them on the scoreboard. q ends it;
-- and + show less and more of the past.`,
+		Long: `top shows generations as bars on a timeline, busy and idle workers, queues, and requests
+per second, if workers count them on the scoreboard. Press q to quit, - and + to show
+less or more history.`,
 		Example: `  initctl top
   initctl top --interval 0.2`,
 		Args: arguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !isTerminal(t.stdin) || !isTerminal(t.stdout) || t.dumb() {
-				return errors.New("top needs a terminal (docker exec -it); initctl status and events do without")
+				return errors.New("top needs a terminal (docker exec -it); initctl status and initctl events do not")
 			}
 			if interval <= 0 {
-				return wrongUsage("--interval must be more than 0")
+				return wrongUsage("--interval must be greater than 0")
 			}
 			return t.top(c.Context(), interval)
 		},
 	}
-	c.Flags().Var((*settings.Duration)(&interval), "interval", "`duration` between two looks")
+	c.Flags().Var((*settings.Duration)(&interval), "interval", "`duration` between updates")
 	return c
 }
 

@@ -14,15 +14,15 @@ import (
 func (t *tool) scaleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "scale WORKERS",
-		Short: "Change how many workers the pool has when idle",
-		Long: `scale does what TTIN and TTOU do, to any number of 1 or more. It lasts until initd
-ends: the setting workers is the number it starts with.`,
+		Short: "Set how many workers the pool has when idle",
+		Long: `scale sets the number of workers that TTIN and TTOU change by one. The change lasts
+until initd exits; the setting workers is the initial number.`,
 		Example: `  initctl scale 8`,
 		Args:    arguments,
 		RunE: func(c *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
 			if err != nil || n < 1 {
-				return wrongUsage("%q is no number of workers: expected 1 or more", args[0])
+				return wrongUsage("invalid number of workers %q: expected 1 or more", args[0])
 			}
 			a, err := t.ask(c.Context(), control.Request{Request: control.AskScale, Workers: n})
 			if err != nil {
@@ -50,8 +50,8 @@ func (t *tool) signalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "signal SIGNAL",
 		Short: "Send a signal to workers",
-		Long: `signal sends it to the workers themselves, whatever it means to initd: HUP does not
-swap, and TERM ends workers, which initd replaces.`,
+		Long: `signal sends SIGNAL to the workers themselves, whatever it means to initd: HUP does
+not cause a swap, and workers that end on TERM are replaced.`,
 		Example: `  initctl signal USR1
   initctl signal QUIT --generation 3
   initctl signal ABRT --slot 2`,
@@ -63,11 +63,11 @@ swap, and TERM ends workers, which initd replaces.`,
 			}
 			r := control.Request{Request: control.AskSignal, Signal: args[0], Generation: generation}
 			if c.Flags().Changed("generation") && generation < 1 {
-				return wrongUsage("%d is no generation: expected a number of 1 or more", generation)
+				return wrongUsage("invalid generation %d: expected a number of 1 or more", generation)
 			}
 			if c.Flags().Changed("slot") {
 				if slot < 0 {
-					return wrongUsage("%d is no slot: expected a number of 0 or more", slot)
+					return wrongUsage("invalid slot %d: expected a number of 0 or more", slot)
 				}
 				r.Slot = &slot
 			}
@@ -80,13 +80,13 @@ swap, and TERM ends workers, which initd replaces.`,
 				n = *a.Workers
 			}
 			if n == 0 {
-				return errors.New("there is no such worker: nobody was sent it")
+				return errors.New("there is no such worker; no signal was sent")
 			}
 			fmt.Fprintf(t.stdout, "sent %s to %s\n", args[0], count(n, "worker"))
 			return nil
 		},
 	}
-	c.Flags().IntVar(&generation, "generation", 0, "only to those of this `number`")
-	c.Flags().IntVar(&slot, "slot", 0, "only to the one in this `slot`")
+	c.Flags().IntVar(&generation, "generation", 0, "only to workers of the generation with this `number`")
+	c.Flags().IntVar(&slot, "slot", 0, "only to workers in this `slot`")
 	return c
 }
