@@ -20,24 +20,24 @@ var (
 )
 
 var families = []family{
-	{"initd_info", gauge, "version", "Always 1; the version of initd.",
+	{"initd_info", gauge, "version", "Always 1; the label has the version of initd.",
 		func(s *control.Status) []sample { return []sample{{label: clean(s.Version), value: 1}} }},
-	{"initd_start_time_seconds", gauge, "", "When initd was started, in seconds since 1970.",
+	{"initd_start_time_seconds", gauge, "", "Time at which initd started, in seconds since 1970.",
 		func(s *control.Status) []sample { return moment(&s.Started) }},
-	{"initd_live", gauge, "", "Whether initd's loop turns: 1 or 0.",
+	{"initd_live", gauge, "", "1 if initd responds, 0 if not.",
 		func(s *control.Status) []sample { return truth(s.Health.Live) }},
-	{"initd_ready", gauge, "", "Whether a generation serves and initd is not being stopped: 1 or 0.",
+	{"initd_ready", gauge, "", "1 if a generation is serving and initd is not stopping, 0 if not.",
 		func(s *control.Status) []sample { return truth(s.Health.Ready) }},
-	{"initd_started", gauge, "", "Whether a generation has been ready since initd was started: 1 or 0.",
+	{"initd_started", gauge, "", "1 if a generation has been ready since initd started, 0 if not.",
 		func(s *control.Status) []sample { return truth(s.Health.Started) }},
-	{"initd_state", gauge, "state", "1 for the state that initd is in, 0 for the others: " + list(states) + ".",
+	{"initd_state", gauge, "state", "1 for the current state of initd, 0 for the others: " + list(states) + ".",
 		func(s *control.Status) []sample { return count(states, map[string]int64{s.Health.State: 1}) }},
-	{"initd_resident_memory_bytes", gauge, "", "Memory of initd itself; absent where it is not known.",
+	{"initd_resident_memory_bytes", gauge, "", "Resident memory of initd itself; absent if unknown.",
 		func(s *control.Status) []sample { return known(s.Memory) }},
 
-	{"initd_generation", gauge, "", "Number of the generation that serves, 0 if none does.",
+	{"initd_generation", gauge, "", "Number of the serving generation, 0 if there is none.",
 		func(s *control.Status) []sample { return one(s.Health.Generation) }},
-	{"initd_generation_age_seconds", gauge, "", "For how long the generation that serves has done so; absent if none does.",
+	{"initd_generation_age_seconds", gauge, "", "Time since the serving generation became ready; absent if there is none.",
 		func(s *control.Status) []sample {
 			for _, g := range s.Generations {
 				if g.Number == s.Health.Generation && g.Ready != nil {
@@ -46,7 +46,7 @@ var families = []family{
 			}
 			return nil
 		}},
-	{"initd_generations", gauge, "state", "Generations that have workers or are on their way to some, by state: " + list(generationStates) + ".",
+	{"initd_generations", gauge, "state", "Current generations by state: " + list(generationStates) + ".",
 		func(s *control.Status) []sample {
 			n := map[string]int64{}
 			for _, g := range s.Generations {
@@ -54,36 +54,36 @@ var families = []family{
 			}
 			return count(generationStates, n)
 		}},
-	{"initd_old_generation_age_seconds", gauge, "", "How long ago the oldest generation that still has workers was replaced, 0 if there is none.",
+	{"initd_old_generation_age_seconds", gauge, "", "Time since the oldest generation that still has workers was replaced, 0 if there is none.",
 		func(s *control.Status) []sample { return one(oldAge(s)) }},
 
-	{"initd_attempts_total", counter, "", "Attempts at a generation, which is the number of the last.",
+	{"initd_attempts_total", counter, "", "Attempts to start a generation; equals the number of the latest one.",
 		func(s *control.Status) []sample { return one(s.Attempt) }},
-	{"initd_swaps_total", counter, "outcome", "Attempts at a generation that have ended, by outcome: " + list(outcomes) + ".",
+	{"initd_swaps_total", counter, "outcome", "Completed attempts to start a generation, by outcome: " + list(outcomes) + ".",
 		func(s *control.Status) []sample { return count(outcomes, s.Counters.Swaps) }},
-	{"initd_swap_duration_seconds", summary, "", "How long attempts took from their begin until they were ready; only those that were.",
+	{"initd_swap_duration_seconds", summary, "", "Time from the start of an attempt until its generation was ready; failed attempts are not counted.",
 		func(s *control.Status) []sample {
 			return []sample{{value: s.Counters.SwapSeconds, count: uint64(max(0, s.Counters.Swaps["ready"]))}}
 		}},
-	{"initd_swap_in_progress", gauge, "", "Whether an attempt is under way: 1 or 0.",
+	{"initd_swap_in_progress", gauge, "", "1 while an attempt to start a generation is in progress, 0 otherwise.",
 		func(s *control.Status) []sample {
 			return truth(slices.ContainsFunc(s.Swaps, func(w control.Swap) bool { return w.Ended == nil }))
 		}},
-	{"initd_last_swap_duration_seconds", gauge, "", "How long the last attempt took that has ended; absent before.",
+	{"initd_last_swap_duration_seconds", gauge, "", "Duration of the last completed attempt; absent until there is one.",
 		func(s *control.Status) []sample {
 			return last(s, func(w control.Swap) []sample { return one(w.Seconds) })
 		}},
-	{"initd_last_swap_success", gauge, "", "Whether the last attempt that has ended became ready: 1 or 0; absent before.",
+	{"initd_last_swap_success", gauge, "", "1 if the last completed attempt succeeded, 0 if not; absent until there is one.",
 		func(s *control.Status) []sample {
 			return last(s, func(w control.Swap) []sample { return truth(w.Outcome == "ready") })
 		}},
-	{"initd_last_swap_timestamp_seconds", gauge, "", "When the last attempt ended, in seconds since 1970; absent before.",
+	{"initd_last_swap_timestamp_seconds", gauge, "", "Time at which the last attempt completed, in seconds since 1970; absent until there is one.",
 		func(s *control.Status) []sample {
 			return last(s, func(w control.Swap) []sample { return moment(w.Ended) })
 		}},
-	{"initd_consecutive_failures", gauge, "", "Attempts that have failed in a row; having been ready resets it.",
+	{"initd_consecutive_failures", gauge, "", "Consecutive failed attempts; a success resets it to 0.",
 		func(s *control.Status) []sample { return one(s.Failures) }},
-	{"initd_next_attempt_timestamp_seconds", gauge, "", "When the next attempt begins, in seconds since 1970; present while a back-off lasts.",
+	{"initd_next_attempt_timestamp_seconds", gauge, "", "Time at which the next attempt starts, in seconds since 1970; present only during a back-off.",
 		func(s *control.Status) []sample { return moment(s.NextAttempt) }},
 
 	{"initd_workers", gauge, "state", "Workers of all generations by state: " + list(workerStates) + ".",
@@ -94,7 +94,7 @@ var families = []family{
 			}
 			return count(workerStates, n)
 		}},
-	{"initd_old_workers", gauge, "", "Workers of generations that have been replaced or have failed.",
+	{"initd_old_workers", gauge, "", "Workers of generations that were replaced or failed.",
 		func(s *control.Status) []sample {
 			n := 0
 			for _, g := range s.Generations {
@@ -104,19 +104,19 @@ var families = []family{
 			}
 			return one(n)
 		}},
-	{"initd_pool_wanted_workers", gauge, "", "Workers that the pool is to have now.",
+	{"initd_pool_wanted_workers", gauge, "", "Workers that the pool should have now.",
 		func(s *control.Status) []sample { return one(s.Pool.Workers) }},
-	{"initd_pool_rest_workers", gauge, "", "Workers that the pool is to have when idle.",
+	{"initd_pool_rest_workers", gauge, "", "Workers that the pool should have when idle.",
 		func(s *control.Status) []sample { return one(s.Pool.Rest) }},
-	{"initd_pool_max_workers", gauge, "", "Workers that the pool may grow to; 0 if it does not grow by itself.",
+	{"initd_pool_max_workers", gauge, "", "Maximum number of workers in the pool; 0 if it does not grow by itself.",
 		func(s *control.Status) []sample { return one(s.Pool.Max) }},
-	{"initd_pool_ready_workers", gauge, "", "Workers that are ready, of all generations that hold a slot.",
+	{"initd_pool_ready_workers", gauge, "", "Ready workers that hold a slot, of all generations.",
 		func(s *control.Status) []sample { return one(s.Pool.Ready) }},
 	{"initd_pool_busy_workers", gauge, "", "Ready workers that are known to be busy.",
 		func(s *control.Status) []sample { return one(s.Pool.Busy) }},
 	{"initd_pool_idle_workers", gauge, "", "Ready workers that are known to be idle.",
 		func(s *control.Status) []sample { return one(s.Pool.Idle) }},
-	{"initd_workers_resident_memory_bytes", gauge, "", "Memory of all workers together; pages that they share count for each. Absent where it is not known.",
+	{"initd_workers_resident_memory_bytes", gauge, "", "Resident memory of all workers; shared pages are counted for each worker. Absent if unknown.",
 		func(s *control.Status) []sample {
 			var sum int64
 			for w := range workers(s) {
@@ -124,7 +124,7 @@ var families = []family{
 			}
 			return known(sum)
 		}},
-	{"initd_worker_resident_memory_max_bytes", gauge, "", "Memory of the largest worker; absent where it is not known.",
+	{"initd_worker_resident_memory_max_bytes", gauge, "", "Resident memory of the largest worker; absent if unknown.",
 		func(s *control.Status) []sample {
 			var most int64
 			for w := range workers(s) {
@@ -132,41 +132,41 @@ var families = []family{
 			}
 			return known(most)
 		}},
-	{"initd_worker_starts_total", counter, "", "Workers that were started.",
+	{"initd_worker_starts_total", counter, "", "Workers started.",
 		func(s *control.Status) []sample { return one(s.Counters.Started) }},
-	{"initd_worker_exits_total", counter, "reason", "Workers that have ended: asked to (asked), or by themselves (died).",
+	{"initd_worker_exits_total", counter, "reason", "Workers that ended: stopped by initd (asked), or by themselves (died).",
 		func(s *control.Status) []sample {
 			return count([]string{"asked", "died"}, map[string]int64{"asked": s.Counters.Exited, "died": s.Counters.Died})
 		}},
-	{"initd_worker_kills_total", counter, "", "Workers that were killed: they took too long, were silent or too many.",
+	{"initd_worker_kills_total", counter, "", "Workers killed by initd, for example because they exceeded a timeout.",
 		func(s *control.Status) []sample { return one(s.Counters.Killed) }},
-	{"initd_worker_recycles_total", counter, "", "Workers that were replaced as they had used up their requests, memory or lifetime.",
+	{"initd_worker_recycles_total", counter, "", "Workers replaced because they reached max-requests, max-memory or max-lifetime.",
 		func(s *control.Status) []sample { return one(s.Counters.Recycled) }},
-	{"initd_requests_total", counter, "", "Requests that workers have finished, as far as they count them on the scoreboard.",
+	{"initd_requests_total", counter, "", "Requests completed by workers that count them on the scoreboard.",
 		func(s *control.Status) []sample { return one(s.Counters.Requests) }},
 
-	{"initd_listener_queue_connections", gauge, "listener", "Connections that wait to be accepted.",
+	{"initd_listener_queue_connections", gauge, "listener", "Connections waiting to be accepted.",
 		func(s *control.Status) []sample {
 			return queues(s, func(l control.Listener) (int, bool) { return l.Queue, !isDatagram(l) })
 		}},
-	{"initd_listener_backlog_connections", gauge, "listener", "Connections that may wait to be accepted; absent where it is not known.",
+	{"initd_listener_backlog_connections", gauge, "listener", "Maximum number of connections waiting to be accepted; absent if unknown.",
 		func(s *control.Status) []sample {
 			return queues(s, func(l control.Listener) (int, bool) { return l.Backlog, !isDatagram(l) && l.Backlog > 0 })
 		}},
-	{"initd_listener_queue_bytes", gauge, "listener", "Memory of datagrams that wait to be received (UDP).",
+	{"initd_listener_queue_bytes", gauge, "listener", "Memory used by datagrams waiting to be received (UDP).",
 		func(s *control.Status) []sample {
 			return queues(s, func(l control.Listener) (int, bool) { return l.Queue, isDatagram(l) })
 		}},
-	{"initd_listener_relistens_total", counter, "", "Listeners that a worker had shut down for everyone and that were made to listen again.",
+	{"initd_listener_relistens_total", counter, "", "Listeners that initd restored after a worker called shutdown(2) on them.",
 		func(s *control.Status) []sample { return one(s.Counters.Relistened) }},
 
-	{"initd_orphans_reaped_total", counter, "", "Processes that initd reaped and had not started.",
+	{"initd_orphans_reaped_total", counter, "", "Orphans reaped: child processes that initd did not start.",
 		func(s *control.Status) []sample { return one(s.Counters.Orphans) }},
-	{"initd_hook_failures_total", counter, "", "Hooks that have failed or were cancelled.",
+	{"initd_hook_failures_total", counter, "", "Hooks that failed or were cancelled.",
 		func(s *control.Status) []sample { return one(s.Counters.HooksFailed) }},
-	{"initd_control_requests_total", counter, "", "Requests that were answered on the control socket and to this endpoint.",
+	{"initd_control_requests_total", counter, "", "Requests answered on the control socket, including those for this endpoint.",
 		func(s *control.Status) []sample { return one(s.Counters.Control) }},
-	{"initd_log_lines_dropped_total", counter, "", "Lines of the log that nobody read in time.",
+	{"initd_log_lines_dropped_total", counter, "", "Log lines dropped because they were not read fast enough.",
 		func(s *control.Status) []sample { return one(s.Counters.LinesDropped) }},
 }
 
