@@ -27,7 +27,7 @@ func BeModest() error {
 		err = os.WriteFile(file, []byte(strconv.Itoa(oomScore)), 0)
 	}
 	if err != nil {
-		return fmt.Errorf("raise the own score for the OOM killer: %w", err)
+		return fmt.Errorf("set the OOM score of this process: %w", err)
 	}
 	return nil
 }

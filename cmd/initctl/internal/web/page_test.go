@@ -60,17 +60,17 @@ func TestPage(t *testing.T) {
 		state string
 		has   []string // texts that are seen
 	}{
-		{"steady", steady, "ready", []string{"Ready", "Generation 40 serves.", "61 busy, 89 idle", "64 when idle, at most 256", "permission denied"}},
-		{"swapping", swapping, "reloading", []string{"Swapping", "Generation 40 serves, 41 is starting.", "No. 40", "of 8", "5 busy, 3 idle", "4.4 MB",
+		{"steady", steady, "ready", []string{"Ready", "Generation 40 is serving.", "61 busy, 89 idle", "64 when idle, at most 256", "permission denied"}},
+		{"swapping", swapping, "reloading", []string{"Reloading", "Generation 40 is serving, generation 41 is starting.", "No. 40", "of 8", "5 busy, 3 idle", "4.4 MB",
 			"warming the cache: 71 %", "executing", "0.0.0.0:80", "1,731 of 4,096", "/run/app/admin.sock", "2.3 kB of 213 kB",
 			"watch", "1.42 s", "refused", "open /etc/app/env: permission denied", "exit status 1", `unknown key "lissten"`,
 			"DATABASE_URL", "LEGACY_MODE", "31", "9 failed, 1 refused", "retiring", "version 0.1.0, pid 1, up 3 d 4 h"}},
-		{"failing", failing, "troubled", []string{"Ready, but the swap fails", "4 attempts failed in a row.", "EADDRINUSE", "The next attempt begins ", "/src/app/main.go:31", "PORT"}},
-		{"single", single, "ready", []string{"Generation 1 serves.", "8080", "start", "none counted", "0 of 4,096"}},
+		{"failing", failing, "troubled", []string{"Ready, but swaps are failing", "4 attempts failed in a row.", "EADDRINUSE", "The next attempt starts ", "/src/app/main.go:31", "PORT"}},
+		{"single", single, "ready", []string{"Generation 1 is serving.", "8080", "start", "not counted", "0 of 4,096"}},
 		{"stopping", stopping, "stopping", []string{"Stopping", "7 workers are left.", "TERM was received."}},
-		{"broken", broken, "not-ready", []string{"Not ready", "No generation serves, 2 is starting.", "no worker has become ready within 60 s", "signal KILL"}},
+		{"broken", broken, "not-ready", []string{"Not ready", "No generation is serving, generation 2 is starting.", "no worker has become ready within 60 s", "signal KILL"}},
 		{"hostile", hostile, "troubled", []string{"<script>owned=1</script><img src=x onerror=\"owned=1\">\"'>&amp;"}},
-		{"empty", func() control.Status { return control.Status{} }, "not-ready", []string{"Not ready No generation serves.", "There was none yet.", "There is none."}},
+		{"empty", func() control.Status { return control.Status{} }, "not-ready", []string{"Not ready No generation is serving.", "No generations yet.", "No workers.", "No listeners.", "No swaps yet."}},
 	} {
 		t.Run(scene.name, func(t *testing.T) {
 			b := &browser{t, b.pipe}
@@ -178,7 +178,7 @@ func TestPageSilence(t *testing.T) {
 		p.photograph(filepath.Join(*screenshots, "silent-1280-light.png"))
 	}
 	text := p.eval("document.getElementById('banner').innerText")
-	for _, want := range []string{"initd no longer answers", "initd has not answered for", "What is below is from"} {
+	for _, want := range []string{"initd no longer answers", "No answer from initd for", "The data below is "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}

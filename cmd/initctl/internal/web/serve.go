@@ -38,7 +38,7 @@ func Serve(ctx context.Context, l net.Listener, ask func(context.Context, contro
 			a, err := ask(asking, control.Request{Request: what})
 			var refusal *control.Refusal
 			if err != nil && !errors.As(err, &refusal) && asking.Err() == nil {
-				err = fmt.Errorf("ask initd for its %s: %w", what, err)
+				err = fmt.Errorf("ask initd for %s: %w", what, err)
 				select {
 				case gone <- err:
 				default:

@@ -65,7 +65,8 @@ func TestChecks(t *testing.T) {
 		{"through a swap", control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 3}, "/readyz", 200, "ok\n"},
 		{"not yet, live", control.Health{Live: true, State: "not-ready"}, "/livez", 200, "ok\n"},
 		{"not yet, ready", control.Health{Live: true, State: "not-ready", Reason: "generation 1 is starting"}, "/readyz", 503, "not ready: generation 1 is starting\n"},
-		{"not yet, started", control.Health{Live: true, State: "not-ready"}, "/startupz", 503, "not started: no generation has been ready yet: initd is not-ready\n"},
+		{"not yet, started", control.Health{Live: true, State: "not-ready"}, "/startupz", 503, "not started: no generation has been ready yet\n"},
+		{"not yet, no reason", control.Health{Live: true, State: "not-ready"}, "/readyz", 503, "not ready\n"},
 		{"stopping", control.Health{Live: true, Started: true, State: "stopping", Generation: 3}, "/readyz", 503, "not ready: initd is stopping\n"},
 		{"not live", control.Health{Ready: true, State: "ready"}, "/livez", 503, "not live: initd is ready\n"},
 		{"one line", control.Health{State: "not-ready", Reason: "exit\nHTTP/1.1 200 OK\r\n\x1b[31m"}, "/readyz", 503, "not ready: exit HTTP/1.1 200 OK   [31m\n"},
@@ -175,7 +176,7 @@ func TestRefused(t *testing.T) {
 func TestSomethingElse(t *testing.T) {
 	url, _ := serve(t, func(context.Context, control.Request) (control.Answer, error) { return control.Answer{}, nil })
 	for _, path := range []string{"/livez", "/metrics", "/status"} {
-		if r, body := fetch(t, "GET", url+path); r.StatusCode != 503 || body != "initd has answered something else\n" {
+		if r, body := fetch(t, "GET", url+path); r.StatusCode != 503 || body != "unexpected answer from initd\n" {
 			t.Errorf("%s: %s %q", path, r.Status, body)
 		}
 	}
@@ -188,7 +189,7 @@ func TestConnectionBroken(t *testing.T) {
 	if r, _ := fetch(t, "GET", url+"/livez"); r.StatusCode != 503 {
 		t.Error(r.Status)
 	}
-	if err := <-ended; !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != "ask initd for its health: unexpected EOF" {
+	if err := <-ended; !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != "ask initd for health: unexpected EOF" {
 		t.Error(err)
 	}
 }
@@ -339,7 +340,7 @@ func TestNoAnswer(t *testing.T) {
 			t.Helper()
 			began := time.Now()
 			_, err := s.get(t.Context())
-			if took := time.Since(began); err == nil || !strings.HasPrefix(err.Error(), "initd has not answered for ") || took != want {
+			if took := time.Since(began); err == nil || !strings.HasPrefix(err.Error(), "no answer from initd for ") || took != want {
 				t.Errorf("%v after %v, want %v", err, took, want)
 			}
 		}

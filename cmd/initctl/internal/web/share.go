@@ -42,7 +42,7 @@ func (s *share) get(ctx context.Context) (control.Answer, error) {
 	case <-f.done:
 		return f.answer, f.err
 	case <-late.C:
-		return control.Answer{}, fmt.Errorf("initd has not answered for %.1f s", time.Since(f.began).Seconds())
+		return control.Answer{}, fmt.Errorf("no answer from initd for %.1f s", time.Since(f.began).Seconds())
 	case <-ctx.Done():
 		return control.Answer{}, ctx.Err()
 	}

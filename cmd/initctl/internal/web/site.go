@@ -41,12 +41,12 @@ func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/status":
 		serve = s.json
 	default:
-		writeText(w, http.StatusNotFound, "not found: there are /, /livez, /readyz, /startupz, /metrics and /status")
+		writeText(w, http.StatusNotFound, "not found; available paths: /, /livez, /readyz, /startupz, /metrics, /status")
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
-		writeText(w, http.StatusMethodNotAllowed, "method not allowed: GET and HEAD are")
+		writeText(w, http.StatusMethodNotAllowed, "method not allowed; use GET or HEAD")
 		return
 	}
 	serve(w, r)
@@ -98,7 +98,7 @@ func because(what string, h *control.Health) string {
 	switch {
 	case h.Reason != "":
 		return what + ": " + h.Reason
-	case h.State != "":
+	case h.State != "" && h.State != "not-ready": // which what has said
 		return what + ": initd is " + h.State
 	}
 	return what
@@ -142,7 +142,7 @@ func (s site) latest(r *http.Request) (*control.Status, error) {
 	return a.Status, err
 }
 
-var errNothing = errors.New("initd has answered something else")
+var errNothing = errors.New("unexpected answer from initd")
 
 // writeText answers with lines of text. One is one line, whatever is in it.
 func writeText(w http.ResponseWriter, code int, lines ...string) {
