@@ -24,7 +24,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.RunHook:
 		l.start(&hook{a})
 	case machine.CancelHook:
-		l.log.Warn(eventlog.Hook, "cancelling hook "+a.Hook.String(), "hook", a.Hook.String())
+		l.log.Warn(eventlog.Hook, "cancelling hook-"+a.Hook.String(), "hook", a.Hook.String())
 		l.cancel(func(r role) bool { h, ok := r.(*hook); return ok && h.Hook == a.Hook })
 	case machine.StartLogCommand:
 		l.start(&logCommand{number: a.Number})
@@ -37,7 +37,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.Steer:
 		l.steer(a.Slots)
 	case machine.Resize:
-		l.log.Info(eventlog.Resize, fmt.Sprintf("the pool has %d workers: %s", a.Workers, a.Reason), "workers", a.Workers)
+		l.log.Info(eventlog.Resize, fmt.Sprintf("the pool size is %d: %s", a.Workers, a.Reason), "workers", a.Workers)
 	case machine.Recycle:
 		l.history.counters.Recycled++
 		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
@@ -149,13 +149,13 @@ func (l *loop) entered(a machine.Transition) {
 func (l *loop) sentence(a machine.Transition) string {
 	switch a.State {
 	case machine.Checking:
-		return "waits for hook before-swap"
+		return "is waiting for hook-before-swap"
 	case machine.Probing:
 		return "is being probed"
 	case machine.Trial:
 		return "is on trial"
 	case machine.Partial:
-		return "serves in some slots only"
+		return "is serving in some slots only"
 	case machine.Failed:
 		return "failed"
 	case machine.Declined:
@@ -169,7 +169,7 @@ func (l *loop) sentence(a machine.Transition) string {
 		return "has lost a worker"
 	}
 	if a.State == machine.Starting && l.children.hasWorker(a.Generation) {
-		return "has taken over a batch of slots and starts the next"
+		return "has taken over a batch of slots and is starting the next"
 	}
 	return "is " + a.State.String()
 }

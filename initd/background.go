@@ -55,9 +55,9 @@ func beforeDaemonize(s *settings.Settings) error {
 	case err != nil:
 		return settingError("hook-before-daemonize", err)
 	case !timely:
-		return settingError("hook-before-daemonize", fmt.Errorf("it has not ended within hook-timeout=%v", time.Duration(s.HookTimeout)))
+		return settingError("hook-before-daemonize", fmt.Errorf("not finished within hook-timeout=%v", time.Duration(s.HookTimeout)))
 	case ended != 0:
-		return settingError("hook-before-daemonize", fmt.Errorf("it ended with %v", statusOf(reaper.Exit{PID: pid, Status: syscall.WaitStatus(ended)})))
+		return settingError("hook-before-daemonize", errors.New(statusOf(reaper.Exit{PID: pid, Status: syscall.WaitStatus(ended)}).Words()))
 	}
 	return nil
 }

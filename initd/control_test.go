@@ -57,7 +57,7 @@ func TestRequests(t *testing.T) {
 		w.ends(3, 102)
 		w.did("report READY=1")
 		w.told("outcome ticket=2 result=begun generation=2",
-			`outcome ticket=2 result=failed generation=2 reason="worker ended with exit_status=3 after 0s" next=1s`)
+			`outcome ticket=2 result=failed generation=2 reason="worker ended after 0s: exit status 3" next=1s`)
 		s := w.asks(control.Request{Request: control.AskStatus}, false).Status
 		if failed := s.Swaps[0]; failed.Outcome != "failed" || failed.Trigger != "control" || *failed.ExitStatus != 3 || *failed.Slot != 0 || failed.Ended == nil {
 			t.Errorf("the swap that failed: %+v", failed)

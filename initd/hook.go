@@ -21,12 +21,12 @@ func (h *hook) begun(*loop, *child)    {}
 func (h *hook) executed(*loop, *child) {}
 
 func (h *hook) unstarted(l *loop, err error) {
-	l.log.Warn(eventlog.Hook, "cannot start hook "+h.Hook.String()+": "+err.Error(), "hook", h.Hook.String())
+	l.log.Warn(eventlog.Hook, "cannot start hook-"+h.Hook.String()+": "+err.Error(), "hook", h.Hook.String())
 	l.then(machine.Hooked{Hook: h.Hook, Status: machine.Status{Code: exitSetup}})
 }
 
 func (h *hook) ended(l *loop, c *child, status machine.Status) {
-	level, text := slog.LevelInfo, "hook "+h.Hook.String()+" ended"
+	level, text := slog.LevelInfo, "hook-"+h.Hook.String()+" ended"
 	if !status.Success() {
 		if h.Hook == machine.BeforeSwap {
 			l.history.ended(h.Generation, end{lines: c.lines})
@@ -35,7 +35,7 @@ func (h *hook) ended(l *loop, c *child, status machine.Status) {
 		level = slog.LevelWarn
 	}
 	if c.failure != nil {
-		text = "hook " + h.Hook.String() + " was not started: " + c.failure.Error()
+		text = "hook-" + h.Hook.String() + " was not started: " + c.failure.Error()
 	}
 	l.logEnd(level, eventlog.Hook, text, c, status, "hook", h.Hook.String())
 	l.then(machine.Hooked{Hook: h.Hook, Status: status})

@@ -229,7 +229,7 @@ func TestTerminationLog(t *testing.T) {
 		{"Setup", []string{"--user=no-such-user", "true"}, 125, []string{"no-such-user"}},
 		{"NoProgram", []string{"/no/such/program"}, 127, []string{"exec /no/such/program: no such file or directory"}},
 		{"Failures", flags([]string{"/bin/sh", "-c", "echo its own >>/dev/termination-log; exit 7"}, "max-failures=2", "interval=0.01"), 7,
-			[]string{"its own\nits own\n", "exit_status=7"}},
+			[]string{"its own\nits own\n", "exit status 7"}},
 		{"Success", flags([]string{"/bin/sh", "-c", "exit 0"}, "respawn=on-failure"), 0, nil},
 		{"Command", plain("/bin/sh", "-c", "echo its own >/dev/termination-log; exit 3"), 3, []string{"its own\n"}},
 	} {

@@ -152,7 +152,7 @@ func TestControlSwap(t *testing.T) {
 	failed := turnsOut(t, told, "failed")
 	// The next attempt waits for the rest of the interval.
 	waits := failed.Next > 0 || time.Since(asked) >= 200*time.Millisecond
-	if failed.Final || failed.Generation != 2 || !waits || !strings.Contains(failed.Reason, "exit_status=7") {
+	if failed.Final || failed.Generation != 2 || !waits || !strings.Contains(failed.Reason, "exit status 7") {
 		t.Errorf("the failure: %+v", failed)
 	}
 	// The next attempt may have begun by now, and the newest stands first.

@@ -131,7 +131,7 @@ func TestDaemonizeFails(t *testing.T) {
 		{"NoUser", []string{"user=no-such-user"}, "exit 0", 125, "no-such-user"},
 		{"NoLogFile", []string{"log-file=/no/such/directory/log"}, "exit 0", 125, "/no/such/directory/log"},
 		{"NotFound", []string{"dir=/"}, "", 127, "no such file or directory"},
-		{"GivenUp", []string{"max-failures=1"}, "exit 3", 3, "exit_status=3"},
+		{"GivenUp", []string{"max-failures=1"}, "exit 3", 3, "exit status 3"},
 		{"NoLog", []string{"log-file="}, "exit 0", 64, "log-file"},
 		{"OneShot", []string{"respawn=on-failure"}, "exit 0", 0, ""},
 	} {
@@ -161,7 +161,7 @@ func TestDaemonizeGoesOn(t *testing.T) {
 	s.generation(1).tell("exit", "3")
 	d.exits(1)
 	pid := background(t, dir+"/pid")
-	if said := d.output(); !strings.Contains(said, "exit_status=3") || !strings.Contains(said, fmt.Sprintf("initd goes on trying as process %d", pid)) {
+	if said := d.output(); !strings.Contains(said, "exit status 3") || !strings.Contains(said, fmt.Sprintf("initd keeps trying as process %d", pid)) {
 		t.Errorf("it says %q", said)
 	}
 	p := s.generation(2)

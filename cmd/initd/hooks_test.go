@@ -83,11 +83,11 @@ func TestSwapHooks(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(content(dir+"/record")), "\n")
 		want := []struct{ begin, says string }{
 			{"before-swap 2 two success  [", ""},
-			{"after-swap 2 two failure ", "hook-before-swap: it ended with exit_status=1"},
+			{"after-swap 2 two failure ", "hook-before-swap: exit status 1"},
 			{"before-swap 3 two success  [", ""},
 			{"after-swap 3 two success  [", ""},
 			{"before-swap 4 two success  [", ""},
-			{"after-swap 4 two failure ", "exit_status=5"},
+			{"after-swap 4 two failure ", "exit status 5"},
 		}
 		if len(lines) != len(want) {
 			t.Fatalf("the hooks have written\n%s", strings.Join(lines, "\n"))
@@ -127,8 +127,8 @@ func TestAfterInit(t *testing.T) {
 		says       string
 	}{
 		{"Fine", "test -S $SOCKET && test $SERVER_STARTER_EVENT = after-init", 0, ""},
-		{"Fails", "exit 3", 125, "hook-after-init: it ended with exit_status=3"},
-		{"Killed", "kill -9 $$", 125, "hook-after-init: it ended with signal=KILL"},
+		{"Fails", "exit 3", 125, "hook-after-init: exit status 3"},
+		{"Killed", "kill -9 $$", 125, "hook-after-init: signal KILL"},
 		{"Hangs", "exec sleep 1000", 125, "hook-timeout"},
 		{"Missing", `["/no/such/hook"]`, 125, "/no/such/hook"},
 	} {
@@ -253,7 +253,7 @@ func TestBeforeDaemonize(t *testing.T) {
 		want int
 		says string
 	}{
-		{"exit 3", 125, "exit_status=3"},
+		{"exit 3", 125, "exit status 3"},
 		{"exec sleep 1000", 125, "hook-timeout"},
 		{`["/no/such/hook"]`, 125, "/no/such/hook"},
 		{"echo it is $SERVER_STARTER_EVENT >&2", 0, "it is before-daemonize"},

@@ -289,7 +289,7 @@ func TestFailedTurn(t *testing.T) {
 		bad[1].tell("exit", "3")
 		bad[0].ends()
 		failed := d.is("failed", 2)
-		if !strings.Contains(failed.Message, "exit_status=3") || !strings.Contains(failed.Message, "slot 0,1") {
+		if !strings.Contains(failed.Message, "exit status 3") || !strings.Contains(failed.Message, "slot 0,1") {
 			t.Errorf("the log says %q", failed.Message)
 		}
 		has(t, path, append(slices.Clone(turn), old[2:]...)...)
@@ -474,7 +474,7 @@ func TestPoolSignals(t *testing.T) {
 		second[1].gets(syscall.SIGTERM)
 		second[1].ends()
 		asks(syscall.SIGTTOU, 4, 1) // none is too few
-		d.says("no fewer than 1")
+		d.says("the limits are 1 and max-workers")
 		second[0].lives()
 		asks(syscall.SIGTTIN, 5, 2)
 		again := s.pool(2, 1)[0]
@@ -538,7 +538,7 @@ func TestTerminalSignals(t *testing.T) {
 	mark := initdtest.Unique()
 	all[0].do("notify", "STATUS="+mark)
 	tty.Expect(mark)
-	if screen := tty.Screen.String(); strings.Contains(screen, "the pool has") || strings.Count(screen, "received TT") != 2 {
+	if screen := tty.Screen.String(); strings.Contains(screen, "the pool size is") || strings.Count(screen, "received TT") != 2 {
 		t.Errorf("the screen:\n%s", screen)
 	}
 	for _, p := range all {

@@ -206,12 +206,12 @@ func TestReady(t *testing.T) {
 func TestFailed(t *testing.T) {
 	p := start(t)
 	f := p.finds()
-	p.tell("failed generation 1 failed: exit_status=3")
+	p.tell("failed generation 1 failed: exit status 3")
 	if f := p.finds(); !f.Released || f.Files[1] != "/dev/null" || f.Files[2] != "/dev/null" {
 		t.Errorf("%+v", f)
 	}
 	p.exits(1)
-	want := fmt.Sprintf("initd: generation 1 failed: exit_status=3; initd goes on trying as process %d\n", f.PID)
+	want := fmt.Sprintf("initd: generation 1 failed: exit status 3; initd keeps trying as process %d\n", f.PID)
 	if text := p.output(); text != want {
 		t.Errorf("output %q, want %q", text, want)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrPID1 is for a process 1, which cannot go to the background.
-var ErrPID1 = errors.New("PID 1 cannot go to the background: the container would end with it")
+var ErrPID1 = errors.New("PID 1 cannot run in the background: the container would end")
 
 // exitFailed is the status of a parent whose initd goes on trying.
 const exitFailed = 1
@@ -45,7 +45,7 @@ func Start(argv []string, stop <-chan os.Signal) (status int, err error) {
 	}()
 	message, _ := io.ReadAll(messages)
 	if text, is := bytes.CutPrefix(message, []byte(failed)); is {
-		fmt.Fprintf(os.Stderr, "initd: %s; initd goes on trying as process %d\n", text, pid)
+		fmt.Fprintf(os.Stderr, "initd: %s; initd keeps trying as process %d\n", text, pid)
 		return exitFailed, nil
 	}
 	if len(message) > 0 {

@@ -57,7 +57,7 @@ func (m *Machine) advance() {
 		}
 	case Probing:
 		if m.due(m.startLimit(g.began)) {
-			m.failLate(g, fmt.Sprintf("the probe has not succeeded within start-timeout=%v", m.policy.StartTimeout))
+			m.failLate(g, fmt.Sprintf("the probe did not succeed within start-timeout=%v", m.policy.StartTimeout))
 			return
 		}
 		if g.probeRuns && m.due(g.probeUntil) {

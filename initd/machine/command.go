@@ -66,14 +66,14 @@ func (a Answer) String() string {
 // Why commands are refused.
 const (
 	stops      = "initd is stopping"
-	neverSwaps = "respawn=never: the command is not swapped"
-	neverPools = "respawn=never: there is one command, and no pool"
+	neverSwaps = "there are no swaps with respawn=never"
+	neverPools = "there is no pool with respawn=never"
 )
 
 // unfit is why a signal is not sent to workers.
 var unfit = map[Signal]string{
-	KILL: "a worker is killed by initd, when a limit such as drain-timeout is over",
-	STOP: "a stopped worker cannot obey when it is asked to end, and would be killed",
+	KILL: "initd kills workers itself, when a limit such as drain-timeout is exceeded",
+	STOP: "a suspended worker cannot react when it is asked to stop, and would be killed",
 	CHLD: "only the kernel sends it, when a child ends",
 }
 
@@ -97,7 +97,7 @@ func (e StopAsked) apply(m *Machine) {
 	a := Answer{Client: e.Client}
 	switch {
 	case e.Signal != TERM && e.Signal != INT && e.Signal != QUIT:
-		a.Refusal = fmt.Sprintf("initd is stopped by TERM, INT or QUIT, and not by %v", e.Signal)
+		a.Refusal = fmt.Sprintf("%v does not stop initd; use TERM, INT or QUIT", e.Signal)
 	case m.policy.Respawn == Never && m.phase == operating:
 		m.forward(e.Signal)
 	default:
@@ -116,7 +116,7 @@ func (e ScaleAsked) apply(m *Machine) {
 	case e.Workers < 1:
 		a.Refusal = fmt.Sprintf("%d is out of range: a pool has at least 1 worker", e.Workers)
 	case most > 0 && e.Workers > most:
-		a.Refusal = fmt.Sprintf("%d is out of range: a pool has no more workers than max-workers=%d", e.Workers, most)
+		a.Refusal = fmt.Sprintf("%d is out of range: a pool has at most max-workers=%d workers", e.Workers, most)
 	default:
 		if e.Workers != m.pool.base {
 			m.scale(e.Workers)
@@ -132,25 +132,25 @@ func (e SignalAsked) apply(m *Machine) {
 	case known:
 		a.Refusal = fmt.Sprintf("%v is not sent to workers: %s", e.Signal, unfit)
 	case e.Signal <= 0 || e.Signal > lastSignal:
-		a.Refusal = fmt.Sprintf("%v is no signal: they are 1 to %d", e.Signal, lastSignal)
+		a.Refusal = fmt.Sprintf("%v is not a signal: expected 1 to %d", e.Signal, lastSignal)
 	default:
 		a.Workers = m.send(e.Signal, func(g *generation, w *worker) bool {
 			return (e.Generation == 0 || e.Generation == g.number) && (e.Slot == -1 || e.Slot == w.slot)
 		})
 		if a.Workers == 0 && (e.Generation != 0 || e.Slot != -1) {
-			a.Missing, a.Refusal = true, "no worker runs"+e.where()
+			a.Missing, a.Refusal = true, "there is no worker"+e.where()
 		}
 	}
 	m.do(a)
 }
 
 // where names the workers that are meant.
-func (e SignalAsked) where() (s string) {
-	if e.Generation != 0 {
-		s += fmt.Sprintf(" in generation %d", e.Generation)
+func (e SignalAsked) where() string {
+	switch {
+	case e.Slot == -1:
+		return fmt.Sprintf(" in generation %d", e.Generation)
+	case e.Generation == 0:
+		return fmt.Sprintf(" in slot %d", e.Slot)
 	}
-	if e.Slot != -1 {
-		s += fmt.Sprintf(" in slot %d", e.Slot)
-	}
-	return s
+	return fmt.Sprintf(" in slot %d of generation %d", e.Slot, e.Generation)
 }

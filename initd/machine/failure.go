@@ -37,7 +37,7 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 		}
 	}
 	if slots := m.pool.owned(g.number); slots != "" {
-		reason += "; until the next swap it goes on in slot " + slots
+		reason += "; until the next swap it keeps slot " + slots
 	}
 	m.countFailure()
 	m.notBefore = g.began.Add(m.policy.backoff(m.failures))

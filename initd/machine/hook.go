@@ -106,7 +106,7 @@ func (m *Machine) limitHooks() {
 	for h := range hooks {
 		if m.hooks[h].runs && m.due(m.hooks[h].until) {
 			m.cancelHook(h)
-			m.hooked(h, fmt.Sprintf("it has not ended within hook-timeout=%v", m.policy.HookTimeout))
+			m.hooked(h, fmt.Sprintf("not finished within hook-timeout=%v", m.policy.HookTimeout))
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (e Hooked) apply(m *Machine) {
 	m.hooks[e.Hook].runs = false
 	failure := ""
 	if !e.Status.Success() {
-		failure = fmt.Sprintf("it ended with %v", e.Status)
+		failure = e.Status.Words()
 	}
 	m.hooked(e.Hook, failure)
 }

@@ -41,7 +41,7 @@ func (j *judge) judgeStop(a Stop) {
 			broken("I4", "%v while its generation is %v", a, u.generation.state)
 		}
 		if u.doomed {
-			broken("I7", "%v, and its attempt has failed", a)
+			broken("I7", "%v, and its attempt failed", a)
 		}
 		if !u.stopped.IsZero() {
 			broken("I6", "%v comes twice", a)
@@ -73,7 +73,7 @@ func (j *judge) judgeKill(a Kill) {
 	if cause == "" {
 		broken("I7", "%v has no cause", a)
 	}
-	if cause == "stop-timeout" && strings.Contains(a.Reason, "a second signal") != j.forced {
+	if cause == "stop-timeout" && strings.Contains(a.Reason, "a second stop signal") != j.forced {
 		broken("I7", "%v, and that the stop was forced is %v", a, j.forced)
 	}
 	j.mark("killed: " + cause)
@@ -94,7 +94,7 @@ func (j *judge) cause(u *seenWorker) string {
 	}
 	switch {
 	case u.doomed:
-		return "its attempt has failed"
+		return "its attempt failed"
 	case !u.stopped.IsZero() && j.past(j.limit(u.stopped, j.policy.DrainTimeout)):
 		return "drain-timeout"
 	case j.phase == operating && !u.ready.IsZero() && u.untouched() && j.past(j.limit(u.lastPing, j.policy.Watchdog)):

@@ -307,7 +307,7 @@ func (e Pinged) apply(m *Machine) {
 
 func (e Hung) apply(m *Machine) {
 	if g, w := m.worker(e.PID); w != nil && m.policy.Watchdog > 0 && w.state < stopping && m.phase == operating {
-		m.kill(g, w, "it has sent WATCHDOG=trigger")
+		m.kill(g, w, "it sent WATCHDOG=trigger")
 	}
 }
 
@@ -327,7 +327,7 @@ func (e Exited) apply(m *Machine) {
 	if w == nil {
 		return
 	}
-	reason := fmt.Sprintf("worker ended with %v after %v", e.Status, m.now.Sub(w.started).Round(time.Millisecond))
+	reason := fmt.Sprintf("worker ended after %v: %s", m.now.Sub(w.started).Round(time.Millisecond), e.Status.Words())
 	if m.policy.Respawn == Never {
 		reason = "" // a plain init ends with the status, and needs no words
 	}

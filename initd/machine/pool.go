@@ -149,7 +149,7 @@ func (m *Machine) changeBase(more int) {
 		base = min(base, max(m.policy.MaxWorkers, p.base))
 	}
 	if base == p.base {
-		m.do(Resize{Workers: p.size, Reason: "it can have no fewer than 1 worker, and no more than max-workers"})
+		m.do(Resize{Workers: p.size, Reason: "the limits are 1 and max-workers"})
 		return
 	}
 	m.scale(base)

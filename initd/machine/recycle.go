@@ -72,7 +72,7 @@ func (m *Machine) recycle() {
 			continue
 		}
 		if w.life.worn == "" && w.life.end > 0 && m.due(w.readyAt.Add(w.life.end)) {
-			w.life.worn = fmt.Sprintf("it has served for %v (max-lifetime)", m.now.Sub(w.readyAt).Round(time.Second))
+			w.life.worn = fmt.Sprintf("it has run for %v (max-lifetime)", m.now.Sub(w.readyAt).Round(time.Second))
 		}
 		if w.life.worn != "" {
 			m.do(Recycle{g.number, slot, w.pid, w.life.worn})

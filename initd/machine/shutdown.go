@@ -44,7 +44,7 @@ func (m *Machine) halt(status int, reason string) {
 	if status == 0 {
 		failure = "" // the program has done what it was to do
 	} else if failure == "" {
-		failure = fmt.Sprintf("the command has ended with exit_status=%d", status)
+		failure = fmt.Sprintf("the command ended: %s", Status{Code: status}.Words())
 	}
 	if m.phase, m.stopAt = lingering, m.now; !m.runHook(RunHook{Hook: BeforeShutdown, Failure: failure}) {
 		m.terminate()
@@ -77,9 +77,9 @@ func (m *Machine) killOverdueAtStop() {
 	if !m.due(m.killAt) {
 		return
 	}
-	reason := fmt.Sprintf("it has not ended within stop-timeout=%v", m.policy.StopTimeout)
+	reason := fmt.Sprintf("it did not end within stop-timeout=%v", m.policy.StopTimeout)
 	if m.forcedBy != 0 {
-		reason = fmt.Sprintf("a second signal, %v, asked initd to stop at once", m.forcedBy)
+		reason = fmt.Sprintf("initd received a second stop signal, %v", m.forcedBy)
 	}
 	for _, g := range m.generations {
 		for w := range g.live {

@@ -72,6 +72,14 @@ func (s Status) ExitStatus() int {
 	return s.Code
 }
 
+// Words is the status in a sentence: "exit status 3" or "signal KILL".
+func (s Status) Words() string {
+	if s.Signal != 0 {
+		return "signal " + s.Signal.String()
+	}
+	return fmt.Sprintf("exit status %d", s.Code)
+}
+
 func (s Status) String() string {
 	if s.Signal != 0 {
 		return "signal=" + s.Signal.String()

@@ -137,7 +137,7 @@ var situations = []string{
 	"HUP while trial",
 	"judged by its CPU time",
 	"killed: drain-timeout",
-	"killed: its attempt has failed",
+	"killed: its attempt failed",
 	"killed: max-old-generations",
 	"killed: start-timeout",
 	"killed: stop-timeout",

@@ -18,7 +18,7 @@ func (m *Machine) stopUnneeded() {
 			case w.state == forking || w.state >= stopping:
 			case g.state < Retiring && !slices.Contains(g.leaving, w):
 			case w.failed:
-				m.kill(g, w, "its attempt has failed")
+				m.kill(g, w, "its attempt failed")
 			case m.phase < terminating:
 				w.state, w.killAt = stopping, after(m.now, m.policy.DrainTimeout)
 				m.do(Stop{g.number, w.slot, w.pid, m.policy.SignalOnHup})
@@ -32,7 +32,7 @@ func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
 		for w := range g.live {
 			if w.state < killed && m.due(w.killAt) {
-				m.kill(g, w, fmt.Sprintf("it has not ended within drain-timeout=%v", m.policy.DrainTimeout))
+				m.kill(g, w, fmt.Sprintf("it did not end within drain-timeout=%v", m.policy.DrainTimeout))
 			}
 		}
 	}
@@ -44,7 +44,7 @@ func (m *Machine) killSilent() {
 	for _, g := range m.generations {
 		for w := range g.live {
 			if w.state == ready && m.due(after(w.lastPing, m.policy.Watchdog)) {
-				m.kill(g, w, fmt.Sprintf("it has not sent WATCHDOG=1 for watchdog=%v", m.policy.Watchdog))
+				m.kill(g, w, fmt.Sprintf("it sent no WATCHDOG=1 within watchdog=%v", m.policy.Watchdog))
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func (m *Machine) limitOld() {
 	}
 	for len(old) > m.policy.MaxOldGenerations {
 		for w := range old[0].live {
-			m.kill(old[0], w, fmt.Sprintf("there are more old generations than max-old-generations=%d", m.policy.MaxOldGenerations))
+			m.kill(old[0], w, fmt.Sprintf("more old generations than max-old-generations=%d", m.policy.MaxOldGenerations))
 		}
 		old = old[1:]
 	}

@@ -186,7 +186,7 @@ func (m *Machine) growFor(queue, idle, starting int) bool {
 	p := &m.pool
 	need, reason := m.policy.MinIdle-idle-starting, "too few idle workers"
 	if p.waits > 1 && queue-starting > need {
-		need, reason = queue-starting, "connections wait"
+		need, reason = queue-starting, "connections are waiting"
 	}
 	if need <= 0 {
 		p.step = 1
@@ -207,7 +207,7 @@ func (m *Machine) reopen() bool {
 	if m.policy.MaxWorkers > 0 {
 		size = min(size, max(m.policy.MaxWorkers, p.base))
 	}
-	return slices.ContainsFunc(p.slots, slot.isClosedWithQueue) && m.grow(size, "connections wait in a closed slot")
+	return slices.ContainsFunc(p.slots, slot.isClosedWithQueue) && m.grow(size, "connections are waiting in a closed slot")
 }
 
 // grow makes the pool larger, and reports whether it could.

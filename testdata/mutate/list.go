@@ -150,7 +150,7 @@ var mutations = []mutation{
 	{"signal to workers that were killed", "forward.go",
 		"running <= w.state && w.state < killed && to(g, w)", "running <= w.state && to(g, w)"},
 	{"KILL forwarded", "command.go",
-		"\tKILL: \"a worker is killed by initd, when a limit such as drain-timeout is over\",\n", ""},
+		"\tKILL: \"initd kills workers itself, when a limit such as drain-timeout is exceeded\",\n", ""},
 	{"HTTP process started when orphans are ended", "service.go",
 		"if m.phase < orphaned {", "if true {"},
 	{"HTTP process left running at the exit", "shutdown.go",

@@ -24,7 +24,7 @@ func TestTerminationLog(t *testing.T) {
 	}{
 		{"setting", dockertest.Environment("SERVER_STARTER_PROT=8080"), []string{"/hello"}, 64, "SERVER_STARTER_PORT"},
 		{"command", nil, []string{"/nothing"}, 127, "/nothing"},
-		{"crash", dockertest.Environment("SERVER_STARTER_MAX_FAILURES=1"), []string{"/faults"}, 3, "exit_status=3"},
+		{"crash", dockertest.Environment("SERVER_STARTER_MAX_FAILURES=1"), []string{"/faults"}, 3, "exit status 3"},
 		{"stop", dockertest.Environment("SERVER_STARTER_PORT=" + dockertest.Address), []string{"/hello"}, 0, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
