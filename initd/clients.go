@@ -32,9 +32,9 @@ func (l *loop) called(c control.Call) {
 	case control.AskAwait:
 		switch last := l.machine.Outline().Ticket; {
 		case c.Ticket > last:
-			c.Refuse(control.NotFound, fmt.Sprintf("no swap with ticket %d has been asked for; the last is %d", c.Ticket, last))
+			c.Refuse(control.NotFound, fmt.Sprintf("there is no swap with ticket %d; the latest ticket is %d", c.Ticket, last))
 		case !l.history.remembers(c.Ticket):
-			c.Refuse(control.NotFound, fmt.Sprintf("ticket %d was concluded long ago, and its outcome is no longer kept", c.Ticket))
+			c.Refuse(control.NotFound, fmt.Sprintf("the outcome of ticket %d is no longer kept", c.Ticket))
 		default:
 			c.Answer(control.Answer{Ticket: c.Ticket})
 		}
@@ -55,7 +55,7 @@ func (l *loop) askMachine(c control.Call) {
 		signal = machine.Signal(n)
 	}
 	if c.Workers > settings.MostWorkers {
-		c.Refuse(control.BadRequest, fmt.Sprintf("workers may be %d at most", settings.MostWorkers))
+		c.Refuse(control.BadRequest, fmt.Sprintf("workers must be at most %d", settings.MostWorkers))
 		return
 	}
 	l.clients.last++
@@ -75,7 +75,7 @@ func (l *loop) askMachine(c control.Call) {
 		}
 		l.then(machine.SignalAsked{Client: client, Signal: signal, Generation: c.Generation, Slot: slot})
 	}
-	l.log.Info(eventlog.Control, "request from a client: "+c.Request.Request, "request", c.Request.Request)
+	l.log.Info(eventlog.Control, "client request: "+c.Request.Request, "request", c.Request.Request)
 }
 
 // answer passes the machine's answer on to the client.
@@ -86,7 +86,7 @@ func (l *loop) answer(a machine.Answer) {
 	}
 	delete(l.clients.asking, a.Client)
 	if a.Refusal != "" {
-		l.log.Info(eventlog.Control, "refused the request of a client: "+a.Refusal, "request", c.Request.Request)
+		l.log.Info(eventlog.Control, "client request refused: "+a.Refusal, "request", c.Request.Request)
 	}
 	switch {
 	case a.Missing:
@@ -111,10 +111,10 @@ func (l *loop) answerEnvironment(c control.Call) {
 	env, ok := l.environments.of[generation]
 	switch {
 	case !ok:
-		c.Refuse(control.NotFound, fmt.Sprintf("the environment of generation %d is not known: there is no such generation, or it starts no worker any more", generation))
+		c.Refuse(control.NotFound, fmt.Sprintf("the environment of generation %d is not available: there is no such generation, or it no longer starts workers", generation))
 		return
 	case c.Values && !c.Root:
-		c.Refuse(control.Forbidden, "values are for root alone")
+		c.Refuse(control.Forbidden, "only root may see values")
 		return
 	}
 	answer := control.Environment{Generation: generation, Variables: []control.Variable{}}

@@ -56,7 +56,7 @@ func (s *Server) accept(conn net.Conn) {
 	}
 	c.root = uid == 0
 	if !s.admit(c) {
-		c.write(Answer{Code: Busy, Error: fmt.Sprintf("%d clients are being answered, and there is no room for more", maxConnections)})
+		c.write(Answer{Code: Busy, Error: fmt.Sprintf("too many clients: the limit is %d", maxConnections)})
 		conn.Close()
 		return
 	}

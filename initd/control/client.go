@@ -89,7 +89,7 @@ func (c *Client) Follow(ctx context.Context, r Request) iter.Seq2[Answer, error]
 			return
 		}
 		if r.Request == AskSubscribe {
-			c.err = errors.New("the connection has subscribed to events, and takes no other request")
+			c.err = errors.New("this connection is subscribed to events; use another one for other requests")
 		}
 		for {
 			a, err := c.receive(ctx, r.ID)
@@ -145,7 +145,7 @@ func (c *Client) send(ctx context.Context, r *Request) error {
 	case err == nil, errors.Is(err, unix.EPIPE): // initd has hung up, and may have answered why
 		return nil
 	case n > 0 || ctx.Err() == nil:
-		c.err = fmt.Errorf("a request was cut off: %w", err)
+		c.err = fmt.Errorf("incomplete request: %w", err)
 	}
 	return cmp.Or(ctx.Err(), err)
 }
@@ -169,10 +169,10 @@ func (c *Client) receive(ctx context.Context, id int64) (Answer, error) {
 		c.begun = nil
 		var a Answer
 		if err := json.Unmarshal(line, &a); err != nil {
-			return Answer{}, fmt.Errorf("initd's answer: %w", err)
+			return Answer{}, fmt.Errorf("answer from initd: %w", err)
 		}
 		if a.Version != Version {
-			return Answer{}, fmt.Errorf("initd speaks version %d of the protocol, and this is for version %d", a.Version, Version)
+			return Answer{}, fmt.Errorf("initd uses version %d of the control protocol, but this program uses version %d", a.Version, Version)
 		}
 		if a.ID == id || a.ID == 0 && a.Error != "" {
 			return a, nil

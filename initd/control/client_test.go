@@ -154,8 +154,8 @@ func TestClientHearsNonsense(t *testing.T) {
 	for _, test := range []struct{ says, want string }{
 		{"", io.ErrUnexpectedEOF.Error()},
 		{`{"version":1,"id":1,"answer":"hea`, io.ErrUnexpectedEOF.Error()},
-		{`{"version":2,"id":1,"answer":"health"}` + "\n", "initd speaks version 2 of the protocol, and this is for version 1"},
-		{"HTTP/1.1 400 Bad Request\r\n", "initd's answer: invalid character"},
+		{`{"version":2,"id":1,"answer":"health"}` + "\n", "initd uses version 2 of the control protocol, but this program uses version 1"},
+		{"HTTP/1.1 400 Bad Request\r\n", "answer from initd: invalid character"},
 	} {
 		server, p := pair(t)
 		c := NewClient(p.conn)

@@ -94,7 +94,7 @@ func (c *connection) serve() {
 // refuseLong answers a line that is too long and reads the rest of it. It reports
 // whether the client may go on.
 func (c *connection) refuseLong(lines *bufio.Reader) bool {
-	if c.write(Answer{Code: BadRequest, Error: fmt.Sprintf("a request is a line of at most %d bytes", MaxRequest)}) != nil {
+	if c.write(Answer{Code: BadRequest, Error: fmt.Sprintf("the request is too long: a line may have at most %d bytes", MaxRequest)}) != nil {
 		return false
 	}
 	// A connection that is closed with data unread is reset, and the client may
@@ -119,10 +119,10 @@ func (c *connection) setIdle(idle bool) bool {
 // answer answers a request in full. An error ends the connection.
 func (c *connection) answer(r Request) error {
 	if c.readOnly && r.Request != AskHealth && r.Request != AskStatus && r.Request != AskSettings {
-		return c.write(Answer{ID: r.ID, Code: Forbidden, Error: r.Request + " is not for this connection, which may look and change nothing"})
+		return c.write(Answer{ID: r.ID, Code: Forbidden, Error: r.Request + " is not allowed on this connection, which is read-only"})
 	}
 	if r.waits() && !c.mayWait() {
-		return c.write(Answer{ID: r.ID, Code: Busy, Error: fmt.Sprintf("%d clients wait for something, and no more may", maxWaiting)})
+		return c.write(Answer{ID: r.ID, Code: Busy, Error: fmt.Sprintf("too many clients are waiting: the limit is %d", maxWaiting)})
 	}
 	if r.Request == AskSubscribe {
 		return c.follow(func(gone <-chan struct{}) error { return c.sendEvents(r, gone) })

@@ -63,7 +63,7 @@ func (c *connection) sendOutcomes(r Request, ticket int, gone <-chan struct{}) e
 			continue
 		}
 		if forgotten && newest > ticket { // a ticket begins when the one before is over
-			return c.write(Answer{ID: r.ID, Code: NotFound, Error: fmt.Sprintf("ticket %d is over, and its outcome is no longer kept", ticket)})
+			return c.write(Answer{ID: r.ID, Code: NotFound, Error: fmt.Sprintf("the outcome of ticket %d is no longer kept", ticket)})
 		}
 		if last {
 			return net.ErrClosed

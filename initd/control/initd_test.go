@@ -107,7 +107,7 @@ var book = struct {
 		requests := int64(4711)
 		return Status{
 			Version: "1.0.0", PID: 1, Command: []string{"/app/server"}, Time: *at(60), Started: began,
-			Health:  Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 1, Reason: "worker ended with status 3 before it was ready"},
+			Health:  Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 1, Reason: "worker ended after 214ms: exit status 3"},
 			Attempt: 2, NextAttempt: at(61.5), Failures: 1,
 			Pool: Pool{Workers: 1, Rest: 1, Max: 4, Ready: 1, Idle: 1},
 			Generations: []Generation{{Number: 1, State: "serving", Began: *at(0), Ready: at(1),
@@ -115,7 +115,7 @@ var book = struct {
 			Listeners: []Listener{{Key: "8080", Network: "tcp", Address: "0.0.0.0:8080", FD: 3, Backlog: 4096}},
 			Swaps: []Swap{
 				{Generation: 2, Ticket: 2, Trigger: "control", Began: *at(59.5), Ended: at(59.75), Seconds: 0.25, Outcome: "failed",
-					Reason: "worker ended with status 3 before it was ready", Slot: &one, ExitStatus: &three,
+					Reason: "worker ended after 214ms: exit status 3", Slot: &one, ExitStatus: &three,
 					Stderr: []string{"config.yaml:7: unknown key"}, Variables: &Variables{Changed: []string{"CONFIG"}}},
 				{Generation: 1, Ticket: 1, Trigger: "start", Began: *at(0), Ended: at(1), Seconds: 1, Outcome: "ready"},
 			},
@@ -160,7 +160,7 @@ func answer(c Call) {
 		e := book.environment
 		if c.Values {
 			if !c.Root {
-				c.Refuse(Forbidden, "values are for root alone")
+				c.Refuse(Forbidden, "only root may see values")
 				return
 			}
 			blue, number := "blue", "1"

@@ -37,7 +37,7 @@ func (s *Server) Publish(event []byte) {
 
 // missedEvents is the event that stands for n that a subscriber does not get.
 func missedEvents(n int64) json.RawMessage {
-	return fmt.Appendf(nil, `{"time":%q,"level":"WARN","msg":"%d events are missing: they came too fast for this client, or are too long","event":%q,"count":%d}`,
+	return fmt.Appendf(nil, `{"time":%q,"level":"WARN","msg":"%d events were missed: the client reads too slowly, or they are too long","event":%q,"count":%d}`,
 		time.Now().UTC().Format(time.RFC3339Nano), n, eventlog.Missed, n)
 }
 

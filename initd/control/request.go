@@ -17,10 +17,10 @@ func Parse(line []byte) (r Request, err error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
-		return Request{ID: r.ID}, fmt.Errorf(`%s; expected one JSON object to a line, such as {"request":"status"}`, wrong(err))
+		return Request{ID: r.ID}, fmt.Errorf(`%s; expected one JSON object per line, such as {"request":"status"}`, wrong(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return Request{ID: r.ID}, errors.New("something follows the JSON object; expected one to a line")
+		return Request{ID: r.ID}, errors.New("unexpected data after the JSON object; expected one object per line")
 	}
 	return r, r.check()
 }
@@ -32,11 +32,11 @@ func wrong(err error) string {
 	case errors.As(err, &typed) && typed.Field != "":
 		return fmt.Sprintf("%q has a value of the wrong type: %.40s", typed.Field, typed.Value)
 	case errors.As(err, &typed):
-		return fmt.Sprintf("the line is no object: %.40s", typed.Value)
+		return fmt.Sprintf("the line is not a JSON object: %.40s", typed.Value)
 	case errors.Is(err, io.EOF):
 		return "the line is empty"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "the JSON is cut off"
+		return "the JSON is incomplete"
 	}
 	return fmt.Sprintf("%.80s", strings.TrimPrefix(err.Error(), "json: ")) // it quotes what is no text
 }
@@ -77,22 +77,22 @@ func (r Request) check() error {
 		{"generation", r.Generation != 0}, {"slot", r.Slot != nil}, {"values", r.Values},
 	} {
 		if f.given && !slices.Contains(fields, f.name) {
-			return fmt.Errorf("%s takes no %q", r.Request, f.name)
+			return fmt.Errorf("%s does not take %q", r.Request, f.name)
 		}
 	}
 	switch {
 	case r.Request == AskAwait && r.Ticket < 1:
-		return errors.New(`await needs a "ticket" of 1 or more, as swap has answered it`)
+		return errors.New(`await needs a "ticket" of 1 or more, as in the answer to swap`)
 	case r.Request == AskScale && r.Workers < 1:
 		return errors.New(`scale needs "workers" of 1 or more`)
 	case r.Request == AskSignal && r.Signal == "":
 		return errors.New(`signal needs a "signal", such as "USR1"`)
 	case len(r.Signal) > maxSignal:
-		return fmt.Errorf("no signal is called %.40q", r.Signal)
+		return fmt.Errorf("unknown signal %.40q", r.Signal)
 	case r.Generation < 0:
-		return errors.New(`a "generation" is 1 or more`)
+		return errors.New(`"generation" must be 1 or more`)
 	case r.Slot != nil && *r.Slot < 0:
-		return errors.New(`a "slot" is 0 or more`)
+		return errors.New(`"slot" must be 0 or more`)
 	}
 	return nil
 }
