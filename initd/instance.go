@@ -71,7 +71,7 @@ func (in *instance) begin() {
 	in.startControl()
 	if in.http.sockets != nil {
 		address := in.http.listener.Address
-		in.log.Info(eventlog.HTTP, "health and metrics at http://"+address, "address", address)
+		in.log.Info(eventlog.HTTP, "health, metrics and the dashboard at http://"+address, "address", address)
 	}
 }
 

@@ -11,12 +11,12 @@ func (l *loop) relisten() {
 	mended, err := l.sockets.Relisten()
 	l.history.counters.Relistened += int64(len(mended))
 	for _, m := range mended {
-		text := "a worker shut down the listener " + m.Key + " for all workers; it listens again"
+		text := "a worker shut down listener " + m.Key + " for all workers; initd restored it"
 		if l.settings.ReusePort && m.Slot >= 0 {
-			text = fmt.Sprintf("a worker shut down the listener %s of slot %d; it listens again", m.Key, m.Slot)
+			text = fmt.Sprintf("a worker shut down listener %s of slot %d; initd restored it", m.Key, m.Slot)
 		}
 		if m.Replaced {
-			text += " as a new socket, which workers that already run do not have: a swap (HUP) gives it to them"
+			text += " as a new socket, which running workers do not have until the next swap (HUP)"
 		}
 		l.log.Warn(eventlog.Relisten, text, "key", m.Key)
 	}
@@ -29,11 +29,11 @@ func (l *loop) relisten() {
 func (l *loop) hint() string {
 	for _, q := range l.sockets.Waiting() {
 		if q.Length > 0 && q.Network != "udp" {
-			return fmt.Sprintf("%d connections wait on %s and nobody accepts them: does the program take the socket it is handed?", q.Length, q.Key)
+			return fmt.Sprintf("%d connections are waiting on %s, but no worker accepts them: does the program use the inherited socket?", q.Length, q.Key)
 		}
 	}
 	if l.sockets.Len() > 0 {
-		return "a program that binds the port itself fails with EADDRINUSE, for initd holds it: let it take the inherited socket"
+		return "a program that binds the port itself fails with EADDRINUSE, because initd holds the port: configure it to use the inherited socket"
 	}
 	return ""
 }

@@ -11,7 +11,7 @@ import (
 func (l *loop) notified(n notification) {
 	pid := l.author(n)
 	if pid == 0 {
-		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that belongs to no worker", "pid", n.PID)
+		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker", "pid", n.PID)
 		return
 	}
 	if n.HasStatus {

@@ -98,7 +98,7 @@ func (s state) String() string {
 	case machine.IsReady:
 		return fmt.Sprintf("READY=1\nSTATUS=generation %d is serving", s.generation)
 	case machine.Reloading:
-		return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=a new generation is starting next to %d", monotonic().Microseconds(), s.generation)
+		return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=generation %d is serving, a new one is starting", monotonic().Microseconds(), s.generation)
 	case machine.Stopping:
 		return "STOPPING=1\nSTATUS=stopping"
 	}

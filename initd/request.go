@@ -59,13 +59,13 @@ func restart(pidFile, statusFile string) error {
 		attempt, givenUp, ok := initd.Attempts()
 		switch {
 		case !alive:
-			return fmt.Errorf("initd, process %d, has ended", initd.PID)
+			return fmt.Errorf("initd (process %d) has ended", initd.PID)
 		case err == nil && len(generations) == 1 && generations[0] > last && (!ok || generations[0] <= attempt):
 			return nil // and it is not what one that was killed has left behind
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return err
 		case ok && givenUp > last:
-			return fmt.Errorf("generation %d was refused or given up, and the old one stays; see initd's log for the reason", givenUp)
+			return fmt.Errorf("generation %d was refused or given up, and the old one is still serving; initd's log has the reason", givenUp)
 		}
 	}
 }

@@ -66,10 +66,10 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 // checkRights checks the user that initd runs as, and that there is /proc.
 func (up *setup) checkRights() error {
 	if uid := os.Geteuid(); up.settings.RequireRoot && uid != 0 {
-		return settingError("require-root", fmt.Errorf("initd runs as uid %d and not as root: start it as root, or do without the setting", uid))
+		return settingError("require-root", fmt.Errorf("initd runs as uid %d, not as root: start it as root, or remove the setting", uid))
 	}
 	if _, err := os.Readlink("/proc/self/exe"); err != nil {
-		return fmt.Errorf("%w; initd starts workers by /proc: mount it (mount -t proc proc /proc)", err)
+		return fmt.Errorf("%w; initd needs /proc to start workers: mount it (mount -t proc proc /proc)", err)
 	}
 	return nil
 }
@@ -129,12 +129,12 @@ func (up *setup) openStatusFile() (err error) {
 		return nil
 	}
 	if sameFile(path, up.settings.PidFile) {
-		return settingError("status-file", fmt.Errorf("%s is the pid-file, too: name a file of its own", path))
+		return settingError("status-file", fmt.Errorf("%s is also the pid-file: use another file", path))
 	}
 	failed := func(err error) {
 		text := "status-file can be written again"
 		if err != nil {
-			text = fmt.Sprintf("status-file: %v; it may be wrong until then", err)
+			text = fmt.Sprintf("status-file: %v; it may be out of date until it can be written again", err)
 		}
 		up.inbox.post(fileProblem{text})
 	}
@@ -212,11 +212,11 @@ func (up *setup) openBoard() (err error) {
 	case err == nil && path != "" && credential != nil:
 		// A worker that opens it anew, as one in Perl does, has to be its owner.
 		if err := unix.Fchown(up.board.FD(), int(credential.UID), int(credential.GID)); err != nil {
-			up.notes = append(up.notes, fmt.Sprintf("scoreboard: chown %s: %v; workers that do not map it cannot write to it", path, err))
+			up.notes = append(up.notes, fmt.Sprintf("scoreboard: chown %s: %v; workers that open the file themselves cannot write to it", path, err))
 		}
 	case err != nil && path == "" && s.MaxRequests == 0:
 		// Nobody has asked for it: a seccomp filter may know no memfd_create(2).
-		up.notes = append(up.notes, fmt.Sprintf("there is no scoreboard: %v; name a file (--scoreboard=/dev/shm/scoreboard), or none (--scoreboard=none)", err))
+		up.notes = append(up.notes, fmt.Sprintf("no scoreboard: %v; set a file (--scoreboard=/dev/shm/scoreboard), or turn it off (--scoreboard=none)", err))
 		return nil
 	case err != nil:
 		return settingError("scoreboard", err)

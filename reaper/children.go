@@ -39,7 +39,7 @@ func children() ([]int, error) {
 	if link, err := os.Readlink("/proc/self"); err != nil {
 		return nil, err
 	} else if link != strconv.Itoa(self) {
-		return nil, errors.New("/proc is of another pid namespace")
+		return nil, errors.New("/proc belongs to another pid namespace")
 	}
 	pids, err := listed(self)
 	if errors.Is(err, errors.ErrUnsupported) {

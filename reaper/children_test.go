@@ -127,6 +127,6 @@ func TestChildrenInStrangeProc(t *testing.T) {
 	await(t, pid, unix.WEXITED)
 	exits, _ := drained(t, 0)
 	if got := exits[pid]; !got.Exited() || got.ExitStatus() != 0 {
-		t.Errorf("no error where /proc is of another pid namespace (%#x)", got)
+		t.Errorf("no error where /proc belongs to another pid namespace (%#x)", got)
 	}
 }

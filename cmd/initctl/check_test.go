@@ -19,7 +19,7 @@ func TestCheckUsage(t *testing.T) {
 		stdout string
 		stderr string
 	}{
-		{[]string{"--port=x", "true"}, 64, "", "initctl: wrong usage or settings:\n  SERVER_STARTER_PORT (--port) \"x\": port \"x\" is no number; "},
+		{[]string{"--port=x", "true"}, 64, "", "initctl: wrong usage or settings:\n  SERVER_STARTER_PORT (--port) \"x\": port \"x\" is not a number; "},
 		{[]string{"--http=x", "true"}, 64, "", "initctl: wrong usage or settings:\n"},
 		{[]string{"--port=8080"}, 64, "", "initctl: wrong usage or settings:\n  no command was given\n"},
 		{[]string{"--prot=8080", "true"}, 64, "", "initctl: wrong usage or settings:\n  --prot: unknown flag; did you mean --port?\n"},

@@ -94,7 +94,7 @@ func TestBadInput(t *testing.T) {
 			says: []string{"SERVER_STARTER_SOCKET_OWNER (--socket-owner)", "no-such-user", "/etc/passwd"}},
 
 		{name: "OneFileForTwo", run: run{args: flags(started, "pid-file="+own, "status-file="+dir+"/./own")}, status: 125,
-			says: []string{"SERVER_STARTER_STATUS_FILE (--status-file)", "is the pid-file, too"}},
+			says: []string{"SERVER_STARTER_STATUS_FILE (--status-file)", "is also the pid-file"}},
 
 		{name: "NoUser", run: run{args: flags(started, "user=no-such-user")}, status: 125,
 			says: []string{"SERVER_STARTER_USER (--user)", "no-such-user", "/etc/passwd"}},

@@ -124,7 +124,7 @@ func TestLogReopened(t *testing.T) {
 
 	rename(dir, dir+".gone")
 	d.signal(syscall.SIGUSR1)
-	d.says("a log file stays the old one: open " + log) // on stderr
+	d.says("cannot reopen a log file, so the old one is still used: open " + log) // on stderr
 	p.do("write", "1", "four\n")
 	contains(t, dir+".gone/log", "four\n")
 	rename(dir+".gone", dir)

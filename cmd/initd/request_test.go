@@ -196,7 +196,7 @@ func TestRestartFails(t *testing.T) {
 		second.tell("exit", "0")
 		a.exits(0)
 		restart.exits(1)
-		if said := restart.output(); !strings.Contains(said, fmt.Sprintf("initd, process %d, has ended", a.daemon.pid)) {
+		if said := restart.output(); !strings.Contains(said, fmt.Sprintf("initd (process %d) has ended", a.daemon.pid)) {
 			t.Errorf("it says %q", said)
 		}
 	})
@@ -261,7 +261,7 @@ func TestNothingToAsk(t *testing.T) {
 	writes(t, dir+"/status", "1:1\n")
 	foreign := syscall.Kill(1, 0) == syscall.EPERM // so that nobody here can see what process 1 holds
 	for _, test := range []struct{ name, text, says string }{
-		{"absent", "", "no such file: initd is not running, or was given another"},
+		{"absent", "", "no such file: initd is not running, or uses another pid-file"},
 		{"empty", "\n", "it is empty"},
 		{"garbage", "letters\n", `"letters" is not a pid`},
 		{"negative", "-1\n", `"-1" is not a pid`},

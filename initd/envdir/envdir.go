@@ -23,7 +23,7 @@ const (
 	attempts    = 50        // to read a directory that is changed meanwhile
 )
 
-var errChanged = errors.New("changed during each attempt to read it")
+var errChanged = errors.New("it changed during every attempt to read it")
 
 // Read returns the variables in dir as K=V, sorted by name.
 //
@@ -121,7 +121,7 @@ func variables(d *os.File) ([]string, error) {
 		value, err := firstLine(f)
 		f.Close()
 		if err == nil && len(name)+len("=")+len(value)+len("\x00") > maxVariable {
-			err = fmt.Errorf("the first line is too long: with its name it may have %d bytes", maxVariable-len("\x00"))
+			err = fmt.Errorf("the first line is too long: name and value together may have at most %d bytes", maxVariable-len("\x00"))
 		}
 		if err != nil {
 			return nil, &os.PathError{Op: "read", Path: path, Err: err}
@@ -131,7 +131,7 @@ func variables(d *os.File) ([]string, error) {
 		}
 		variable := name + "=" + string(value)
 		if total += len(variable); total > maxTotal {
-			return nil, &os.PathError{Op: "read", Path: d.Name(), Err: fmt.Errorf("more than %d bytes in all", maxTotal)}
+			return nil, &os.PathError{Op: "read", Path: d.Name(), Err: fmt.Errorf("more than %d bytes in total", maxTotal)}
 		}
 		environ = append(environ, variable)
 	}
@@ -203,7 +203,7 @@ func firstLine(f *os.File) ([]byte, error) {
 	}
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	if bytes.IndexByte(line, 0) >= 0 {
-		return nil, errors.New("a NUL byte in the first line, which no variable can hold")
+		return nil, errors.New("the first line has a NUL byte, which a variable cannot contain")
 	}
 	return line, nil
 }

@@ -81,10 +81,10 @@ func TestErrors(t *testing.T) {
 		prepare func(t *testing.T, dir string)
 		want    string // DIR stands for the directory
 	}{
-		{"NUL", map[string]string{"A": "secret\x00b"}, nil, "envdir: read DIR/A: a NUL byte in the first line, which no variable can hold"},
-		{"long value", map[string]string{"A": long}, nil, "envdir: read DIR/A: the first line is too long: with its name it may have 131071 bytes"},
-		{"much longer value", map[string]string{"A": long + long + "\n"}, nil, "envdir: read DIR/A: the first line is too long: with its name it may have 131071 bytes"},
-		{"too much in all", many, nil, "envdir: read DIR: more than 6291456 bytes in all"},
+		{"NUL", map[string]string{"A": "secret\x00b"}, nil, "envdir: read DIR/A: the first line has a NUL byte, which a variable cannot contain"},
+		{"long value", map[string]string{"A": long}, nil, "envdir: read DIR/A: the first line is too long: name and value together may have at most 131071 bytes"},
+		{"much longer value", map[string]string{"A": long + long + "\n"}, nil, "envdir: read DIR/A: the first line is too long: name and value together may have at most 131071 bytes"},
+		{"too much in all", many, nil, "envdir: read DIR: more than 6291456 bytes in total"},
 		{"dangling link", nil, link("missing"), "envdir: open DIR/A: no such file or directory"},
 		{"circular link", nil, link("A"), "envdir: open DIR/A: too many levels of symbolic links"},
 		{"dangling ..data", nil, func(t *testing.T, dir string) { os.Symlink("missing", dir+"/..data") }, "envdir: open DIR/..data: no such file or directory"},

@@ -103,7 +103,7 @@ func (f *File) write(text []byte) {
 	}
 	length := len(text)
 	if f.lost > 0 {
-		text = append(fmt.Appendf(nil, "initd: %d bytes are missing here, which could not be written\n", f.lost), text...)
+		text = append(fmt.Appendf(nil, "initd: %d bytes are missing here because they could not be written\n", f.lost), text...)
 	}
 	_, err := f.file.Write(text)
 	if (err != nil) != (f.lost > 0) {

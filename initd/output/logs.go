@@ -117,7 +117,7 @@ func (l *Logs) open(setting string, d Destination) (*Pipe, error) {
 	}
 	file, err := OpenFile(d.File, l.uid, func(err error) {
 		if err != nil {
-			l.warn(fmt.Sprintf("%s: %v; what is written is lost until then", setting, err))
+			l.warn(fmt.Sprintf("%s: %v; output is lost until it can be written again", setting, err))
 		} else {
 			l.warn(setting + " can be written again")
 		}
@@ -200,7 +200,7 @@ func (l *Logs) Reopen() {
 	for _, file := range l.files {
 		file.Reopen(func(err error) {
 			if err != nil {
-				l.warn("a log file stays the old one: " + err.Error())
+				l.warn("cannot reopen a log file, so the old one is still used: " + err.Error())
 			}
 		})
 	}

@@ -190,7 +190,7 @@ func TestReopenLogs(t *testing.T) {
 	waitForText(t, dir+"/log", "one\n")
 	os.Rename(dir, dir+".1")
 	l.Reopen()
-	if text := <-warnings; !strings.HasPrefix(text, "a log file stays the old one: open "+dir+"/log: no such file") {
+	if text := <-warnings; !strings.HasPrefix(text, "cannot reopen a log file, so the old one is still used: open "+dir+"/log: no such file") {
 		t.Errorf("warning %q", text)
 	}
 	l.Close(time.Minute, closing())

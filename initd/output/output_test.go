@@ -165,7 +165,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("reported again: %v", <-reported)
 	}
 	text, _ := os.ReadFile(dir + "/log")
-	if !strings.HasPrefix(string(text), "one\n") || !strings.Contains(string(text), " bytes are missing here, which could not be written\n") || !strings.HasSuffix(string(text), "two\n") {
+	if !strings.HasPrefix(string(text), "one\n") || !strings.Contains(string(text), " bytes are missing here because they could not be written\n") || !strings.HasSuffix(string(text), "two\n") {
 		t.Errorf("the file has %.200q", text)
 	}
 }

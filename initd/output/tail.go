@@ -81,7 +81,7 @@ func (r *Relay) Open() (*Tail, error) {
 	full := len(r.tails) >= r.most
 	r.mu.Unlock()
 	if full {
-		return nil, fmt.Errorf("%d pipes of workers are held open, and no more may be", r.most)
+		return nil, fmt.Errorf("%d pipes of workers are open, which is the limit", r.most)
 	}
 	pipe, err := NewPipe(r.uid)
 	if err != nil {

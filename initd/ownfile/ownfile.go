@@ -63,7 +63,7 @@ func Check(path, what string, recognise func(io.Reader) bool) error {
 	if err != nil {
 		return nil // nothing is there, or making the file will fail for the same reason
 	}
-	foreign := &fs.PathError{Op: "replace", Path: path, Err: errors.New("it exists and is not a " + what + "; move it away or name another")}
+	foreign := &fs.PathError{Op: "replace", Path: path, Err: errors.New("it exists and is not a " + what + "; move it away or use another path")}
 	if !info.Mode().IsRegular() {
 		return foreign // opening a device may have effects
 	}

@@ -187,7 +187,7 @@ func TestCheck(t *testing.T) {
 		if test.fine != (err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if want := "replace " + path + ": it exists and is not a sort of file; move it away or name another"; err != nil && err.Error() != want {
+		if want := "replace " + path + ": it exists and is not a sort of file; move it away or use another path"; err != nil && err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 		if after, _ := os.Lstat(path); before != nil && !os.SameFile(before, after) {

@@ -25,7 +25,7 @@ type Holder struct {
 func Find(path string) (*Holder, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("pid-file %s: no such file: initd is not running, or was given another", path)
+		return nil, fmt.Errorf("pid-file %s: no such file: initd is not running, or uses another pid-file", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pid-file: %w", err)
@@ -48,7 +48,7 @@ func find(file *os.File) (*Holder, error) {
 		// What it wrote is its pid in its own pid namespace, which may be another.
 		h.PID, h.records = int(record.Pid), true
 		if h.PID <= 0 {
-			return nil, fmt.Errorf("the process that holds it, there process %d, is in another pid namespace: ask from within its container", pid)
+			return nil, fmt.Errorf("the process that holds it (process %d there) is in another pid namespace: run this command inside its container", pid)
 		}
 	} else if pid == os.Getpid() { // we have it open, too
 		return nil, stale(pid)
@@ -67,7 +67,7 @@ func find(file *os.File) (*Holder, error) {
 }
 
 func stale(pid int) error {
-	return fmt.Errorf("it is stale: no process %d holds it, so initd is not running", pid)
+	return fmt.Errorf("it is stale: process %d does not hold it, so initd is not running", pid)
 }
 
 // read reads the pid in a file.
@@ -79,7 +79,7 @@ func read(file *os.File) (int, error) {
 	case err != nil && err != io.EOF:
 		return 0, err
 	case text == "":
-		return 0, errors.New("it is empty: initd is not running, or is just starting")
+		return 0, errors.New("it is empty: initd is not running, or is still starting")
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	pid, err := strconv.Atoi(line)

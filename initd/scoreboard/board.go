@@ -69,7 +69,7 @@ func (c *claim) taken() bool { return c.turn%2 == 1 }
 // row is claimed and none can be read, and nothing else happens.
 func Create(path string, rows int) (*Board, error) {
 	if rows < 1 || rows > MaxRows {
-		return nil, fmt.Errorf("create scoreboard: %d rows: 1 to %d are possible", rows, MaxRows)
+		return nil, fmt.Errorf("create scoreboard: %d rows: expected 1 to %d", rows, MaxRows)
 	}
 	b := &Board{
 		path:   path,
@@ -246,7 +246,7 @@ func (b *Board) free() (row int, err error) {
 			return row, nil
 		}
 	}
-	return NoRow, fmt.Errorf("all %d rows belong to live workers", len(b.claims))
+	return NoRow, fmt.Errorf("all %d rows are in use", len(b.claims))
 }
 
 // Hand returns what a worker needs to find its row: the descriptor that it has to

@@ -67,7 +67,7 @@ func TestLife(t *testing.T) {
 			}
 			b.Assign(row, 1000+slot)
 		}
-		if row, err := b.Claim(5, 3); row != NoRow || err == nil || err.Error() != "all 3 rows belong to live workers" {
+		if row, err := b.Claim(5, 3); row != NoRow || err == nil || err.Error() != "all 3 rows are in use" {
 			t.Errorf("a fourth of three rows: %d, %v", row, err)
 		}
 		write(b, 1, layout.Pack(layout.Now(), 3), 41, 0)

@@ -45,7 +45,7 @@ func ask(network string, flags int, question message, visit func([]byte)) error 
 	case err == unix.ENOENT, // no module for the family
 		err == unix.EPROTONOSUPPORT, err == unix.EAFNOSUPPORT, // no netlink, as under gVisor
 		err == unix.EPERM, err == unix.EACCES: // a seccomp filter
-		return fmt.Errorf("sock_diag %s: %w; %w: it takes the kernel's modules inet_diag, tcp_diag and unix_diag, and a seccomp filter that lets AF_NETLINK pass",
+		return fmt.Errorf("sock_diag %s: %w; %w: this needs the kernel modules inet_diag, tcp_diag and unix_diag, and a seccomp filter that allows AF_NETLINK",
 			network, err, errors.ErrUnsupported)
 	}
 	return fmt.Errorf("sock_diag %s: %w", network, err)

@@ -118,7 +118,7 @@ func variable(environ []string, name string) (int, error) {
 	}
 	n, err := number(text, 1<<30)
 	if err != nil {
-		return 0, fmt.Errorf("%s %w; it is set by a service manager that hands sockets down, see sd_listen_fds(3)", name, err)
+		return 0, fmt.Errorf("%s %w; it is set by a service manager that passes sockets, see sd_listen_fds(3)", name, err)
 	}
 	return n, nil
 }

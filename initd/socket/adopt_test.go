@@ -112,7 +112,7 @@ func TestAdoptNamedNot(t *testing.T) {
 		}
 	}
 	listener(t, unix.SOCK_STREAM, &unix.SockaddrUnix{Name: dir + "/live"})
-	if _, err := tryOpen(fmt.Sprintf("port %s/live=%d", dir, other)); err == nil || !strings.Contains(err.Error(), "is no unix socket that listens at") {
+	if _, err := tryOpen(fmt.Sprintf("port %s/live=%d", dir, other)); err == nil || !strings.Contains(err.Error(), "is not a unix socket listening at") {
 		t.Errorf("a path in the port setting that is not handed down: %v", err)
 	}
 }
@@ -253,9 +253,9 @@ func TestAdoptListenFDs(t *testing.T) {
 		environ []string
 		says    string
 	}{
-		{[]string{"LISTEN_PID=self", "LISTEN_FDS=banana"}, `LISTEN_FDS "banana" is no number`},
-		{[]string{"LISTEN_PID=self", "LISTEN_FDS=-1"}, `LISTEN_FDS "-1" is no number`},
-		{[]string{"LISTEN_PID=12x", "LISTEN_FDS=1"}, `LISTEN_PID "12x" is no number`},
+		{[]string{"LISTEN_PID=self", "LISTEN_FDS=banana"}, `LISTEN_FDS "banana" is not a number`},
+		{[]string{"LISTEN_PID=self", "LISTEN_FDS=-1"}, `LISTEN_FDS "-1" is not a number`},
+		{[]string{"LISTEN_PID=12x", "LISTEN_FDS=1"}, `LISTEN_PID "12x" is not a number`},
 		{[]string{"LISTEN_PID=self", "LISTEN_FDS=40"}, "LISTEN_FDS 40: file descriptor"},
 		{[]string{"LISTEN_PID=self", "LISTEN_FDS=1", "LISTEN_FDNAMES=a:b"}, `LISTEN_FDNAMES "a:b": 2 names for LISTEN_FDS=1`},
 	} {

@@ -146,24 +146,24 @@ func advice(spec Spec, err error) string {
 	onDisk := spec.Network == "unix"
 	switch {
 	case errors.As(err, &lookup):
-		return "write an address in its place, or see that /etc/hosts or the name server of /etc/resolv.conf knows the host"
+		return "use an IP address, or make sure that /etc/hosts or a name server in /etc/resolv.conf knows the host"
 	case errors.Is(err, unix.EACCES) && onDisk, errors.Is(err, unix.EROFS) && onDisk:
-		return "the directory must be writable for the user that initd runs as (in a container: a volume, a tmpfs, an emptyDir)"
+		return "the directory must be writable by the user that initd runs as (in a container: a volume, a tmpfs, an emptyDir)"
 	case errors.Is(err, unix.EPERM) && onDisk:
-		return "only root may give a socket to another user (socket-owner), or remove another user's from a sticky directory"
+		return "only root may change the owner of a socket (socket-owner), or remove another user's socket from a sticky directory"
 	case errors.Is(err, unix.ENOENT) && onDisk:
 		return "its directory must exist"
 	case errors.Is(err, unix.EACCES):
 		return "ports below the sysctl net.ipv4.ip_unprivileged_port_start (1024 by default) are privileged: " +
-			"set it to 0 (docker run --sysctl net.ipv4.ip_unprivileged_port_start=0), run as root with the capability NET_BIND_SERVICE, or take a higher port"
+			"set it to 0 (docker run --sysctl net.ipv4.ip_unprivileged_port_start=0), run as root with the capability NET_BIND_SERVICE, or use a higher port"
 	case errors.Is(err, unix.EADDRINUSE) && !onDisk:
-		return "another process of this network namespace has the port (ss -lntup shows which)"
+		return "another process in this network namespace uses the port (ss -lntup shows which)"
 	case errors.Is(err, unix.EADDRINUSE) && abstract(spec.Path):
-		return "another process has that name (ss -lx shows which)"
+		return "another process uses that name (ss -lx shows which)"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return "no interface here has that address (0.0.0.0 and [::] are all of them; IPv6 may be off: sysctl net.ipv6.conf.all.disable_ipv6)"
+		return "no network interface has that address (0.0.0.0 and [::] mean all addresses; IPv6 may be off: sysctl net.ipv6.conf.all.disable_ipv6)"
 	case errors.Is(err, unix.EAFNOSUPPORT):
-		return "this kernel runs without that address family"
+		return "this kernel does not support that address family"
 	}
 	return ""
 }

@@ -117,8 +117,8 @@ func (s *Set) room(slots int) error {
 		return fmt.Errorf("getrlimit: %w", err)
 	}
 	if need := uint64(top + more + slots + len(s.listeners) + 16); need > limit.Cur {
-		return fmt.Errorf("SERVER_STARTER_REUSE_PORT (--reuse-port): %d slots with %d sockets each need a limit of %d open files, and it is %d; "+
-			"have fewer workers or raise it (ulimit -n, docker run --ulimit nofile=%d)", slots, groups, need, limit.Cur, need)
+		return fmt.Errorf("SERVER_STARTER_REUSE_PORT (--reuse-port): %d slots with %d sockets each need a limit of %d open files, but it is %d; "+
+			"use fewer workers, or raise it (ulimit -n, docker run --ulimit nofile=%d)", slots, groups, need, limit.Cur, need)
 	}
 	return nil
 }
@@ -208,14 +208,14 @@ func (s *Set) Notes() (notes []string) {
 		return nil
 	}
 	for _, l := range s.listeners {
-		why := "only TCP and UDP have it"
+		why := "only TCP and UDP support it"
 		switch {
 		case l.group != nil:
 			continue
 		case l.adopted:
-			why = "it was handed down and not bound here"
+			why = "it was inherited, not bound by initd"
 		}
-		notes = append(notes, fmt.Sprintf("reuse-port has no effect on the listener %s, which all workers share: %s", l.Key, why))
+		notes = append(notes, fmt.Sprintf("reuse-port has no effect on listener %s, which all workers share: %s", l.Key, why))
 	}
 	if s.unsteered != nil {
 		notes = append(notes, s.unsteered.Error())
@@ -223,4 +223,4 @@ func (s *Set) Notes() (notes []string) {
 	return notes
 }
 
-var errUnsteered = errors.New("reuse-port: the kernel chooses among the sockets of all slots, also of those without a worker")
+var errUnsteered = errors.New("reuse-port: the kernel chooses among the sockets of all slots, including those without a worker")

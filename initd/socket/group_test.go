@@ -174,7 +174,7 @@ func TestSlots(t *testing.T) {
 		}
 	}
 	notes := strings.Join(set.Notes(), "\n")
-	if len(set.Notes()) != 2 || !strings.Contains(notes, path+", which all workers share: only TCP") || !strings.Contains(notes, "handed down") {
+	if len(set.Notes()) != 2 || !strings.Contains(notes, path+", which all workers share: only TCP") || !strings.Contains(notes, "inherited") {
 		t.Errorf("notes: %q, want the path and what was handed down", notes)
 	}
 	if len(one.Notes()) > 0 || one.group() {

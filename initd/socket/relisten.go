@@ -92,7 +92,7 @@ func hungUp(fd int) bool {
 // holds the dead socket, and an adopted path is not initd's.
 func (l *Listener) replace(o Options) error {
 	if l.node.path == "" {
-		return errors.New("a worker has shut it down, which the kernel does not undo; initd must be restarted")
+		return errors.New("a worker shut it down, which cannot be undone; restart initd")
 	}
 	if err := l.node.remove(); err != nil {
 		return err

@@ -117,7 +117,7 @@ func TestRelistenUnixRefused(t *testing.T) {
 	}
 	mended, err := set.Relisten()
 	if !slices.Equal(mended, []Mended{{Key: dir + "/gone", Slot: -1, Replaced: true}}) || err == nil || strings.Count(err.Error(), "\n") != 2 ||
-		strings.Count(err.Error(), "initd must be restarted") != 2 {
+		strings.Count(err.Error(), "restart initd") != 2 {
 		t.Errorf("Relisten() = %+v, %v; want one replaced and three errors", mended, err)
 	}
 	if text, err := os.ReadFile(dir + "/file"); string(text) != "precious" {

@@ -146,11 +146,11 @@ func Distinct(specs []Spec) error {
 	for i, spec := range specs {
 		for _, other := range specs[:i] {
 			if spec.FD >= 0 && spec.FD == other.FD {
-				return fmt.Errorf("%s %q: file descriptor %d belongs to %q already; give another number, or none",
+				return fmt.Errorf("%s %q: file descriptor %d is already used by %q; use another number, or none",
 					spec.setting(), spec, spec.FD, other)
 			}
 			if spec.Network == other.Network && spec.Key() == other.Key() && (spec.Network == "unix" || spec.Port != 0) {
-				return fmt.Errorf("%s %q: %w: it is given twice", spec.setting(), spec, unix.EADDRINUSE)
+				return fmt.Errorf("%s %q: %w: it is listed twice", spec.setting(), spec, unix.EADDRINUSE)
 			}
 		}
 	}
@@ -191,7 +191,7 @@ func (l *Listener) pretend(spec Spec, at netip.AddrPort) {
 // bind makes the socket of spec, which does not listen yet.
 func (l *Listener) bind(spec Spec, at netip.AddrPort, o Options) (err error) {
 	if spec.Handed {
-		return fmt.Errorf("%s %q: file descriptor %d is no unix socket that listens at %s; a path belongs in %s",
+		return fmt.Errorf("%s %q: file descriptor %d is not a unix socket listening at %s; a path belongs in %s",
 			spec.setting(), spec, spec.FD, spec.Path, setting(true))
 	}
 	l.Network = spec.Network
@@ -250,7 +250,7 @@ func (s *Set) number() error {
 		return fmt.Errorf("getrlimit: %w", err)
 	}
 	if need := uint64(top + len(s.listeners) + 16); need > limit.Cur {
-		return fmt.Errorf("file descriptor %d of a worker needs a limit of %d open files, and it is %d; give lower numbers or raise it (ulimit -n, docker run --ulimit nofile=%d)",
+		return fmt.Errorf("file descriptor %d of a worker needs a limit of %d open files, but it is %d; use lower numbers, or raise it (ulimit -n, docker run --ulimit nofile=%d)",
 			top, need, limit.Cur, need)
 	}
 	return nil

@@ -107,14 +107,14 @@ func TestNumbers(t *testing.T) {
 
 func TestNumbersRefused(t *testing.T) {
 	_, err := tryOpen("port 0=5", "port 0", "path /nowhere/s=5")
-	if want := `SERVER_STARTER_PATH (--path) "/nowhere/s=5": file descriptor 5 belongs to "0=5" already`; err == nil || !strings.HasPrefix(err.Error(), want) {
+	if want := `SERVER_STARTER_PATH (--path) "/nowhere/s=5": file descriptor 5 is already used by "0=5"`; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	for _, items := range [][]string{
 		{"port 127.0.0.1:7654", "port u7654", "port 127.0.0.1:7654=4"},
 		{"path /nowhere/s", "path /nowhere/s"},
 	} {
-		if _, err := tryOpen(items...); !errors.Is(err, unix.EADDRINUSE) || !strings.HasSuffix(err.Error(), "it is given twice") {
+		if _, err := tryOpen(items...); !errors.Is(err, unix.EADDRINUSE) || !strings.HasSuffix(err.Error(), "it is listed twice") {
 			t.Errorf("%q: %v, want an error", items, err)
 		}
 	}
@@ -237,11 +237,11 @@ func TestOpenErrors(t *testing.T) {
 		says  []string
 	}{
 		{[]string{"port " + at}, unix.EADDRINUSE, []string{`SERVER_STARTER_PORT (--port) "` + at + `": listen tcp ` + at + ": address already in use", "ss -lntup"}},
-		{[]string{"port 192.0.2.1:8080=3"}, unix.EADDRNOTAVAIL, []string{`"192.0.2.1:8080=3": listen tcp 192.0.2.1:8080: cannot assign`, "no interface here has that address"}},
+		{[]string{"port 192.0.2.1:8080=3"}, unix.EADDRNOTAVAIL, []string{`"192.0.2.1:8080=3": listen tcp 192.0.2.1:8080: cannot assign`, "no network interface has that address"}},
 		{[]string{"port nosuch.invalid:80"}, nil, []string{`"nosuch.invalid:80": listen tcp nosuch.invalid:80: lookup nosuch.invalid`, "/etc/hosts"}},
 		{[]string{"port [fe80::1%nosuch0]:80"}, nil, []string{"no such network interface"}},
 		{[]string{"path /nosuch/dir/s"}, unix.ENOENT, []string{`SERVER_STARTER_PATH (--path) "/nosuch/dir/s": listen unix /nosuch/dir/s: no such file`, "its directory must exist"}},
-		{[]string{"port /nosuch/s=3"}, nil, []string{`SERVER_STARTER_PORT (--port) "/nosuch/s=3": file descriptor 3 is no unix socket that listens at /nosuch/s`, "SERVER_STARTER_PATH (--path)"}},
+		{[]string{"port /nosuch/s=3"}, nil, []string{`SERVER_STARTER_PORT (--port) "/nosuch/s=3": file descriptor 3 is not a unix socket listening at /nosuch/s`, "SERVER_STARTER_PATH (--path)"}},
 	} {
 		_, err := tryOpen(c.items...)
 		if err == nil || c.is != nil && !errors.Is(err, c.is) {

@@ -90,7 +90,7 @@ func (s Spec) String() string {
 func ParseHTTP(text string) (Spec, error) {
 	spec, err := parsePort(text)
 	if err == nil && (spec.Network != "tcp" || spec.FD >= 0) {
-		err = errors.New("it is TCP, and no worker's")
+		err = errors.New("it must be a TCP port without u or =fd")
 	}
 	spec.Setting = "SERVER_STARTER_HTTP (--http)"
 	if err != nil {
@@ -105,7 +105,7 @@ func ParseControl(path string) (Spec, error) {
 	spec := Spec{Network: "unix", Path: path, FD: -1, Setting: "SERVER_STARTER_CONTROL_SOCKET (--control-socket)"}
 	err := checkPath(path)
 	if err == nil && abstract(path) {
-		err = errors.New("an abstract socket has no mode that would keep others out")
+		err = errors.New("an abstract socket has no file mode to restrict access")
 	}
 	if err != nil {
 		return Spec{}, fmt.Errorf("%s %q: %w; expected a path, such as /run/initd.sock, or none", spec.Setting, path, err)
@@ -165,9 +165,9 @@ func parsePath(text string) (Spec, error) {
 func checkPath(path string) error {
 	switch {
 	case path == "" || path == "@":
-		return errors.New("there is no name")
+		return errors.New("the name is missing")
 	case len(path) > maxPath:
-		return fmt.Errorf("%d bytes are more than the %d that a unix socket's path can have", len(path), maxPath)
+		return fmt.Errorf("%d bytes are too many: the path of a unix socket has at most %d", len(path), maxPath)
 	}
 	return nil
 }
@@ -183,13 +183,13 @@ func parseHost(host string) (string, error) {
 	if strings.Contains(host, ":") {
 		address, err := netip.ParseAddr(host)
 		if err != nil {
-			return "", fmt.Errorf("%q is no IPv6 address", host)
+			return "", fmt.Errorf("%q is not an IPv6 address", host)
 		}
 		name = address.Zone()
 	}
 	for _, r := range name {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_", r) {
-			return "", fmt.Errorf("%q has no place in a host name", r)
+			return "", fmt.Errorf("%q is not allowed in a host name", r)
 		}
 	}
 	return host, nil
@@ -202,7 +202,7 @@ func cutFD(text string) (body string, fd int, err error) {
 	body, digits, found := strings.Cut(strings.TrimSpace(text), "=")
 	body = strings.TrimSpace(body)
 	if i := strings.IndexAny(body, ";\n\x00"); i >= 0 {
-		return "", -1, fmt.Errorf("%q cannot be part of an item", body[i])
+		return "", -1, fmt.Errorf("%q is not allowed in an address", body[i])
 	}
 	if !found {
 		return body, -1, nil
@@ -223,7 +223,7 @@ func number(digits string, most int) (int, error) {
 	case errors.Is(err, strconv.ErrSyntax) && digits == "":
 		return 0, errors.New("is missing")
 	case errors.Is(err, strconv.ErrSyntax):
-		return 0, fmt.Errorf("%q is no number", digits)
+		return 0, fmt.Errorf("%q is not a number", digits)
 	case err != nil || n > uint64(most):
 		return 0, fmt.Errorf("%s is above %d", digits, most)
 	}

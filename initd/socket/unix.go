@@ -99,7 +99,7 @@ func vacate(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%w: the path is a %s, which is left alone; remove it or take another path", unix.EADDRINUSE, kind(info.Mode()))
+		return fmt.Errorf("%w: the path is a %s, which is left alone; remove it or use another path", unix.EADDRINUSE, kind(info.Mode()))
 	}
 	switch err := probe(path); err {
 	case unix.ECONNREFUSED:
@@ -108,9 +108,9 @@ func vacate(path string) error {
 		}
 		return nil
 	case nil, unix.EAGAIN:
-		return fmt.Errorf("%w: a process listens on the path; stop it or take another path", unix.EADDRINUSE)
+		return fmt.Errorf("%w: a process listens on the path; stop it or use another path", unix.EADDRINUSE)
 	default:
-		return fmt.Errorf("%w: the path is a socket that may be in use, which is left alone: connect: %w; remove it or take another path", unix.EADDRINUSE, err)
+		return fmt.Errorf("%w: the path is a socket that may be in use, which is left alone: connect: %w; remove it or use another path", unix.EADDRINUSE, err)
 	}
 }
 

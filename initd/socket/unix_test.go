@@ -181,7 +181,7 @@ func TestUnixAbstract(t *testing.T) {
 		t.Errorf("on disk: %v, %v", files, err)
 	}
 	_, err := tryOpen("path " + name)
-	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "another process has that name") {
+	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "another process uses that name") {
 		t.Errorf("the name a second time: %v", err)
 	}
 }

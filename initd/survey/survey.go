@@ -157,6 +157,6 @@ func (s *survey) note(err error) {
 }
 
 // remedy is what can be done where workers' files may not be read.
-const remedy = "initd may look into processes of its own user, and as root with the capabilities SETUID and SETGID into those of another, " +
-	"but not into a program that has changed its user by itself or has capabilities that initd lacks; " +
-	"with the capability SYS_PTRACE (docker run --cap-add SYS_PTRACE) it may look into all"
+const remedy = "initd can inspect processes of its own user and, as root with the capabilities SETUID and SETGID, those of other users, " +
+	"but not a program that changed its user itself or has capabilities that initd lacks; " +
+	"with the capability SYS_PTRACE (docker run --cap-add SYS_PTRACE) it can inspect all"

@@ -180,5 +180,5 @@ func (s *Surveyor) warning(err error) string {
 		s.warned = map[string]bool{}
 	}
 	s.warned[kind] = true
-	return "cannot see all of the workers: " + err.Error()
+	return "cannot inspect all workers: " + err.Error()
 }

@@ -187,7 +187,7 @@ func TestComplaintOnce(t *testing.T) {
 		warn(&fs.PathError{Op: "open", Path: path, Err: unix.EACCES})
 	}
 	warn(nil)
-	if n := len(warnings); n != 1 || !strings.HasPrefix(warnings[0], "cannot see all of the workers: open /proc/101/fd: ") {
+	if n := len(warnings); n != 1 || !strings.HasPrefix(warnings[0], "cannot inspect all workers: open /proc/101/fd: ") {
 		t.Errorf("%d warnings: %q", n, warnings)
 	}
 	warn(&fs.PathError{Op: "open", Path: "/proc/101/smaps_rollup", Err: unix.ENOMEM})

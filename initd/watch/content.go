@@ -114,7 +114,7 @@ func ignored(name string) bool {
 		n > 5 && name[0] == '.' && strings.HasPrefix(name[n-4:], ".sw")
 }
 
-var errMany = fmt.Errorf("more than %d names in all: its contents are not watched; watch only the part that matters", maxNames)
+var errMany = fmt.Errorf("more than %d files in total: their contents are not watched; watch only the part that matters", maxNames)
 
 // list returns the sorted names in a directory that count.
 func (l *look) list(path string) ([]string, error) {
@@ -175,7 +175,7 @@ func (l *look) file(path string, stat unix.Stat_t) error {
 	l.kept[path] = f
 	l.write(kind, "")
 	if large {
-		l.errs = append(l.errs, fmt.Errorf("%s: with it more than %d MiB are to be read: it is judged by size, time and inode", path, maxBytes>>20))
+		l.errs = append(l.errs, fmt.Errorf("%s: with this file there are more than %d MiB to read: changes to it are detected by size, time and inode", path, maxBytes>>20))
 		l.write('s', "")
 		l.number(uint64(stat.Size))
 		l.number(stat.Ino)

@@ -201,8 +201,8 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"watch " + dir + "/large: " + dir + "/large: with it more than 64 MiB are to be read: it is judged by size, time and inode",
-		"watch all: " + dir + "/d: more than 10000 names in all: its contents are not watched; watch only the part that matters",
+		"watch " + dir + "/large: " + dir + "/large: with this file there are more than 64 MiB to read: changes to it are detected by size, time and inode",
+		"watch all: " + dir + "/d: more than 10000 files in total: their contents are not watched; watch only the part that matters",
 	} {
 		if !slices.Contains(r.errors, want) {
 			t.Errorf("%q is not said in\n%s", want, strings.Join(r.errors, "\n"))

@@ -100,7 +100,7 @@ func start(sources []Source, pace pace) (*Watch, error) {
 	for _, s := range sources {
 		paths := s.Paths()
 		if len(paths) == 0 {
-			return nil, fmt.Errorf("watch %s: it names no file", s.Name)
+			return nil, fmt.Errorf("watch %s: no file to watch", s.Name)
 		}
 		for _, path := range paths {
 			if err := check(path); err != nil {
@@ -131,9 +131,9 @@ func check(path string) error {
 	case path == "":
 		return errors.New("an empty path")
 	case strings.IndexByte(path, 0) >= 0:
-		return fmt.Errorf("%q: a NUL byte can be in no path", path)
+		return fmt.Errorf("%q: a path cannot contain a NUL byte", path)
 	case path[0] != '/':
-		return fmt.Errorf("%s: a path has to begin with a slash, as in /etc/app.conf", path)
+		return fmt.Errorf("%s: a path must start with a slash, as in /etc/app.conf", path)
 	}
 	return nil
 }

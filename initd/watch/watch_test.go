@@ -290,10 +290,10 @@ func TestNew(t *testing.T) {
 		return []Source{{"it", func() []string { return paths }}}
 	}
 	for want, sources := range map[string][]Source{
-		"watch it: it names no file":                                             paths(),
-		"watch it: an empty path":                                                paths("/etc", ""),
-		`watch it: "/a\x00": a NUL byte can be in no path`:                       paths("/a\x00"),
-		"watch it: etc/x: a path has to begin with a slash, as in /etc/app.conf": paths("etc/x"),
+		"watch it: no file to watch":                                           paths(),
+		"watch it: an empty path":                                              paths("/etc", ""),
+		`watch it: "/a\x00": a path cannot contain a NUL byte`:                 paths("/a\x00"),
+		"watch it: etc/x: a path must start with a slash, as in /etc/app.conf": paths("etc/x"),
 	} {
 		if w, err := New(sources); w != nil || err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)

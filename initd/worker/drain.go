@@ -91,7 +91,7 @@ func (d *drain) end(limit time.Duration) error {
 	case <-ctx.Done():
 	}
 	d.server.Close()
-	return fmt.Errorf("drain: requests were still under way after %v: %w", limit, ctx.Err())
+	return fmt.Errorf("drain: requests were still in progress after %v: %w", limit, ctx.Err())
 }
 
 // note is the server's ConnState.

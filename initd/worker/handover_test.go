@@ -101,7 +101,7 @@ func TestServeInherited(t *testing.T) {
 		var out strings.Builder
 		cmd.Stderr = &out
 		cmd.Run()
-		if want := "serve: no listener is inherited, by SERVER_STARTER_PORT=\"53=3\"\n"; out.String() != want {
+		if want := "serve: no inherited listener (SERVER_STARTER_PORT=\"53=3\")\n"; out.String() != want {
 			t.Errorf("%q, not %q", out.String(), want)
 		}
 	})

@@ -151,14 +151,14 @@ func parsePorts(ports string) (items []item, err error) {
 		}
 		// Each number is given up when its socket is taken over.
 		if slices.ContainsFunc(items, func(other item) bool { return other.fd == int(fd) }) {
-			return nil, fmt.Errorf("%q: the file descriptor is named twice", pair)
+			return nil, fmt.Errorf("%q: the file descriptor is listed twice", pair)
 		}
 		items = append(items, item{key: pair[:i], fd: int(fd)})
 	}
 	return items, nil
 }
 
-var errNoListener = errors.New("neither a listening socket nor one for datagrams")
+var errNoListener = errors.New("neither a listening socket nor a datagram socket")
 
 // inspect checks that a file descriptor is a socket that can be used. Anything else is
 // not touched, for the number may belong to another part of this process, the Go

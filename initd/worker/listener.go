@@ -108,7 +108,7 @@ func find(key string, fits func(*socket) bool, open func(key string) (*socket, e
 				return in.sockets[i], nil
 			}
 		}
-		return nil, errors.New("it is not inherited, by " + in.source)
+		return nil, errors.New("not among the inherited sockets (" + in.source + ")")
 	}
 	own.Lock()
 	defer own.Unlock()

@@ -66,8 +66,8 @@ func TestListeners(t *testing.T) {
 			}
 			want := []string{tcp.Addr().String(), tcp.Addr().String(), path, abstract, address, address, address}
 			if len(r.Asked) != 9 || !slices.Equal(r.Asked[:7], want) ||
-				!strings.HasPrefix(r.Asked[7], "packet conn "+path+": it is not inherited, by ") ||
-				!strings.HasPrefix(r.Asked[8], "listener 1: it is not inherited, by ") {
+				!strings.HasPrefix(r.Asked[7], "packet conn "+path+": not among the inherited sockets (") ||
+				!strings.HasPrefix(r.Asked[8], "listener 1: not among the inherited sockets (") {
 				t.Errorf("asked for by key: %q", r.Asked)
 			}
 			variable, value, _ := strings.Cut(test.environ[0], "=")
@@ -76,7 +76,7 @@ func TestListeners(t *testing.T) {
 			} else {
 				value = fmt.Sprintf("%q", value)
 			}
-			if !strings.HasSuffix(r.Asked[8], variable+"="+value) {
+			if !strings.HasSuffix(r.Asked[8], "("+variable+"="+value+")") {
 				t.Errorf("the error %q does not name %s=%s", r.Asked[8], variable, value)
 			}
 			// One number each, and none that a program which it starts would have.
@@ -120,12 +120,12 @@ func TestInheritErrors(t *testing.T) {
 		{"SERVER_STARTER_PORT=8080=three", `inherit SERVER_STARTER_PORT="8080=three": "8080=three" is not key=fd`},
 		{"SERVER_STARTER_PORT=8080=-3", `inherit SERVER_STARTER_PORT="8080=-3": "8080=-3" is not key=fd`},
 		{"SERVER_STARTER_PORT=8080=3;", `inherit SERVER_STARTER_PORT="8080=3;": "" is not key=fd`},
-		{"SERVER_STARTER_PORT=8080=3;80=3", `inherit SERVER_STARTER_PORT="8080=3;80=3": "80=3": the file descriptor is named twice`},
+		{"SERVER_STARTER_PORT=8080=3;80=3", `inherit SERVER_STARTER_PORT="8080=3;80=3": "80=3": the file descriptor is listed twice`},
 		{"SERVER_STARTER_PORT=8080=2147483648", `inherit SERVER_STARTER_PORT="8080=2147483648": "8080=2147483648": the file descriptor is out of range`},
 		{"SERVER_STARTER_PORT=8080=99999999999999999999", `"8080=99999999999999999999": the file descriptor is out of range`},
 		{"SERVER_STARTER_PORT=8080=1000", `inherit SERVER_STARTER_PORT="8080=1000": file descriptor 1000: bad file descriptor`},
-		{"SERVER_STARTER_PORT=8080=4", `inherit SERVER_STARTER_PORT="8080=4": file descriptor 4: neither a listening socket nor one for datagrams`},
-		{"SERVER_STARTER_PORT=8080=5", `inherit SERVER_STARTER_PORT="8080=5": file descriptor 5: neither a listening socket nor one for datagrams`},
+		{"SERVER_STARTER_PORT=8080=4", `inherit SERVER_STARTER_PORT="8080=4": file descriptor 4: neither a listening socket nor a datagram socket`},
+		{"SERVER_STARTER_PORT=8080=5", `inherit SERVER_STARTER_PORT="8080=5": file descriptor 5: neither a listening socket nor a datagram socket`},
 		{"LISTEN_PID=me", `inherit LISTEN_PID="me": not a number`},
 		{"LISTEN_PID=self LISTEN_FDS=some", `inherit LISTEN_FDS="some": not a number`},
 		{"LISTEN_PID=self LISTEN_FDS=-1", `inherit LISTEN_FDS="-1": not a number`},

@@ -160,7 +160,7 @@ func (s *serving) listen() error {
 	case len(s.listeners) > 0:
 		return nil
 	case !s.alone:
-		return errors.New("no listener is inherited, by " + in.source)
+		return errors.New("no inherited listener (" + in.source + ")")
 	}
 	service := ":http"
 	if s.tls {

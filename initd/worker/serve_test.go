@@ -212,7 +212,7 @@ func TestDrainTimeout(t *testing.T) {
 	<-s.slow
 	s.stop()
 	err := s.end()
-	if want := "serve: drain: requests were still under way after 1ms: context deadline exceeded"; err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
+	if want := "serve: drain: requests were still in progress after 1ms: context deadline exceeded"; err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, not %s", err, want)
 	}
 	if _, err := http.ReadResponse(c.reader, nil); err == nil {

@@ -109,7 +109,7 @@ func Check(m Memory) (s Sizes, err error) {
 	case len(m) < len(Magic) || string(m[:len(Magic)]) != Magic:
 		return s, fmt.Errorf("not a scoreboard: it does not begin with %q", Magic)
 	case len(m) < HeaderSize:
-		return s, fmt.Errorf("cut off: it has %d bytes, less than a header", len(m))
+		return s, fmt.Errorf("truncated: it has %d bytes, less than a header", len(m))
 	}
 	version := m.Load(AtVersion)
 	var swapped [8]byte
@@ -117,20 +117,20 @@ func Check(m Memory) (s Sizes, err error) {
 	switch {
 	case version == Version:
 	case reverse(swapped) == Version:
-		return s, errors.New("of a machine with another order of bytes")
+		return s, errors.New("written on a machine with another byte order")
 	default:
-		return s, fmt.Errorf("of version %d: this program knows version %d", version, Version)
+		return s, fmt.Errorf("version %d: this program supports version %d", version, Version)
 	}
 	header, row, rows := m.Load(AtHeader), m.Load(AtRow), m.Load(AtRows)
 	switch {
 	case header < HeaderSize || header > 1<<20 || header%Line != 0,
 		row < RowSize || row > 1<<20 || row%Line != 0,
 		rows < 1 || rows > maxRows:
-		return s, fmt.Errorf("broken: %d rows of %d bytes behind a header of %d", rows, row, header)
+		return s, fmt.Errorf("corrupt: %d rows of %d bytes after a header of %d", rows, row, header)
 	case header+rows*row > uint64(len(m)):
-		return s, fmt.Errorf("cut off: it has %d bytes, not the %d of %d rows", len(m), header+rows*row, rows)
+		return s, fmt.Errorf("truncated: it has %d bytes, not the %d of %d rows", len(m), header+rows*row, rows)
 	case m.Load(AtClock) != Clock:
-		return s, fmt.Errorf("kept by clock %d: this program knows CLOCK_MONOTONIC, %d", m.Load(AtClock), Clock)
+		return s, fmt.Errorf("times are of clock %d: this program supports CLOCK_MONOTONIC, %d", m.Load(AtClock), Clock)
 	}
 	return Sizes{int(header), int(row), int(rows)}, nil
 }

@@ -23,7 +23,7 @@ func Map(fd int, protection int) (m Memory, s Sizes, err error) {
 		if _, err := Check(m); string(m) != Magic {
 			return nil, s, err
 		}
-		return nil, s, errors.New("cut off, or far too large")
+		return nil, s, errors.New("truncated, or far too large")
 	}
 	m, err = syscall.Mmap(fd, 0, int(stat.Size), protection, syscall.MAP_SHARED)
 	if err != nil {
@@ -47,7 +47,7 @@ func Sealed(fd int) bool {
 }
 
 // ErrGone is the error of a scoreboard whose file someone has made shorter.
-var ErrGone = errors.New("cut off while it was in use")
+var ErrGone = errors.New("truncated while in use")
 
 // Guard calls f, which may access a mapped file, and reports whether that was still there.
 // Whoever can write to a file can also make it shorter. Then its pages are gone, and
