@@ -84,7 +84,9 @@ func execute(argv, environ []string) *Failure {
 				syscall.Exec(shell, append([]string{shell, file}, argv[1:]...), environ)
 			}
 			return f
-		case syscall.EACCES, syscall.ENOTDIR, syscall.ENODEV, syscall.ESTALE, syscall.ETIMEDOUT:
+		case syscall.EACCES:
+			f.Hint = denied(file)
+		case syscall.ENOTDIR, syscall.ENODEV, syscall.ESTALE, syscall.ETIMEDOUT:
 		default:
 			return f
 		}
@@ -100,6 +102,24 @@ func execute(argv, environ []string) *Failure {
 		}
 	}
 	return failure
+}
+
+// denied explains EACCES of execve(2) where the reason is the file or its mount, whoever the user is.
+func denied(file string) string {
+	info, err := os.Stat(file)
+	if err != nil {
+		return ""
+	}
+	var where unix.Statfs_t
+	switch {
+	case info.IsDir():
+		return "it is a directory"
+	case info.Mode().Perm()&0o111 == 0:
+		return "it has no execute permission (chmod +x)"
+	case unix.Statfs(file, &where) == nil && where.Flags&unix.ST_NOEXEC != 0:
+		return "it is on a file system that is mounted noexec"
+	}
+	return ""
 }
 
 // missing explains why execve(2) does not find a file that exists: what it is to be run by does not.

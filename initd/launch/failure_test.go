@@ -71,9 +71,9 @@ func TestFailures(t *testing.T) {
 		{"", nil, "exec: no such file or directory", 127},
 		{"", func(c *Command) { c.Argv = nil }, "exec: no such file or directory", 127},
 		{plain + "/x", nil, "exec " + plain + "/x: not a directory", 127},
-		{plain, nil, "exec " + plain + ": permission denied", 126},
-		{dir, nil, "exec " + dir + ": permission denied", 126},
-		{"prog", in("/no:" + dir + "/denied:/bin"), "exec " + plain + ": permission denied", 126},
+		{plain, nil, "exec " + plain + ": permission denied: it has no execute permission (chmod +x)", 126},
+		{dir, nil, "exec " + dir + ": permission denied: it is a directory", 126},
+		{"prog", in("/no:" + dir + "/denied:/bin"), "exec " + plain + ": permission denied: it has no execute permission (chmod +x)", 126},
 		{crlf, nil, "exec " + crlf + `: no such file or directory: its interpreter "/bin/sh\r" is missing`, 127},
 		{gone, nil, "exec " + gone + `: no such file or directory: its interpreter "/no/such" is missing`, 127},
 		{"prog", in(dir + "/gone:/bin"), "exec " + gone + `: no such file or directory: its interpreter "/no/such" is missing`, 127},
@@ -108,6 +108,30 @@ func TestFailures(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoexec: a program on a file system that is mounted noexec, mount(2).
+func TestNoexec(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("launch-test", dir, "tmpfs", unix.MS_NOEXEC, ""); err != nil {
+		t.Skipf("mounting needs root: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, 0) })
+	program := filepath.Join(dir, "prog")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	want := "exec " + program + ": permission denied: it is on a file system that is mounted noexec"
+	for way, direct := range ways {
+		t.Run(way, func(t *testing.T) {
+			c := command(program)
+			c.Direct = direct
+			var failure *Failure
+			if _, _, outcome := run(t, c); !errors.As(outcome, &failure) || failure.Error() != want || failure.ExitStatus() != 126 {
+				t.Errorf("outcome: %v\nwant:    %s", outcome, want)
+			}
+		})
 	}
 }
 
