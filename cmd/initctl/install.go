@@ -43,8 +43,8 @@ replaced atomically, even while they are running.`,
 // A source is a program to be installed.
 type source struct{ name, path string }
 
-// errNoexec is EACCES of execve(2), foreseen.
-var errNoexec = errors.New("the file system is mounted noexec")
+// errNoexec is EACCES of execve(2), foreseen; mount(2).
+var errNoexec = errors.New("programs cannot be executed from there")
 
 // errNoSource is a program that is not where it should be.
 var errNoSource = errors.New("there is no initd beside initctl")
@@ -67,7 +67,7 @@ func install(from source, to string) (err error) {
 	defer dir.Close()
 	var where unix.Statfs_t
 	if err := unix.Fstatfs(int(dir.Fd()), &where); err == nil && where.Flags&unix.ST_NOEXEC != 0 {
-		return errNoexec
+		return fmt.Errorf("%s is mounted noexec: %w", dir.Name(), errNoexec)
 	}
 
 	// A file that is executed cannot be written (ETXTBSY), but another can take its name.
@@ -106,7 +106,7 @@ func withAdvice(err error) error {
 	case errors.Is(err, errNoSource):
 		advice = "run the initctl of initd's own image, which has both"
 	case errors.Is(err, errNoexec):
-		advice = "nothing there could be executed; mount it without noexec"
+		advice = "mount it without noexec: docker run --tmpfs DIR:exec, or medium: Memory for an emptyDir on a node whose disk is mounted so"
 	case errors.Is(err, fs.ErrNotExist):
 		advice = "make the directory, or mount a volume there"
 	case errors.Is(err, syscall.ENOTDIR):

@@ -128,7 +128,7 @@ func TestInstallOnOtherFileSystems(t *testing.T) {
 	}{
 		{"full", "size=64k", 0, "no space left on device (make room"},
 		{"read-only", "", unix.MS_RDONLY, "read-only file system (mount it so that it can be written)"},
-		{"noexec", "", unix.MS_NOEXEC, "the file system is mounted noexec (nothing there could be executed; mount it without noexec)"},
+		{"noexec", "", unix.MS_NOEXEC, " is mounted noexec: programs cannot be executed from there (mount it without noexec: docker run --tmpfs DIR:exec, or medium: Memory for an emptyDir on a node whose disk is mounted so)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
