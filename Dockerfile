@@ -1,10 +1,28 @@
 # initd and the tool that inspects and controls it, in an image of nothing else:
 #
-#	COPY --from=IMAGE /initd /initctl /
+#	docker build -t initd .
 #
-# takes them into another image. Any image with Go 1.26 can stand in for BUILDER, even one without a
-# shell; where its module cache holds what go.mod names, no network is needed. Nor is BuildKit.
+# Another image takes them with `COPY --from=initd /initd /initctl /`. BuildKit is not needed.
+#
+# Without a registry, name an image that the engine has as BUILDER. Any with Go 1.26 will do, even one without a shell;
+# where its module cache has what go.mod names, no network is needed:
+#
+#	docker build --build-arg BUILDER=IMAGE -t initd .
+#
+# Without any image, build the two files with Go, and from them the same image with the last stage alone:
+#
+#	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /tmp/initd/out/ ./cmd/initd ./cmd/initctl
+#	sed '/^FROM scratch/,$!d; s/--from=build //' Dockerfile | docker build -t initd -f - /tmp/initd
+#
+# Without building an image, have the two files in a container before it starts, or in a volume:
+#
+#	docker create --name NAME --entrypoint /initd IMAGE COMMAND && docker cp /tmp/initd/out/. NAME:/ && docker start NAME
+#	docker run --rm --user 0 -v initd:/to --entrypoint /initctl initd install /to
+#
+# In Kubernetes, an init container does the latter: deploy/kubernetes/components/init-container.
 ARG BUILDER=golang:1.26
+# Nothing but a message: the classic builder prints it before the failure, and BuildKit among the lines around the failure.
+ARG IF_NO_REGISTRY_ANSWERS="docker build --build-arg BUILDER=IMAGE-WITH-GO-1.26 .  Without such an image: see the top of this Dockerfile."
 FROM ${BUILDER} AS build
 WORKDIR /src
 COPY . .

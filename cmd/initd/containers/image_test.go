@@ -94,33 +94,7 @@ func TestDockerfile(t *testing.T) {
 	dockertest.Build(t, images.Sources, dockerfile, append(standIn, "--target", "build")...)
 	product := dockertest.Build(t, images.Sources, dockerfile, standIn...)
 
-	t.Run("config", func(t *testing.T) {
-		var config struct {
-			User, StopSignal string
-			Entrypoint       []string
-			Labels           map[string]string
-		}
-		if err := json.Unmarshal([]byte(dockertest.Docker(t, "inspect", "--format", "{{json .Config}}", product)), &config); err != nil {
-			t.Fatal(err)
-		}
-		if config.User != "65532:65532" || config.StopSignal != "SIGTERM" || !slices.Equal(config.Entrypoint, []string{"/initd"}) {
-			t.Errorf("USER %q, STOPSIGNAL %q, ENTRYPOINT %q", config.User, config.StopSignal, config.Entrypoint)
-		}
-		for _, key := range []string{"title", "description", "licenses"} {
-			if config.Labels["org.opencontainers.image."+key] == "" {
-				t.Errorf("no label %s in %q", key, config.Labels)
-			}
-		}
-	})
-
-	t.Run("content", func(t *testing.T) {
-		// Those that the engine makes for each container are of no interest.
-		theirs := []string{".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"}
-		names := slices.DeleteFunc(files(t, product), func(name string) bool { return slices.Contains(theirs, name) })
-		if !slices.Equal(names, []string{"initctl", "initd"}) {
-			t.Errorf("the image holds %q", names)
-		}
-	})
+	examine(t, product)
 
 	// A build elsewhere, of the same sources by the same Go, makes the same bytes.
 	t.Run("reproducible", func(t *testing.T) {
@@ -152,6 +126,82 @@ func TestDockerfile(t *testing.T) {
 			c.Stop()
 		})
 	}
+}
+
+// examine looks at what an image of initd says and holds.
+func examine(t *testing.T, image string) {
+	t.Run("config", func(t *testing.T) {
+		var config struct {
+			User, StopSignal string
+			Entrypoint       []string
+			Labels           map[string]string
+		}
+		if err := json.Unmarshal([]byte(dockertest.Docker(t, "inspect", "--format", "{{json .Config}}", image)), &config); err != nil {
+			t.Fatal(err)
+		}
+		if config.User != "65532:65532" || config.StopSignal != "SIGTERM" || !slices.Equal(config.Entrypoint, []string{"/initd"}) {
+			t.Errorf("USER %q, STOPSIGNAL %q, ENTRYPOINT %q", config.User, config.StopSignal, config.Entrypoint)
+		}
+		for _, key := range []string{"title", "description", "licenses"} {
+			if config.Labels["org.opencontainers.image."+key] == "" {
+				t.Errorf("no label %s in %q", key, config.Labels)
+			}
+		}
+	})
+
+	t.Run("content", func(t *testing.T) {
+		// Those that the engine makes for each container are of no interest.
+		theirs := []string{".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"}
+		names := slices.DeleteFunc(files(t, image), func(name string) bool { return slices.Contains(theirs, name) })
+		if !slices.Equal(names, []string{"initctl", "initd"}) {
+			t.Errorf("the image holds %q", names)
+		}
+	})
+}
+
+// TestDockerfileWithoutRegistry: the failure says what to do, and the way without any image that the Dockerfile then tells of
+// leads to the same image.
+func TestDockerfileWithoutRegistry(t *testing.T) {
+	t.Parallel()
+	images := images(t)
+	dockerfile := initdtest.Read(t, filepath.Join(images.Sources, "Dockerfile"))
+
+	t.Run("hint", func(t *testing.T) {
+		const hint = "docker build --build-arg BUILDER=IMAGE-WITH-GO-1.26 ."
+		// Nobody listens there, so it is as if there were no network.
+		out, err := initdtest.Try("docker", "build", "--network", "none", "--build-arg", "BUILDER=127.0.0.1:1/golang", images.Sources)
+		if err == nil || !strings.Contains(err.Error(), hint) {
+			t.Errorf("no %q in the failure: %v\n%s", hint, err, out)
+		}
+		// BuildKit prints the two lines before the one that fails.
+		before, _, found := strings.Cut(dockerfile, "\nFROM ${BUILDER}")
+		lines := strings.Split(before, "\n")
+		if !found || !strings.Contains(strings.Join(lines[max(0, len(lines)-2):], "\n"), hint) {
+			t.Errorf("no %q in the two lines before FROM", hint)
+		}
+	})
+
+	t.Run("no image", func(t *testing.T) {
+		tag, dir := initdtest.Unique(), t.TempDir()
+		initdtest.Undo(t, "docker", "rmi", "--force", tag)
+		for _, begin := range []string{"CGO_ENABLED=0 go build ", "sed "} {
+			_, line, found := strings.Cut(dockerfile, "\n#\t"+begin)
+			if !found {
+				t.Fatalf("the Dockerfile has no line that begins with %q", begin)
+			}
+			line, _, _ = strings.Cut(begin+line, "\n")
+			line = strings.NewReplacer("/tmp/initd", dir, "-t initd ", "-t "+tag+" ").Replace(line)
+			if out, err := initdtest.Try("sh", "-c", "cd \"$1\" && "+line, "sh", images.Sources); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		examine(t, tag)
+		for _, name := range []string{"initd", "initctl"} {
+			if !bytes.Equal(extract(t, tag, "/"+name), []byte(initdtest.Read(t, filepath.Join(images.Context, "root", name)))) {
+				t.Errorf("%s is not what go builds with the flags of a release", name)
+			}
+		}
+	})
 }
 
 // files returns the names of the regular files in a container of an image.
