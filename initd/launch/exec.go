@@ -1,8 +1,10 @@
 package launch
 
 import (
+	"cmp"
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,7 +81,7 @@ func execute(argv, environ []string) *Failure {
 		case syscall.ENOEXEC:
 			// A script without a #! line is for the shell. A program for another machine is not.
 			if strings.HasPrefix(head(file), "\x7fELF") {
-				f.Hint = "it is a program for another machine"
+				f.Hint = "it is for another architecture, and this machine is " + runtime.GOOS + "/" + runtime.GOARCH
 			} else {
 				syscall.Exec(shell, append([]string{shell, file}, argv[1:]...), environ)
 			}
@@ -97,11 +99,39 @@ func execute(argv, environ []string) *Failure {
 	}
 	if failure == nil {
 		failure = &Failure{Stage: "exec", Path: program(argv), Errno: syscall.ENOENT}
-		if failure.Path != "" {
-			failure.Hint = "PATH is " + strconv.Quote(searchPath(environ))
-		}
+		failure.Hint = cmp.Or(misread(argv), "PATH is "+strconv.Quote(searchPath(environ)))
+	}
+	if failure.Errno == syscall.ENOENT {
+		failure.Hint = cmp.Or(failure.Hint, misread(argv))
 	}
 	return failure
+}
+
+// Executable returns nil for a file that can be executed, and else a *Failure.
+func Executable(file string) error {
+	err := unix.Access(file, unix.X_OK)
+	if err == nil {
+		return nil
+	}
+	f := failed("exec", file, err)
+	if f.Errno == syscall.EACCES {
+		f.Hint = denied(file)
+	}
+	return f
+}
+
+// misread explains why a command that does not exist may not be what was meant: in a Dockerfile, one string is not split
+// into words in a JSON array, and is a command for a shell elsewhere.
+func misread(argv []string) string {
+	switch name := program(argv); {
+	case name == "":
+		return "the command is empty"
+	case name == shell && len(argv) > 1 && argv[1] == "-c":
+		return "there is no shell here, and a command that is a JSON array needs none"
+	case strings.Contains(name, " "):
+		return "it contains a space: pass the program and each argument as separate words"
+	}
+	return ""
 }
 
 // denied explains EACCES of execve(2) where the reason is the file or its mount, whoever the user is.
@@ -133,7 +163,7 @@ func missing(file string) string {
 		name, _, _ := strings.Cut(strings.Trim(line, " \t"), " ")
 		return "its interpreter " + strconv.Quote(name) + " is missing" // quoted: a CR at its end is the usual cause
 	}
-	return "its dynamic loader is missing"
+	return "its dynamic loader is missing; link it statically (Go: CGO_ENABLED=0), or run it in an image with the C library that it was built for"
 }
 
 // head is the beginning of a file, as much as the kernel looks at.

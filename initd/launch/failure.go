@@ -21,7 +21,7 @@ func failed(stage, path string, err error) *Failure {
 	return f
 }
 
-// Error reads `exec /app: no such file or directory: its dynamic loader is missing`.
+// Error reads `exec /app: permission denied: it is a directory`.
 func (f *Failure) Error() string {
 	text := f.Stage
 	if f.Path != "" {

@@ -68,8 +68,10 @@ func TestFailures(t *testing.T) {
 		{"no-such", in("/bin:"), `exec no-such: no such file or directory: PATH is "/bin:"`, 127},
 		{"no-such", func(c *Command) { c.Environ = nil }, `exec no-such: no such file or directory: PATH is "/bin:/usr/bin"`, 127},
 		{"no-such", in(plain), `exec no-such: no such file or directory: PATH is "` + plain + `"`, 127},
-		{"", nil, "exec: no such file or directory", 127},
-		{"", func(c *Command) { c.Argv = nil }, "exec: no such file or directory", 127},
+		{"", nil, "exec: no such file or directory: the command is empty", 127},
+		{"", func(c *Command) { c.Argv = nil }, "exec: no such file or directory: the command is empty", 127},
+		{"/no/such --x", nil, "exec /no/such --x: no such file or directory: it contains a space: pass the program and each argument as separate words", 127},
+		{"no-such --x", in("/bin"), "exec no-such --x: no such file or directory: it contains a space: pass the program and each argument as separate words", 127},
 		{plain + "/x", nil, "exec " + plain + "/x: not a directory", 127},
 		{plain, nil, "exec " + plain + ": permission denied: it has no execute permission (chmod +x)", 126},
 		{dir, nil, "exec " + dir + ": permission denied: it is a directory", 126},
@@ -77,8 +79,8 @@ func TestFailures(t *testing.T) {
 		{crlf, nil, "exec " + crlf + `: no such file or directory: its interpreter "/bin/sh\r" is missing`, 127},
 		{gone, nil, "exec " + gone + `: no such file or directory: its interpreter "/no/such" is missing`, 127},
 		{"prog", in(dir + "/gone:/bin"), "exec " + gone + `: no such file or directory: its interpreter "/no/such" is missing`, 127},
-		{loaderless, nil, "exec " + loaderless + ": no such file or directory: its dynamic loader is missing", 127},
-		{foreign, nil, "exec " + foreign + ": exec format error: it is a program for another machine", 126},
+		{loaderless, nil, "exec " + loaderless + ": no such file or directory: its dynamic loader is missing; link it statically (Go: CGO_ENABLED=0), or run it in an image with the C library that it was built for", 127},
+		{foreign, nil, "exec " + foreign + ": exec format error: it is for another architecture, and this machine is linux/" + runtime.GOARCH, 126},
 		{"true", func(c *Command) { c.Dir = "/no/such=dir" }, "chdir /no/such=dir: no such file or directory", 125},
 		{"true", func(c *Command) { c.DeathSignal = 99 }, "", 125},
 	}
@@ -108,6 +110,17 @@ func TestFailures(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoShell: an image may have none, which the shell form of CMD needs.
+func TestNoShell(t *testing.T) {
+	const want = "there is no shell here, and a command that is a JSON array needs none"
+	if got := misread([]string{shell, "-c", "/app --x"}); got != want {
+		t.Errorf("hint %q, want %q", got, want)
+	}
+	if got := misread([]string{shell, "script"}); got != "" {
+		t.Errorf("hint %q", got)
 	}
 }
 
