@@ -51,10 +51,18 @@ func findHTTPProgram(env environ) (string, error) {
 		return "", err
 	}
 	beside := filepath.Join(filepath.Dir(self), httpProgram)
+	var denied error // of the first that is there
 	for _, path := range append([]string{beside}, launch.Candidates([]string{httpProgram}, env)...) {
-		if unix.Access(path, unix.X_OK) == nil {
+		err := launch.Executable(path)
+		if err == nil {
 			return path, nil
 		}
+		if denied == nil && unix.Access(path, unix.F_OK) == nil {
+			denied = err
+		}
+	}
+	if denied != nil {
+		return "", fmt.Errorf("%s, which serves it, cannot be executed: %w", httpProgram, denied)
 	}
 	return "", fmt.Errorf("%s, which serves it, is neither at %s nor in PATH: copy it there, as initd was copied", httpProgram, beside)
 }

@@ -494,13 +494,29 @@ func TestHTTPLeavesNothing(t *testing.T) {
 // TestHTTPWithoutTool: that nothing can serve HTTP is said at once, and what to do about it.
 func TestHTTPWithoutTool(t *testing.T) {
 	t.Parallel()
-	alone := copyOfInitd(t)
-	d := run{mode: subreaper, program: alone, environ: []string{"PATH=/nowhere"}, args: flags([]string{"/bin/true"}, "http=:0")}.start(t)
-	d.exits(125)
-	for _, text := range []string{"SERVER_STARTER_HTTP (--http)", "initctl", "copy it there"} {
-		if !strings.Contains(d.output(), text) {
-			t.Errorf("stderr lacks %q:\n%s", text, d.output())
-		}
+	for name, test := range map[string]struct {
+		mode os.FileMode // of the file; 0: there is none
+		says []string
+	}{
+		"missing":        {0, []string{"initctl", "copy it there"}},
+		"not executable": {0o644, []string{"initctl", "cannot be executed", "(chmod +x)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			alone := copyOfInitd(t)
+			if test.mode != 0 {
+				if err := os.WriteFile(filepath.Join(filepath.Dir(alone), "initctl"), nil, test.mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := run{mode: subreaper, program: alone, environ: []string{"PATH=/nowhere"}, args: flags([]string{"/bin/true"}, "http=:0")}.start(t)
+			d.exits(125)
+			for _, text := range append(test.says, "SERVER_STARTER_HTTP (--http)") {
+				if !strings.Contains(d.output(), text) {
+					t.Errorf("stderr lacks %q:\n%s", text, d.output())
+				}
+			}
+		})
 	}
 }
 
