@@ -59,7 +59,7 @@ func TestBadInput(t *testing.T) {
 		{name: "Several", run: run{environ: []string{"SERVER_STARTER_UMASK=99", "SERVER_STARTER_PORT=x:y:z"}, args: flags(started, "respawn=sometimes", "signal-on-hup=FOO")}, status: 64,
 			says: []string{"SERVER_STARTER_UMASK", "SERVER_STARTER_PORT", "--respawn", "always, on-failure or never", "--signal-on-hup", "--help"}},
 		{name: "NoCommand", run: run{args: []string{"--port=127.0.0.1:0"}}, status: 64,
-			says: []string{"no command", "initd [flags] [--] command"}},
+			says: []string{"no command", "initd [flags] [--] command", "JSON array"}},
 
 		{name: "TakenPort", run: run{args: flags(started, "port="+taken.Addr().String())}, status: 125,
 			says: []string{"SERVER_STARTER_PORT (--port)", taken.Addr().String(), "address already in use", "ss -lntup"}},

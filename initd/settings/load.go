@@ -29,7 +29,9 @@ func Load(args []string) (*Settings, error) {
 	if len(s.Command) == 0 && s.Answer == "" && s.Request == None && !lost {
 		problems = append(problems, Problem{
 			Reason:   "no command was given",
-			Expected: synopsis, Example: "initd --port=8080 -- ./server",
+			Expected: synopsis,
+			// Docker does not pass CMD on to an ENTRYPOINT in the shell form.
+			Example: `initd --port=8080 -- ./server, or in a Dockerfile, as JSON arrays: ENTRYPOINT ["/initd"] and CMD ["./server"]`,
 		})
 	}
 	if len(problems) > 0 {
