@@ -99,12 +99,13 @@ func (n *noInitd) hint() string {
 	}
 	switch {
 	case n.off:
-		return "Start initd with " + socketVariable + "=PATH, and give initctl the same."
+		return "Start initd with " + socketVariable + "=PATH, and initctl with the same."
 	case n.from != "":
-		return "Is this initd's container, and was initd started with this control-socket? " + n.from + " names the place."
+		return n.from + " names this place. Run initctl in the container of initd, and start initd with control-socket=" + n.tried[0].path + "."
 	}
-	return "initd makes a socket there where it is PID 1, and else at the place that its setting control-socket names:\n" +
-		"name that place to initctl by --control-socket or " + socketVariable + "."
+	return "initd has a socket there if it is PID 1 and not a plain init (respawn=never), and elsewhere only if its setting\n" +
+		"control-socket says so. Run initctl in the container of initd (docker exec), or name that other socket to initctl by\n" +
+		"--control-socket or SERVER_STARTER_CONTROL_SOCKET."
 }
 
 // reason is the error of connect(2) in a few words.
@@ -114,7 +115,7 @@ func (a attempt) reason() string {
 	case errors.Is(err, syscall.EINVAL):
 		return "longer than a unix socket's path can be, 107 bytes" // unix(7)
 	case errors.Is(err, syscall.ECONNREFUSED) && info != nil && info.Mode().Type() != fs.ModeSocket:
-		return "no socket"
+		return "not a socket"
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such file"
 	case errors.Is(err, fs.ErrPermission):

@@ -26,7 +26,9 @@ func TestSocket(t *testing.T) {
 	l.Close()
 	absent := filepath.Join(t.TempDir(), "absent")
 
-	const hintPlaces = "\ninitd makes a socket there where it is PID 1, and else at the place that its setting control-socket names:\nname that place to initctl by --control-socket or SERVER_STARTER_CONTROL_SOCKET.\n"
+	const hintPlaces = "\ninitd has a socket there if it is PID 1 and not a plain init (respawn=never), and elsewhere only if its setting\n" +
+		"control-socket says so. Run initctl in the container of initd (docker exec), or name that other socket to initctl by\n" +
+		"--control-socket or SERVER_STARTER_CONTROL_SOCKET.\n"
 	for _, test := range []struct {
 		name, flag, variable string
 		places               []string
@@ -38,10 +40,10 @@ func TestSocket(t *testing.T) {
 		{"first place", "", "", []string{byPlace.path, absent}, 0, "place", ""},
 		{"second place", "", "", []string{dead, byPlace.path}, 0, "place", ""},
 		{"none by variable", "", "none", []string{byPlace.path}, 5, "",
-			"initctl: no initd can be asked: SERVER_STARTER_CONTROL_SOCKET is none\nStart initd with SERVER_STARTER_CONTROL_SOCKET=PATH, and give initctl the same.\n"},
+			"initctl: no initd can be asked: SERVER_STARTER_CONTROL_SOCKET is none\nStart initd with SERVER_STARTER_CONTROL_SOCKET=PATH, and initctl with the same.\n"},
 		{"flag beats none", byFlag.path, "none", nil, 0, "flag", ""},
 		{"absent flag does not go on", absent, byVariable.path, []string{byPlace.path}, 5, "",
-			"initctl: no initd answers: " + absent + ": no such file\nIs this initd's container, and was initd started with this control-socket? --control-socket names the place.\n"},
+			"initctl: no initd answers: " + absent + ": no such file\n--control-socket names this place. Run initctl in the container of initd, and start initd with control-socket=" + absent + ".\n"},
 		{"nowhere", "", "", []string{absent, dead}, 5, "",
 			"initctl: no initd answers: " + absent + ": no such file; " + dead + ": nobody listens, the initd that made it has ended" + hintPlaces},
 	} {
@@ -73,7 +75,7 @@ func TestNoSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := "/" + strings.Repeat("x", 120)
-	for path, want := range map[string]string{file: "no socket", long: "longer than a unix socket's path can be, 107 bytes"} {
+	for path, want := range map[string]string{file: "not a socket", long: "longer than a unix socket's path can be, 107 bytes"} {
 		if r := invoke(t, path, "health"); r != (result{1, "not ready: no initd answers: " + path + ": " + want + "\n", ""}) {
 			t.Errorf("%+v, want %s", r, want)
 		}
