@@ -54,6 +54,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 			return nil, err
 		}
 	}
+	up.noteShell()
 	up.changeToRoot()
 	if !in.programs.plain() {
 		keepHeapSmall()

@@ -416,3 +416,22 @@ func TestSurroundings(t *testing.T) {
 		})
 	}
 }
+
+// TestShellIsPID1: where ENTRYPOINT is in the shell form, signals do not reach initd, which its log says.
+func TestShellIsPID1(t *testing.T) {
+	t.Parallel()
+	initd := strings.Join(append([]string{initdBinary(t)}, flags([]string{"true"}, "respawn=on-failure")...), " ")
+	for name, test := range map[string]struct {
+		line string
+		says bool
+	}{"shell": {initd + "; true", true}, "exec": {"exec " + initd, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := run{mode: pid1, program: "/bin/sh", args: []string{"-c", test.line}}.start(t)
+			d.exits(0)
+			if said := strings.Contains(d.output(), "PID 1 is /bin/sh -c, which passes no signals on"); said != test.says {
+				t.Errorf("it says so: %v\n%s", said, d.output())
+			}
+		})
+	}
+}
