@@ -601,10 +601,10 @@ func (s *scene) tcpAndUDPAlike() bool {
 	return names != "tcp-127.0.0.1-"+port+":udp-127.0.0.1-"+port
 }
 
-// TestStartServerDocument: docs/START_SERVER.md has every option and every defect, and names no test that does not exist.
+// TestStartServerDocument: docs/guide/from-start-server.md has every option and every defect, and names no test that does not exist.
 func TestStartServerDocument(t *testing.T) {
 	t.Parallel()
-	document := initdtest.Read(t, "../../docs/START_SERVER.md")
+	document := initdtest.Read(t, "../../docs/guide/from-start-server.md")
 	tests := map[string]bool{}
 	for _, scenario := range parity {
 		tests["TestParity/"+scenario.name] = true

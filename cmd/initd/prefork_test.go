@@ -22,9 +22,9 @@ import (
 	"server-starter/initd/scoreboard/reader"
 )
 
-const preforkFile = "../../docs/PREFORK.md"
+const preforkFile = "../../docs/guide/from-prefork.md"
 
-// TestPrefork: whoever knows Proc::Daemon::Prefork finds its features again, as docs/PREFORK.md says.
+// TestPrefork: whoever knows Proc::Daemon::Prefork finds its features again, as docs/guide/from-prefork.md says.
 func TestPrefork(t *testing.T) {
 	t.Parallel()
 	for _, feature := range prefork {
@@ -590,7 +590,7 @@ var originalArguments = []string{
 // originalMethods are those that programs call.
 var originalMethods = []string{"run", "check_pidfile", "kill_running", "shutdown", "read_scoreboard", "update_scoreboard"}
 
-// TestPreforkDocument: docs/PREFORK.md has all of Proc::Daemon::Prefork, each with tests, and all of these tests there are.
+// TestPreforkDocument: docs/guide/from-prefork.md has all of Proc::Daemon::Prefork, each with tests, and all of these tests there are.
 func TestPreforkDocument(t *testing.T) {
 	t.Parallel()
 	page := initdtest.Read(t, preforkFile)
