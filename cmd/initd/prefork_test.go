@@ -86,14 +86,14 @@ func (f *forked) perl() []string {
 	return append(interpreter(f.T, "perl"), f.write("worker.pl", excerpt(f.T, "perl")))
 }
 
-// excerpt is the one text of a language on the page.
+// excerpt is the one block in a language on the page.
 func excerpt(t *testing.T, language string) string {
 	t.Helper()
-	found := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(initdtest.Read(t, preforkFile), -1)
-	if len(found) != 1 {
-		t.Fatalf("%s has %d texts in %s", preforkFile, len(found), language)
+	blocks := initdtest.Blocks(t, preforkFile, language)
+	if len(blocks) != 1 {
+		t.Fatalf("%s has %d blocks in %s", preforkFile, len(blocks), language)
 	}
-	return found[0][1]
+	return blocks[0]
 }
 
 // interpreter is a program that not every machine has.
