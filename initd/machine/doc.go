@@ -85,6 +85,10 @@
 // its replacement is ready, ending asked because initd stops: each of the two
 // happens to a worker at most once.
 //
+// An orphan that belonged to a worker is in the list of those that have lost their
+// slot. It begins as running, in the step in which its worker ends, and goes the same
+// way from there; so its generation is gone when its last process is.
+//
 // # initd
 //
 //	operating ──▶ lingering (stop-delay, before-shutdown) ──▶ terminating ──▶ orphaned ──▶ exited

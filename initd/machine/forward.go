@@ -17,7 +17,7 @@ func (m *Machine) forward(signal Signal) {
 func (m *Machine) send(signal Signal, to func(*generation, *worker) bool) (n int) {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if running <= w.state && w.state < killed && to(g, w) {
+			if running <= w.state && w.state < killed && !w.orphan && to(g, w) {
 				m.do(Forward{g.number, w.slot, w.pid, signal})
 				n++
 			}

@@ -73,6 +73,7 @@ type worker struct {
 	clientsGone int // surveys in a row that saw all of its clients gone
 
 	failed bool // its attempt has failed: it is killed as soon as it is a process
+	orphan bool // it belonged to a worker that has ended; failed: it is killed, as that was or would have been
 }
 
 type workerState int

@@ -113,6 +113,10 @@ import (
 //	     before an exit that leaves orphans alone.
 //	I38  A view is what the events and actions so far say, and taking it changes
 //	     nothing.
+//	I39  What belongs to a worker ends with it: an orphan is asked to end or killed,
+//	     as its worker was or would have been, in the very step in which it is known,
+//	     and killed when its worker's time is over; its generation is gone when its
+//	     last process is. An orphan has no slot and is sent no other signal.
 //
 // And, once faults cease:
 //
@@ -219,6 +223,8 @@ type seenWorker struct {
 	cpu         time.Duration
 	requests    int64
 	clientsGone int
+	orphan      bool // of a worker
+	drainUntil  time.Time
 	worn        bool // it may be recycled
 	wornOut     bool // it has to be
 }

@@ -123,6 +123,8 @@ func (j *judge) concludeGeneration(g, serving *seenGeneration) {
 	for u := range g.live {
 		switch {
 		case u.pid == 0, u.killed:
+		case u.orphan && u.untouched():
+			broken("I39", "pid %d, which belonged to a worker of generation %d, was not asked to end", u.pid, g.number)
 		case u.doomed:
 			broken("I7", "generation %d has failed and slot %d is not killed", g.number, u.slot)
 		case j.phase == terminating && u.ended.IsZero():

@@ -31,9 +31,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			if u.killed {
 				continue
 			}
-			if !u.stopped.IsZero() {
-				limit(j.limit(u.stopped, j.policy.DrainTimeout), "drain-timeout of generation %d", g.number)
-			}
+			limit(u.drainUntil, "drain-timeout of generation %d", g.number)
 			if j.phase != operating {
 				continue
 			}

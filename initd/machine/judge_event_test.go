@@ -108,6 +108,8 @@ func (j *judge) note(event Event) {
 		if u := j.worker(e.PID); u != nil {
 			j.noteLoss(u, e.Status)
 		}
+	case Orphaned:
+		j.noteOrphaned(e)
 	case Childless:
 		j.orphansGone = j.phase == orphaned
 	case LogCommandEnded:
@@ -236,7 +238,7 @@ func (j *judge) forwardTo(s Signal, whom func(*seenWorker) bool) (n int) {
 	for _, g := range j.generations {
 		for u := range g.live {
 			// One that was asked to end is past its start, whether it knows or not.
-			if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed && whom(u) {
+			if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed && !u.orphan && whom(u) {
 				j.forwards = append(j.forwards, Forward{g.number, u.slot, u.pid, s})
 				n++
 			}

@@ -82,14 +82,18 @@ func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant boo
 			j.expect(g, Gone, 0)
 		}
 		return
-	case !vacant, g.state < Serving, j.shared():
+	case g.some(func(u *seenWorker) bool { return !u.orphan }), g.state < Serving, j.shared():
 		j.mark(map[bool]string{true: "loss of all workers but of swapped slots", false: "loss of some workers"}[vacant])
 		p.refill = next
 		j.expect(g, g.state, next.Sub(j.now))
 		return
 	}
 	j.mark("loss of all workers")
-	j.remove(g)
+	if g.state = Retiring; vacant {
+		j.remove(g)
+	} else {
+		j.mark("loss of all workers but orphans")
+	}
 	j.serves = 0
 	var wait time.Duration
 	switch {
@@ -124,7 +128,7 @@ func (j *judge) noteAlive() {
 }
 
 func (j *judge) mayBecomeAlive(u *seenWorker) bool {
-	return u.executed && u.ready.IsZero() && u.untouched() && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
+	return u.executed && !u.orphan && u.ready.IsZero() && u.untouched() && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
 }
 
 func (j *judge) ready(u *seenWorker) {

@@ -49,7 +49,9 @@ func (j *judge) judgeStop(a Stop) {
 		if a.Signal != j.policy.SignalOnHup {
 			broken("I6", "%v has another signal than signal-on-hup", a)
 		}
-		u.stopped = j.now
+		if u.stopped = j.now; u.drainUntil.IsZero() {
+			u.drainUntil = j.limit(j.now, j.policy.DrainTimeout)
+		}
 		return
 	}
 	if !u.ended.IsZero() {
@@ -66,8 +68,8 @@ func (j *judge) judgeKill(a Kill) {
 	if u.killed {
 		broken("I6", "%v comes twice", a)
 	}
-	if a.Group != j.policy.KillGroup {
-		broken("I6", "%v is not what kill-group says", a)
+	if a.Group != (j.policy.KillGroup && !u.orphan) {
+		broken("I39", "%v is not what kill-group says", a)
 	}
 	cause := j.cause(u)
 	if cause == "" {
@@ -93,9 +95,11 @@ func (j *judge) cause(u *seenWorker) string {
 		}
 	}
 	switch {
+	case u.doomed && u.orphan:
+		return "an orphan of what was killed or not ready"
 	case u.doomed:
 		return "its attempt failed"
-	case !u.stopped.IsZero() && j.past(j.limit(u.stopped, j.policy.DrainTimeout)):
+	case j.past(u.drainUntil):
 		return "drain-timeout"
 	case j.phase == operating && !u.ready.IsZero() && u.untouched() && j.past(j.limit(u.lastPing, j.policy.Watchdog)):
 		return "watchdog"

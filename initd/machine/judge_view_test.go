@@ -123,7 +123,7 @@ func (j *judge) viewFits(u *seenWorker, got WorkerView) bool {
 
 // viewOf is what a view has to have of a worker.
 func (j *judge) viewOf(u *seenWorker) WorkerView {
-	v := WorkerView{Slot: u.slot, PID: u.pid, Started: u.started, Ready: u.ready, Holds: j.holder(u.slot) == u}
+	v := WorkerView{Slot: u.slot, PID: u.pid, Started: u.started, Ready: u.ready, Holds: j.holder(u.slot) == u, Orphan: u.orphan}
 	switch {
 	case u.pid == 0:
 		v.State = "forking"

@@ -60,13 +60,15 @@ func (m *Machine) scheduleRefill(g *generation, w *worker, status Status, reason
 		m.do(a)
 		m.removeDone(g)
 		return
-	case !g.empty(), g.isCandidate(), m.pool.shared():
+	case g.hasWorker(), g.isCandidate(), m.pool.shared():
 		a.State, a.Next = g.state, wait
 		g.place(w.slot).refillAt = next
 		m.do(a)
 		return
 	}
-	m.remove(g)
+	if g.state = Retiring; g.empty() { // else it is gone with the last of its orphans
+		m.remove(g)
+	}
 	switch {
 	case m.candidate() != nil: // takes its place
 	case m.policy.MaxFailures > 0 && m.failures >= m.policy.MaxFailures:

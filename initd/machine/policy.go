@@ -36,7 +36,7 @@ type Policy struct {
 
 	StopDelay   time.Duration
 	StopTimeout time.Duration
-	KillGroup   bool // kill process groups instead of single workers
+	KillGroup   bool // kill process groups instead of single workers, and end the orphans of workers
 
 	LeaveOrphans bool // exit without ending the orphans that remain
 

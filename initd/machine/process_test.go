@@ -31,6 +31,7 @@ type process struct {
 	obeys                 bool // it ends when it is asked to
 	executed, notified    bool
 	asked                 bool // to end
+	orphan                bool // of a worker
 	dying, dead           bool
 	pings                 int // that are left; negative: for ever
 	doing
@@ -130,7 +131,11 @@ func (w *world) end(p *process, d time.Duration, status Status) {
 	p.dying = true
 	w.in(d, func() {
 		if !p.dead {
+			orphans := w.orphansOf(p) // whose pids are none that it leaves
 			w.reap(p)
+			for _, o := range orphans {
+				w.step(Orphaned{p.pid, o})
+			}
 			w.step(Exited{p.pid, status})
 		}
 	})
@@ -164,4 +169,18 @@ func (w *world) freePID() int {
 			return pid
 		}
 	}
+}
+
+// orphansOf has a process that ends leave some of its own, and returns their pids.
+func (w *world) orphansOf(p *process) (pids []int) {
+	if w.calm || !p.executed || !w.policy.EndsOrphans() || !w.chance(6) {
+		return nil
+	}
+	for range 1 + w.pick(2) {
+		o := &process{pid: w.freePID(), generation: p.generation, slot: p.slot, obeys: !w.chance(4), executed: true, notified: true, orphan: true}
+		i, _ := slices.BinarySearchFunc(w.living, o.pid, func(p *process, pid int) int { return p.pid - pid })
+		w.living = slices.Insert(w.living, i, o)
+		pids = append(pids, o.pid)
+	}
+	return pids
 }

@@ -80,7 +80,7 @@ func (w *world) drawStale() Event {
 		return Begin{}
 	case 2:
 		if unknown {
-			return Exited{pid, Status{Code: 1}}
+			return one[Event](w, Exited{pid, Status{Code: 1}}, Orphaned{pid, 77777})
 		}
 	case 3:
 		if unknown {
@@ -127,6 +127,13 @@ func (w *world) drawStale() Event {
 			return LogCommandEnded{n}
 		}
 	case 14:
+		if !w.policy.EndsOrphans() || w.chance(2) {
+			for _, p := range w.living {
+				if _, worker := m.worker(p.pid); worker != nil {
+					return Orphaned{p.pid, one(w, 0, p.pid)}
+				}
+			}
+		}
 		for _, p := range w.living {
 			if _, worker := m.worker(p.pid); worker.state >= running && len(m.early) == 0 {
 				if worker.state >= ready {

@@ -17,10 +17,14 @@ func (m *Machine) stopUnneeded() {
 			switch {
 			case w.state == forking || w.state >= stopping:
 			case g.state < Retiring && !slices.Contains(g.leaving, w):
+			case w.failed && w.orphan:
+				m.kill(g, w, "its worker was killed, or ended before it was ready")
 			case w.failed:
 				m.kill(g, w, "its attempt failed")
 			case m.phase < terminating:
-				w.state, w.killAt = stopping, after(m.now, m.policy.DrainTimeout)
+				if w.state = stopping; w.killAt.IsZero() { // else it has what its worker had left
+					w.killAt = after(m.now, m.policy.DrainTimeout)
+				}
 				m.do(Stop{g.number, w.slot, w.pid, m.policy.SignalOnHup})
 			}
 		}
@@ -76,5 +80,6 @@ func (m *Machine) kill(g *generation, w *worker, reason string) {
 		return
 	}
 	w.state = killed
-	m.do(Kill{g.number, w.slot, w.pid, m.policy.KillGroup, reason})
+	// The group of an orphan may be that of its worker, which is not to be found by its pid.
+	m.do(Kill{g.number, w.slot, w.pid, m.policy.KillGroup && !w.orphan, reason})
 }

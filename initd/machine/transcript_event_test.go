@@ -33,6 +33,7 @@ var eventNames = map[string]func(*arguments) Event{
 	"pinged":            func(a *arguments) Event { return Pinged{a.number("pid")} },
 	"hung":              func(a *arguments) Event { return Hung{a.number("pid")} },
 	"probed":            func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
+	"orphaned":          func(a *arguments) Event { return Orphaned{a.number("pid"), a.number("orphan")} },
 	"exited":            func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
 	"log-command-ended": func(a *arguments) Event { return LogCommandEnded{a.number("number")} },
 	"http-ended":        func(*arguments) Event { return HTTPEnded{} },

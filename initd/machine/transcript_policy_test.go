@@ -13,7 +13,7 @@ import (
 func defaultPolicy() Policy {
 	return Policy{
 		Workers: 1, Interval: time.Second, StartTimeout: time.Minute, ProbeTimeout: 5 * time.Second,
-		SignalOnHup: TERM, SignalOnTerm: TERM, Timing: Timing{AutoRestartInterval: 6 * time.Minute}, MaxBackoff: 30 * time.Second,
+		SignalOnHup: TERM, SignalOnTerm: TERM, Timing: Timing{AutoRestartInterval: 6 * time.Minute}, MaxBackoff: 30 * time.Second, KillGroup: true,
 	}
 }
 

@@ -38,6 +38,7 @@ type WorkerView struct {
 	Started, Ready time.Time
 	Activity       Activity // as it was judged by the last survey; Silent: none has seen it
 	Holds          bool     // it has its slot: it is not of a candidate, no replacement, and has not lost it
+	Orphan         bool     // it is no worker, but was left by one that has ended
 }
 
 // Outline returns a View without the generations. It allocates nothing, and
@@ -108,7 +109,7 @@ func (m *Machine) View() View {
 		for w := range g.live {
 			of.Workers = append(of.Workers, WorkerView{
 				Slot: w.slot, PID: w.pid, State: w.state.String(), Started: w.started, Ready: w.readyAt,
-				Activity: w.activity(), Holds: m.hasSlot(g, w),
+				Activity: w.activity(), Holds: m.hasSlot(g, w), Orphan: w.orphan,
 			})
 		}
 		v.Generations = append(v.Generations, of)
