@@ -42,7 +42,7 @@ func (l *loop) do(action machine.Action) {
 		l.history.counters.Recycled++
 		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
-		l.log.Info(eventlog.Stop, "stopping worker", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
+		l.log.Info(eventlog.Stop, "stopping "+l.what(a.PID), "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
 		l.children.asked(a.PID)
 		l.signal(a.PID, syscall.Signal(a.Signal))
 	case machine.Kill:
@@ -69,10 +69,20 @@ func (l *loop) do(action machine.Action) {
 	}
 }
 
-// killWorker kills a worker, or its process group.
+// what names a process that the machine means.
+func (l *loop) what(pid int) string {
+	if l.orphans.worker[pid] != nil {
+		return "orphan of worker"
+	}
+	return "worker"
+}
+
+// killWorker kills a worker, or its process group, or an orphan of one.
 func (l *loop) killWorker(a machine.Kill) {
-	l.history.counters.Killed++
-	l.log.Warn(eventlog.Kill, "killing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
+	if l.children.worker(a.PID) != nil {
+		l.history.counters.Killed++
+	}
+	l.log.Warn(eventlog.Kill, "killing "+l.what(a.PID)+": "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
 	target := a.PID
 	if a.Group {
 		target = -a.PID

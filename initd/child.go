@@ -130,7 +130,7 @@ func (l *loop) awaitExec(c *child) {
 }
 
 // reaped is for the end of a child, or that it was stopped. The end of an orphan
-// changes nothing.
+// that belongs to no worker changes nothing.
 func (l *loop) reaped(e reaper.Exit) {
 	c := l.children[e.PID]
 	switch {
@@ -141,6 +141,7 @@ func (l *loop) reaped(e reaper.Exit) {
 	case c == nil:
 		l.history.counters.Orphans++
 		l.log.Debug(eventlog.Orphan, "orphan reaped", append([]any{"pid", e.PID}, statusAttr(statusOf(e))...)...)
+		l.orphanEnded(e)
 	default:
 		l.awaitExec(c)
 		delete(l.children, e.PID)
@@ -162,10 +163,15 @@ func (l *loop) cancel(is func(role) bool) {
 // signal sends a signal to a child that has not been reaped, or to its process
 // group where pid is negative.
 func (l *loop) signal(pid int, s syscall.Signal) {
-	if l.children[max(pid, -pid)] == nil {
+	process := max(pid, -pid)
+	if l.children[process] == nil && l.orphans.worker[process] == nil {
 		return
 	}
-	if err := l.kernel.kill(pid, s); err != nil {
+	err := l.kernel.kill(pid, s)
+	if err == syscall.ESRCH && pid < 0 { // it has left its group
+		err = l.kernel.kill(process, s)
+	}
+	if err != nil {
 		l.log.Warn(eventlog.KillFailed, "kill "+strconv.Itoa(pid)+": "+err.Error(), "pid", pid, "signal", machine.Signal(s).String())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"server-starter/initd/launch"
+	"server-starter/initd/proc"
 	"server-starter/reaper"
 )
 
@@ -16,6 +17,11 @@ type kernel struct {
 	kill     func(pid int, signal syscall.Signal) error   // a negative pid: its process group; -1: everything
 	reap     func(each func(reaper.Exit)) (children bool) // all that have ended; whether any child is left
 	children func() ([]int, error)                        // the pids of all children
+
+	// What /proc has of a process.
+	stat    func(pid int) (proc.Stat, error)
+	environ func(pid int, names ...string) (values []string, err error)
+	sockets func(pid int) (inodes []uint32, err error)
 }
 
 // newKernel returns the kernel itself. With stopped, reap also hands on children
@@ -25,11 +31,15 @@ func newKernel(stopped bool) kernel {
 	if stopped {
 		options = syscall.WUNTRACED
 	}
+	var r proc.Reader
 	return kernel{
 		now:      time.Now,
 		start:    launch.Start,
 		kill:     syscall.Kill,
 		reap:     func(each func(reaper.Exit)) bool { return reaper.Drain(options, each) },
 		children: reaper.Children,
+		stat:     r.Stat,
+		environ:  r.Environ,
+		sockets:  func(pid int) ([]uint32, error) { return r.Sockets(pid, nil) },
 	}
 }

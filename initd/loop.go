@@ -47,6 +47,7 @@ func newLoop(k kernel, in *instance, m *machine.Machine, s signalChannels) *loop
 		kernel: k, instance: in, machine: m, signals: s, timer: timer,
 		children:     children{},
 		environments: environments{of: map[int]environ{}},
+		orphans:      orphans{worker: map[int]*worker{}},
 		clients:      clients{asking: map[int]control.Call{}},
 		history:      newHistory(),
 	}
@@ -136,6 +137,9 @@ func (l *loop) reapAll() {
 		l.reaped(e)
 		l.turn()
 	})
+	if l.orphans.unseen {
+		l.leave(0, nil)
+	}
 	l.orphansLeft(children)
 }
 

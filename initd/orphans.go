@@ -10,11 +10,23 @@ import (
 	"server-starter/reaper"
 )
 
-// orphans is what initd remembers of orphans: whether they have been asked to end,
-// and which signals each was sent.
+// orphans is what initd remembers of orphans: which belong to a worker, and of the
+// others whether they have been asked to end, and which signals each was sent.
 type orphans struct {
-	asked bool
-	sent  map[delivery]bool
+	worker map[int]*worker // that has ended, by the pid of what it has left
+	unseen bool            // what orphans that have ended have left is to be looked for
+	asked  bool
+	sent   map[delivery]bool
+}
+
+// some is the pid of an orphan of a worker, 0 where none is left.
+func (o *orphans) some(w *worker) int {
+	for pid, other := range o.worker {
+		if other == w {
+			return pid
+		}
+	}
+	return 0
 }
 
 // delivery is a signal that a process was sent.

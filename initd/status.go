@@ -38,7 +38,7 @@ func (l *loop) status() *control.Status {
 func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 	d := control.Generation{Number: g.Number, State: g.State.String(), Began: g.Began, Ready: since(g.Ready), Workers: []control.Worker{}}
 	for _, w := range g.Workers {
-		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: w.Started, Ready: since(w.Ready)}
+		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: w.Started, Ready: since(w.Ready), Orphan: w.Orphan}
 		does := w.Activity
 		if p := l.children.worker(w.PID); p != nil {
 			worker.Message = p.status

@@ -11,6 +11,10 @@ import (
 // worker is the role of a worker of a generation.
 type worker struct {
 	generation, slot int
+	pid              int
+	start            uint64 // in ticks since the boot; 0: not known yet
+	groups           []int  // process groups of its own, whose members belong to it
+	over             bool   // it has ended
 	row              int    // of the scoreboard; scoreboard.NoRow: none
 	asked            bool   // to end, so that its end is no surprise
 	status           string // the last STATUS= that it has sent
@@ -31,6 +35,7 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 }
 
 func (w *worker) begun(l *loop, c *child) {
+	w.pid, w.groups = c.pid, []int{c.pid} // the leader of its own, launch.Start
 	l.board.Assign(w.row, c.pid)
 	l.terminal.SetCommand(c.pid)
 	l.history.counters.Started++
@@ -69,6 +74,8 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		l.history.counters.Died++
 		l.logEnd(slog.LevelWarn, eventlog.Exit, "worker ended by itself", c, status, attrs...)
 	}
+	w.over = true
+	l.leave(c.pid, w)
 	l.then(machine.Exited{PID: c.pid, Status: status})
 }
 

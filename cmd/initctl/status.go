@@ -134,6 +134,9 @@ func (v view) workers() *table {
 			if w.Activity != "" {
 				is.word += ", " + w.Activity
 			}
+			if w.Orphan {
+				is.word += ", orphan"
+			}
 			var requests, memory, ready string
 			if w.Requests != nil {
 				requests = strconv.FormatInt(*w.Requests, 10)

@@ -33,13 +33,19 @@ type steered struct {
 // steer starts an initd with a control socket.
 func steer(t *testing.T, settings ...string) *steered {
 	t.Helper()
+	return steerCommand(t, func(s *stage) []string { return s.puppet() }, settings...)
+}
+
+// steerCommand starts it with another command than that of a puppet.
+func steerCommand(t *testing.T, command func(*stage) []string, settings ...string) *steered {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "control")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &steered{stage: newStage(t), path: filepath.Join(dir, "initd.sock")}
-	s.daemon = run{mode: subreaper, args: flags(s.puppet(), append(settings, "control-socket="+s.path)...)}.start(t)
+	s.daemon = run{mode: subreaper, args: flags(command(s.stage), append(settings, "control-socket="+s.path)...)}.start(t)
 	eventually(t, "there is a control socket", func() bool {
 		conn, err := net.Dial("unix", s.path)
 		if err == nil {

@@ -145,8 +145,7 @@ func TestNoOrphans(t *testing.T) {
 	})
 }
 
-// TestOrphanOfWorker: a worker's child that outlives it is an orphan like any other, and its end is
-// not the worker's.
+// TestOrphanOfWorker: a worker's child that outlives it is asked to end, and its end is not the worker's.
 func TestOrphanOfWorker(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
@@ -161,7 +160,7 @@ func TestOrphanOfWorker(t *testing.T) {
 		second := s.generation(2)
 		second.ready()
 		d.is("serving", 2)
-		left.tell("exit", "5")
+		left.gets(syscall.SIGTERM)
 		left.ends()
 		eventually(t, "the orphan is reaped", func() bool { return len(children(t, d.pid)) == 1 })
 		second.lives()

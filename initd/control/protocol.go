@@ -134,6 +134,7 @@ type Worker struct {
 	Requests *int64     `json:"requests,omitempty"` // counted on the scoreboard
 	Memory   int64      `json:"memory,omitempty"`   // resident; 0: unknown
 	Message  string     `json:"message,omitempty"`  // its last STATUS=, sd_notify(3)
+	Orphan   bool       `json:"orphan,omitempty"`   // it is no worker, but was left by one that has ended
 }
 
 // Listener is a socket that workers inherit.

@@ -23,11 +23,11 @@ var (
 	Failed   = define("failed", "An attempt failed, with the reason, and in hint and next_attempt the likely cause and the time until the next attempt.")
 	Refused  = define("refused", "A swap was refused: its environment could not be read, or hook-before-swap failed.")
 	Lost     = define("lost", "A generation that had served has no worker left.")
-	Gone     = define("gone", "The last worker of an old or failed generation has ended.")
+	Gone     = define("gone", "The last process of an old or failed generation has ended.")
 
 	Start      = define("start", "A worker was started.")
-	Stop       = define("stop", "A worker was asked to stop.")
-	Kill       = define("kill", "A worker is killed, with the reason.")
+	Stop       = define("stop", "A worker was asked to stop, or a process that a worker has left behind.")
+	Kill       = define("kill", "A worker is killed, or a process that a worker has left behind, with the reason.")
 	Exit       = define("exit", "A worker has ended; without generation: initd itself exits.")
 	ForkFailed = define("fork-failed", "A worker could not be started.")
 	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
@@ -57,7 +57,7 @@ var (
 	Defect = define("defect", "A defect in initd.")
 
 	Step          = define("step", "Debug: a decision, in the words of the machine's transcripts.")
-	Orphan        = define("orphan", "Debug: an orphan was reaped.")
+	Orphan        = define("orphan", "Debug: an orphan was reaped; a warning if initd cannot look for orphans.")
 	NotifyDropped = define("notify-dropped", "Debug: a notification from a process that belongs to no worker was ignored.")
 	ReportFailed  = define("report-failed", "Debug: the supervisor could not be notified.")
 )

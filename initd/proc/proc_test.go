@@ -93,6 +93,15 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+func TestEnviron(t *testing.T) {
+	p := started(t, "stay", nil)
+	var r Reader
+	got, err := r.Environ(p.pid, "PROC_TEST_NONE", "GORACE")
+	if want := []string{"", "atexit_sleep_ms=0"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("Environ() = %q, %v, want %q", got, err, want)
+	}
+}
+
 // Of a process that has ended every call says so, and so does each of a zombie
 // that has nothing to tell. None leaves a file open.
 func TestGone(t *testing.T) {
@@ -109,6 +118,7 @@ func TestGone(t *testing.T) {
 		"Resident":     func(pid int) error { _, err := r.Resident(pid); return err },
 		"Proportional": func(pid int) error { _, err := r.Proportional(pid); return err },
 		"Sockets":      func(pid int) error { _, err := r.Sockets(pid, nil); return err },
+		"Environ":      func(pid int) error { _, err := r.Environ(pid, "PATH"); return err },
 		"Children":     func(pid int) error { _, err := r.Children(pid, nil); return err },
 	}
 	for name, call := range calls {

@@ -285,6 +285,23 @@ func (s *Set) Files(slot int) []uintptr {
 	return files
 }
 
+// Inodes are those of all sockets, as proc.Reader.Sockets has them.
+func (s *Set) Inodes() (inodes []uint32) {
+	for _, l := range s.all() {
+		fds := []int{l.FD}
+		if l.group != nil {
+			fds = l.group.fds
+		}
+		for _, fd := range fds {
+			var st unix.Stat_t
+			if unix.Fstat(fd, &st) == nil {
+				inodes = append(inodes, uint32(st.Ino))
+			}
+		}
+	}
+	return inodes
+}
+
 // Close unlinks the files of the unix sockets that Open made, if they still are
 // these sockets, and closes all sockets that it made. Adopted ones are left alone.
 func (s *Set) Close() error {

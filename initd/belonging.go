@@ -1,0 +1,151 @@
+package initd
+
+import (
+	"slices"
+	"strconv"
+
+	"server-starter/initd/eventlog"
+	"server-starter/initd/machine"
+	"server-starter/reaper"
+)
+
+// What belongs to a worker ends with it. Its descendants become children of initd
+// when it ends, prctl(2), PR_SET_CHILD_SUBREAPER: that is when they are looked for,
+// and when an orphan ends that may have had children. Only children of initd get
+// signals: until they are reaped, nobody else can have their pids; wait(2).
+
+// leave takes note of the orphans that the end of a process leaves, before the
+// machine has the end itself: w is the worker that the process was or belonged to.
+func (l *loop) leave(pid int, w *worker) {
+	l.orphans.unseen = false
+	if !bool(l.settings.KillGroup) || l.programs.plain() {
+		return
+	}
+	pids, err := l.kernel.children()
+	if err != nil {
+		l.log.Warn(eventlog.Orphan, "cannot look for what a worker has left behind: "+err.Error(), "pid", pid)
+	}
+	for _, orphan := range pids {
+		if l.children[orphan] != nil || l.orphans.worker[orphan] != nil {
+			continue
+		}
+		switch owner := l.owner(orphan, w); {
+		case owner == nil || !owner.over:
+		case owner == w:
+			l.belongs(orphan, w)
+			l.then(machine.Orphaned{PID: pid, Orphan: orphan})
+		default:
+			l.belongs(orphan, owner)
+			l.then(machine.Orphaned{PID: l.orphans.some(owner), Orphan: orphan})
+		}
+	}
+}
+
+// orphanEnded is for the end of an orphan. If that belonged to a worker, what it leaves
+// does so, too. That is looked for now if the worker has no other, and else after all
+// that have ended are reaped, for there may be thousands.
+func (l *loop) orphanEnded(e reaper.Exit) {
+	w := l.orphans.worker[e.PID]
+	delete(l.orphans.worker, e.PID)
+	switch {
+	case w != nil && l.orphans.some(w) == 0:
+		l.leave(e.PID, w)
+	case len(l.orphans.worker) > 0:
+		l.orphans.unseen = true
+	}
+	if w != nil {
+		l.then(machine.Exited{PID: e.PID, Status: statusOf(e)})
+	}
+}
+
+// belongs records that an orphan belongs to a worker that has ended. What is in its
+// process group does so, too.
+func (l *loop) belongs(orphan int, w *worker) {
+	l.orphans.worker[orphan] = w
+	if s, err := l.kernel.stat(orphan); err == nil && s.Group == orphan {
+		w.groups = append(w.groups, s.Group)
+	}
+}
+
+// owner is the worker that an orphan belongs to, nil for none. That is shown by its
+// process group, which no stranger can join; by the variables that tell a worker who
+// it is; or by a listener, where it can be of no worker that lives. What shows
+// nothing may be a daemon of a worker that lives.
+func (l *loop) owner(orphan int, ended *worker) *worker {
+	s, err := l.kernel.stat(orphan)
+	if err != nil || s.State == 'Z' || l.children[s.Group] != nil && l.children.worker(s.Group) == nil {
+		return nil
+	}
+	var named []*worker
+	generation, slot := l.name(orphan)
+	older := false
+	for w := range l.owners(ended) {
+		if slices.Contains(w.groups, s.Group) {
+			return w
+		}
+		if w.generation == generation && w.slot == slot {
+			named = append(named, w)
+		}
+		older = older || !w.over && w.begin(l) <= s.Start
+	}
+	switch {
+	case len(named) == 1:
+		return named[0]
+	case len(named) > 1 && !slices.ContainsFunc(named, func(w *worker) bool { return !w.over }):
+		return named[len(named)-1]
+	case len(named) == 0 && !older && l.holdsListener(orphan):
+		return ended
+	}
+	return nil
+}
+
+// owners yields the workers that an orphan may belong to: one that has just ended, those
+// that live, and those that have ended before their orphans.
+func (l *loop) owners(ended *worker) func(yield func(*worker) bool) {
+	return func(yield func(*worker) bool) {
+		if ended != nil && !yield(ended) {
+			return
+		}
+		for _, w := range l.children.workers {
+			if w != ended && !yield(w) {
+				return
+			}
+		}
+		for _, w := range l.orphans.worker {
+			if w != ended && !yield(w) {
+				return
+			}
+		}
+	}
+}
+
+// name is what the environment of a process has as its generation and slot, which is
+// that of the worker it descends from. Hooks have it as well, and the event.
+func (l *loop) name(pid int) (generation, slot int) {
+	values, err := l.kernel.environ(pid, "SERVER_STARTER_GENERATION", "SERVER_STARTER_WORKER", "SERVER_STARTER_EVENT")
+	if err != nil || values[1] == "" || values[2] != "" {
+		return 0, 0
+	}
+	generation, _ = strconv.Atoi(values[0])
+	slot, _ = strconv.Atoi(values[1])
+	return generation, slot
+}
+
+// holdsListener reports whether a process has one of the listeners open.
+func (l *loop) holdsListener(pid int) bool {
+	held, err := l.kernel.sockets(pid)
+	if err != nil {
+		return false
+	}
+	listeners := l.sockets.Inodes()
+	return slices.ContainsFunc(held, func(inode uint32) bool { return slices.Contains(listeners, inode) })
+}
+
+// begin is when a worker that lives was started, in ticks since the boot.
+func (w *worker) begin(l *loop) uint64 {
+	if w.start == 0 {
+		s, _ := l.kernel.stat(w.pid)
+		w.start = s.Start
+	}
+	return w.start
+}
