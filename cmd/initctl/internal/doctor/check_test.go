@@ -68,7 +68,11 @@ func TestCheck(t *testing.T) {
 		{name: "LosesRequests", args: flags(as("ready", "abrupt"), "port=8080"), status: 1,
 			has: []string{`problem +requests +\d+ of \d+ were lost during the swap: `, `with SERVER_STARTER_SIGNAL_ON_HUP=QUIT`, `ok +QUIT +exited`, "SERVER_STARTER_SIGNAL_ON_TERM=QUIT\n", "but ready with these settings"}},
 		{name: "Leaves", args: flags(as("ready", "leaves"), "port=8080", "stop-timeout=1"), status: 0,
+			has: []string{`warning +leftover +leaves processes behind .*: sleep \(\d+\)`, "with warnings"}},
+		{name: "LeavesForGood", args: flags(as("ready", "leaves"), "port=8080", "stop-timeout=1", "kill-group=false"), status: 0,
 			has: []string{`warning +leftover +processes of the old instance are still running: sleep \(\d+\)`, "with warnings"}},
+		{name: "ShellWithoutExec", args: flags([]string{"sh", "-c", strings.Join(as("ready"), " ") + "; :"}, "port=8080"), status: 1,
+			has: []string{`problem +TERM +ends only the command, not the server that it started: \S+ \(\d+\); .* with exec\n`, "not ready for hot swaps: see TERM"}},
 
 		{name: "Dies", args: flags(as("dies=3"), "port=8080", "interval=20"), status: 1,
 			has: []string{`problem +start +exited .*: exit status 3\n`, "last lines of its output:\n    there is nothing to live for\n", "not ready for hot swaps: see start"}},

@@ -159,6 +159,13 @@ ok requests 9 connections during the swap, none refused`, ""},
 ok QUIT exited 117ms after QUIT (100ms spent on an open request): exit status 0
 ok stop exited 2ms after QUIT: exit status 0`, "SERVER_STARTER_SIGNAL_ON_HUP=QUIT SERVER_STARTER_SIGNAL_ON_TERM=QUIT"},
 		{"another protocol", func(r *record) { r.plan.export = []string{"nginx", "puma"} }, "", "SERVER_STARTER_EXPORT=nginx;puma"},
+		{"a shell without exec", func(r *record) {
+			r.first.status = "signal TERM"
+			r.orphans, r.servers = []process{{pid: 7, name: "server"}}, []process{{pid: 7, name: "server"}}
+		},
+			"problem TERM ends only the command, not the server that it started: server (7); if the command is a shell script, let it start the server with exec", ""},
+		{"leaves a process that initd ends", func(r *record) { r.orphans = []process{{pid: 7, name: "sleep"}} },
+			"warning leftover leaves processes behind when it exits, which initd then stops: sleep (7)", ""},
 		{"leaves a process", func(r *record) { r.left = []process{{pid: 7, name: "sleep"}, {pid: 8, name: "cat"}} },
 			"warning leftover processes of the old instance are still running: sleep (7), cat (8)", ""},
 		{"little memory", func(r *record) { r.limit = 9_500_000 }, "warning memory the container's limit of 9.5 MB is too low for two instances", ""},

@@ -30,6 +30,8 @@ func (r *record) judgeSwap(f *findings) {
 	r.judgeRequests(f)
 	if len(r.left) > 0 {
 		f.add(warning, "leftover", "processes of the old instance are still running: %s", list(r.left))
+	} else if len(r.orphans) > 0 {
+		f.add(warning, "leftover", "leaves processes behind when it exits, which initd then stops: %s", list(r.orphans))
 	}
 	if r.both > 0 {
 		f.add(good, "memory", "%s for one instance, %s for two", megabytes(r.alone), megabytes(r.both))
@@ -61,6 +63,8 @@ func (r *record) judgeReplacement(f *findings) {
 	took := brief(first.ended - first.stop)
 	signal := cmp.Or(first.signal, machine.Signal(r.settings.SignalOnHUP).String())
 	switch {
+	case first.status == "signal "+signal && len(r.servers) > 0:
+		f.add(problem, signal, "ends only the command, not the server that it started: %s; if the command is a shell script, let it start the server with exec", list(r.servers))
 	case first.killed != "":
 		f.add(problem, signal, "does not exit on %s, and was killed after %v", signal, took)
 		f.suggest(variable("drain-timeout", "30"))

@@ -32,6 +32,7 @@ type worker struct {
 	notExecuted                           string // why it was not executed
 	failed                                string // why it did not come to serve
 	killed                                string // why
+	orphans                               []int  // that it has left, and initd has ended
 }
 
 // read takes apart what the examined initd writes: its log, and the output of its
@@ -89,10 +90,15 @@ func (e *examined) note(line entry) {
 		}
 	case "failed", "refused":
 		w.failed = line.Msg
-	case "stop":
-		w.stop, w.signal = at, line.Signal
-	case "kill":
-		w.killed = line.Msg
+	case "stop", "kill":
+		switch {
+		case line.PID != w.pid:
+			w.orphans = append(w.orphans, line.PID)
+		case line.Event == "stop":
+			w.stop, w.signal = at, line.Signal
+		default:
+			w.killed = line.Msg
+		}
 	case "exit":
 		w.ended, w.status = at, fmt.Sprintf("exit status %d", line.Status)
 		if line.Signal != "" {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -54,10 +55,10 @@ func TestLog(t *testing.T) {
 		logged(12*ms, `"msg":"no worker","event":"failed","generation":2`)+
 		logged(13*ms, `"msg":"listens again","event":"relisten"`))
 	first, second := *e.worker(1), *e.worker(2)
-	if want := (worker{pid: 7, started: 2 * ms, notified: 3 * ms, ready: 5 * ms, stop: 8 * ms, signal: "TERM", ended: 10 * ms, status: "signal KILL", killed: "takes too long"}); first != want {
+	if want := (worker{pid: 7, started: 2 * ms, notified: 3 * ms, ready: 5 * ms, stop: 8 * ms, signal: "TERM", ended: 10 * ms, status: "signal KILL", killed: "takes too long"}); !reflect.DeepEqual(first, want) {
 		t.Errorf("the first is %+v, not %+v", first, want)
 	}
-	if want := (worker{pid: 8, started: 7 * ms, ended: 11 * ms, status: "exit status 127", notExecuted: "exec /x: not there", failed: "no worker"}); second != want {
+	if want := (worker{pid: 8, started: 7 * ms, ended: 11 * ms, status: "exit status 127", notExecuted: "exec /x: not there", failed: "no worker"}); !reflect.DeepEqual(second, want) {
 		t.Errorf("the second is %+v, not %+v", second, want)
 	}
 	if !e.relistened {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -63,6 +64,7 @@ func (r *record) swap(l *load) error {
 func (r *record) replace(l *load, release func()) error {
 	first, second := r.worker(1), r.worker(2)
 	old := family(first.pid)
+	servers := r.holders(old)
 	r.both, r.limit = memory(old)+memory(family(second.pid)), memoryLimit()
 	l.busy.Store(true)
 	err := r.wait(time.Duration(r.settings.KillOldDelay)+grace, func() bool {
@@ -90,5 +92,26 @@ func (r *record) replace(l *load, release func()) error {
 	}); err != nil {
 		return err
 	}
-	return r.wait(calmTime, never)
+	err = r.wait(calmTime, never) // the log is read meanwhile
+	isOrphan := func(p process) bool { return slices.Contains(first.orphans, p.pid) }
+	r.orphans, r.servers = chosen(old, isOrphan), chosen(servers, isOrphan)
+	return err
+}
+
+// holders are the processes that have a listener of initd open.
+func (r *record) holders(of []process) []process {
+	initd := inodes([]process{{pid: r.pid}})
+	return chosen(of, func(p process) bool {
+		held := inodes([]process{p})
+		return slices.ContainsFunc(openSockets(), func(s openSocket) bool { return initd[s.inode] && held[s.inode] })
+	})
+}
+
+func chosen(processes []process, is func(process) bool) (all []process) {
+	for _, p := range processes {
+		if is(p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }

@@ -48,6 +48,8 @@ type record struct {
 	held    bool         // some of those during the swap were sent by half and held
 	during  tally        // requests during the swap
 	left    []process    // that have outlived their generation
+	orphans []process    // that the first has left, and initd has ended
+	servers []process    // of these, those that had a listener
 	swapped bool         // the second generation was ready, and the first has ended
 	stopped bool         // initd has ended after it was stopped
 }
