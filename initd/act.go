@@ -58,6 +58,8 @@ func (l *loop) do(action machine.Action) {
 		l.concluded(a)
 	case machine.Transition:
 		l.entered(a)
+	case machine.CloseListeners:
+		l.sockets.Release()
 	case machine.EndOrphans:
 		l.endOrphans()
 	case machine.KillOrphans:

@@ -379,6 +379,11 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 		err = a.latch.Close()
 	case "serve":
 		err = a.serve()
+	case "close":
+		a.drain()
+		for _, file := range a.files {
+			err = errors.Join(err, file.Close())
+		}
 	case "say":
 		if _, broken := fmt.Println(args[0]); broken != nil {
 			return broken.Error(), nil

@@ -70,6 +70,10 @@ type StopHTTP struct{}
 // Reopen: open the log files anew.
 type Reopen struct{}
 
+// CloseListeners: close initd's own copies of the listeners. It comes once. From then
+// on an address is open only as long as a worker has it open.
+type CloseListeners struct{}
+
 // EndOrphans: ask every child that is left to end. Childless, when none is.
 type EndOrphans struct{}
 
@@ -90,6 +94,7 @@ func (a Start) String() string {
 }
 func (a Probe) String() string           { return fmt.Sprintf("probe generation=%d", a.Generation) }
 func (a CancelProbe) String() string     { return fmt.Sprintf("cancel-probe generation=%d", a.Generation) }
+func (a CloseListeners) String() string  { return "close-listeners" }
 func (a EndOrphans) String() string      { return "end-orphans" }
 func (a KillOrphans) String() string     { return "kill-orphans" }
 func (a Reopen) String() string          { return "reopen" }

@@ -117,6 +117,8 @@ import (
 //	     as its worker was or would have been, in the very step in which it is known,
 //	     and killed when its worker's time is over; its generation is gone when its
 //	     last process is. An orphan has no slot and is sent no other signal.
+//	I40  initd closes its own copies of the listeners once, when workers are asked to
+//	     end and before they are; a plain init does when its command runs.
 //
 // And, once faults cease:
 //
@@ -149,6 +151,7 @@ type judge struct {
 	idle        bool // nothing is under way
 	gaveUp      int
 	logCommands []seenService
+	unlistened  bool      // initd has closed its listeners
 	lastStart   bool      // one was started although its back-off is not over
 	since       time.Time // when all workers of what serves were ready; zero: not all are
 

@@ -54,6 +54,13 @@ func (j *judge) judge(action Action) {
 		}
 		j.reopens--
 		j.mark("reopen")
+	case CloseListeners:
+		executed, _ := j.event.(Executed)
+		if j.unlistened || !j.ended && !(j.policy.Respawn == Never && j.worker(executed.PID) != nil) {
+			broken("I40", "%v is not due", a)
+		}
+		j.unlistened = true
+		j.mark(fmt.Sprintf("listeners closed in phase %d", j.phase))
 	case EndOrphans:
 		if j.phase != terminating || j.alive() > 0 || j.policy.LeaveOrphans {
 			broken("I10", "the orphans are ended before the workers have ended")

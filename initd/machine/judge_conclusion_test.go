@@ -38,6 +38,12 @@ func (j *judge) conclude(deadline time.Time) {
 	if j.lastStart {
 		broken("I21", "a log command was started before its back-off is over")
 	}
+	if !j.unlistened && j.phase >= terminating {
+		broken("I40", "initd stops and has the listeners open")
+	}
+	if executed, is := j.event.(Executed); is && j.policy.Respawn == Never && !j.unlistened && j.worker(executed.PID) != nil {
+		broken("I40", "the command runs and initd has the listeners open")
+	}
 	candidate, serving := j.candidate(), j.serving()
 	if j.attempted && j.serves != 0 && j.phase == operating && (serving == nil || serving.number != j.serves) {
 		broken("I5", "the generation that served does not serve any more")

@@ -57,6 +57,9 @@ func (j *judge) judgeStop(a Stop) {
 	if !u.ended.IsZero() {
 		broken("I6", "%v comes twice", a)
 	}
+	if !j.unlistened {
+		broken("I40", "%v and initd has the listeners open", a)
+	}
 	if a.Signal != j.stopSignal {
 		broken("I6", "%v has another signal than %v", a, j.stopSignal)
 	}

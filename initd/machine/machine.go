@@ -38,6 +38,7 @@ type Machine struct {
 
 	early []Signal // a plain init's, from before its command runs
 
+	unlistened bool      // initd has closed its own copies of the listeners
 	asked      bool      // somebody has asked initd to stop
 	stopSignal Signal    // what workers are sent when initd stops
 	stopAt     time.Time // lingering: when they are
@@ -273,6 +274,9 @@ func (e Executed) apply(m *Machine) {
 	}
 	if w.state == executing {
 		w.state = running
+	}
+	if m.policy.Respawn == Never {
+		m.closeListeners() // it starts no other
 	}
 	early := m.early
 	m.early = nil

@@ -55,7 +55,18 @@ func (m *Machine) halt(status int, reason string) {
 func (m *Machine) terminate() {
 	m.phase, m.killAt = terminating, after(m.now, m.policy.StopTimeout)
 	m.cancelHooks()
+	m.closeListeners()
 	m.changed = true
+}
+
+// closeListeners closes initd's own copies of the listeners once no worker is to be
+// started any more. With them an address would stay open that the workers have
+// closed, and clients would wait there for nobody.
+func (m *Machine) closeListeners() {
+	if !m.unlistened {
+		m.unlistened = true
+		m.do(CloseListeners{})
+	}
 }
 
 // endAll asks every worker to end, once. Workers that a swap has asked to stop

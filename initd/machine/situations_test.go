@@ -143,6 +143,8 @@ var situations = []string{
 	"HUP while starting",
 	"HUP while trial",
 	"judged by its CPU time",
+	"listeners closed in phase 0",
+	"listeners closed in phase 2",
 	"killed: an orphan of what was killed or not ready",
 	"killed: drain-timeout",
 	"killed: its attempt failed",

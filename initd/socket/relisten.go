@@ -21,8 +21,8 @@ type Mended struct {
 // be called after a worker has ended. The error joins one for each listener
 // that could not be mended, and that of Steer, which is done again.
 func (s *Set) Relisten() ([]Mended, error) {
-	if s == nil {
-		return nil, nil
+	if s == nil || s.inodes != nil {
+		return nil, nil // or released: there is nobody to accept
 	}
 	var mended []Mended
 	var errs []error

@@ -51,9 +51,10 @@ type Listener struct {
 type Set struct {
 	listeners []Listener
 	options   Options
-	chosen    []int  // the slots that new connections go to; none: all
-	seed      uint32 // of the hash by which datagrams are spread
-	unsteered error  // why the kernel chooses among the slots; nil: Steer does
+	chosen    []int    // the slots that new connections go to; none: all
+	seed      uint32   // of the hash by which datagrams are spread
+	unsteered error    // why the kernel chooses among the slots; nil: Steer does
+	inodes    []uint32 // of the sockets that were open until Release; nil: they are
 }
 
 // Open makes the listeners of specs, in their order, or adopts them: one whose
@@ -285,8 +286,34 @@ func (s *Set) Files(slot int) []uintptr {
 	return files
 }
 
-// Inodes are those of all sockets, as proc.Reader.Sockets has them.
+// Release closes initd's own descriptors of all listeners, adopted ones as well. An
+// address is open as long as a worker has it open. What All returns stays, and so do
+// the files of unix sockets, until Close.
+func (s *Set) Release() {
+	if s == nil {
+		return
+	}
+	s.inodes = s.Inodes()
+	for i := range s.listeners {
+		l := &s.listeners[i]
+		l.node.hold()
+		if l.group != nil {
+			for _, fd := range l.group.fds[1:] {
+				unix.Close(fd)
+			}
+			l.group = nil
+		}
+		unix.Close(l.FD)
+		l.FD = -1
+	}
+}
+
+// Inodes are those of all sockets, as proc.Reader.Sockets has them, also after
+// Release.
 func (s *Set) Inodes() (inodes []uint32) {
+	if s != nil && s.inodes != nil {
+		return s.inodes
+	}
 	for _, l := range s.all() {
 		fds := []int{l.FD}
 		if l.group != nil {
@@ -313,6 +340,7 @@ func (s *Set) Close() error {
 		if err := l.node.remove(); err != nil {
 			errs = append(errs, err)
 		}
+		l.node.release()
 		if !l.adopted && l.FD >= 0 {
 			unix.Close(l.FD)
 		}

@@ -19,6 +19,23 @@ import (
 type node struct {
 	path string
 	id   ownfile.ID
+	held int // a descriptor in place of that of the socket; 0: none
+}
+
+// hold keeps the inode from becoming another file's when the socket is closed.
+func (n *node) hold() {
+	if n.path == "" || !n.there() {
+		return
+	}
+	if fd, err := unix.Open(n.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+		n.held = fd
+	}
+}
+
+func (n *node) release() {
+	if n.held > 0 {
+		unix.Close(n.held)
+	}
 }
 
 // there reports whether the path still is the file that was made.
@@ -75,7 +92,7 @@ func own(path string, o Options) (node, error) {
 	if err != nil {
 		return node{}, err
 	}
-	made := node{absolute, id}
+	made := node{path: absolute, id: id}
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
 			return made, fmt.Errorf("chown: %w", err)

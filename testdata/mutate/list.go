@@ -189,4 +189,8 @@ var mutations = []mutation{
 		"if g.state = Retiring; g.empty() {", "if g.state = Retiring; true {"},
 	{"group of an orphan killed", "stop.go",
 		"m.policy.KillGroup && !w.orphan", "m.policy.KillGroup"},
+	{"listeners closed before the stop-delay is over", "shutdown.go",
+		"\t\tm.asked = true\n\t\tm.stopTickets(stops)\n", "\t\tm.asked = true\n\t\tm.closeListeners()\n\t\tm.stopTickets(stops)\n"},
+	{"listeners kept open in the final drain", "shutdown.go",
+		"\tm.cancelHooks()\n\tm.closeListeners()\n", "\tm.cancelHooks()\n"},
 }
