@@ -47,6 +47,36 @@ func TestSwap(t *testing.T) {
 	})
 }
 
+// EXTEND_TIMEOUT_USEC= gives a worker more time to start, and more time to end.
+func TestMoreTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Ready, p.DrainTimeout = machine.Notify, 10*time.Second
+		w := newWorld(t, p)
+		says := func(generation, pid int, text string) {
+			w.sends(notification{notify.Note{Generation: generation, Message: notify.Message{PID: pid, Lineage: []int{pid, 1}, Assignments: notify.Parse([]byte(text))}}})
+		}
+		w.run()
+		w.did("start worker 101")
+		w.passes(50 * time.Second)
+		says(1, 101, "EXTEND_TIMEOUT_USEC=30000000")
+		w.passes(29 * time.Second)
+		says(1, 101, "READY=1")
+		w.did("report READY=1")
+		w.signal(w.hangup, syscall.SIGHUP)
+		says(2, 102, "READY=1")
+		w.did("report RELOADING=1", "start worker 102", "TERM 101", "report READY=1")
+		w.passes(5 * time.Second)
+		says(1, 101, "EXTEND_TIMEOUT_USEC=30000000")
+		w.passes(29 * time.Second)
+		w.did()
+		w.passes(time.Second)
+		w.did("KILL 101")
+		w.ends(0, 101)
+		w.shutdown(102)
+	})
+}
+
 // A log command is started before the workers and again when it ends, is no
 // orphan, and is left when all others have gone.
 func TestLogCommands(t *testing.T) {

@@ -2,9 +2,12 @@ package initd
 
 import (
 	"os"
+	"slices"
+	"strconv"
 
 	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
+	"server-starter/initd/proc"
 )
 
 // notified is for a message that came in on a notification socket; sd_notify(3).
@@ -14,8 +17,8 @@ func (l *loop) notified(n notification) {
 		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker", "pid", n.PID)
 		return
 	}
-	if n.HasStatus {
-		w := l.children.worker(pid)
+	w := l.children.worker(pid) // nil where it is an orphan of one
+	if n.HasStatus && w != nil {
 		w.status = n.Status
 		l.log.Info(eventlog.Status, "status: "+n.Status, "generation", w.generation, "slot", w.slot, "pid", pid)
 	}
@@ -28,6 +31,54 @@ func (l *loop) notified(n notification) {
 	if n.WatchdogTrigger {
 		l.then(machine.Hung{PID: pid})
 	}
+	if n.Extend > 0 {
+		l.log.Info(eventlog.Extend, "more time requested: "+n.Extend.String(), "pid", pid)
+		l.then(machine.Extended{PID: pid, By: n.Extend})
+	}
+	if n.MainPID != 0 && w != nil && n.PID == pid {
+		l.named(w, n.MainPID)
+	}
+}
+
+// named takes note of the process that a worker hands over to by MAINPID=, which has to
+// descend from it; sd_notify(3). It takes the worker's place when that ends by itself.
+func (l *loop) named(w *worker, pid int) {
+	s, err := l.kernel.stat(pid)
+	line := proc.Ancestors(pid, w.pid, func(pid int) int {
+		s, _ := l.kernel.stat(pid)
+		return s.Parent
+	})
+	if err != nil || line[len(line)-1] != w.pid {
+		l.log.Warn(eventlog.NotifyDropped, "ignoring MAINPID="+strconv.Itoa(pid)+": the process does not descend from the worker", "pid", w.pid)
+		return
+	}
+	if w.main, w.mainStart = pid, s.Start; pid == w.pid {
+		w.main = 0
+	}
+}
+
+// handOver has the process that a worker has named take its place, and reports whether
+// there is one: a child of initd by now, unless somebody between them lives.
+func (l *loop) handOver(w *worker, c *child) bool {
+	if w.asked || w.main == 0 {
+		return false
+	}
+	pids, _ := l.kernel.children()
+	s, err := l.kernel.stat(w.main)
+	if err != nil || s.State == 'Z' || s.Start != w.mainStart || !slices.Contains(pids, w.main) {
+		return false
+	}
+	l.log.Info(eventlog.HandedOver, "worker ended; its MAINPID takes its place",
+		"generation", w.generation, "slot", w.slot, "pid", w.pid, "main_pid", w.main)
+	l.then(machine.HandedOver{PID: w.pid, To: w.main})
+	if s.Group == w.main {
+		w.groups = append(w.groups, s.Group)
+	}
+	c.pid, w.pid, w.main, w.start = w.main, w.main, 0, s.Start
+	l.children[c.pid] = c
+	delete(l.orphans.worker, c.pid)
+	l.board.Assign(w.row, c.pid)
+	return true
 }
 
 // author is the pid of the worker that a notification counts for, 0 for none:
@@ -36,7 +87,11 @@ func (l *loop) notified(n notification) {
 // worker that knows the socket, if it had the rights of one.
 func (l *loop) author(n notification) int {
 	for _, pid := range append(n.Lineage, n.Group) {
-		if w := l.children.worker(pid); w != nil && w.generation == n.Generation {
+		w := l.children.worker(pid)
+		if w == nil {
+			w = l.orphans.worker[pid]
+		}
+		if w != nil && w.generation == n.Generation {
 			return pid
 		}
 	}

@@ -15,6 +15,8 @@ type worker struct {
 	start            uint64 // in ticks since the boot; 0: not known yet
 	groups           []int  // process groups of its own, whose members belong to it
 	over             bool   // it has ended
+	main             int    // the process that it hands over to; 0: none
+	mainStart        uint64 // of that, in ticks since the boot
 	row              int    // of the scoreboard; scoreboard.NoRow: none
 	asked            bool   // to end, so that its end is no surprise
 	status           string // the last STATUS= that it has sent
@@ -52,6 +54,9 @@ func (w *worker) unstarted(l *loop, err error) {
 func (w *worker) executed(l *loop, c *child) { l.then(machine.Executed{PID: c.pid}) }
 
 func (w *worker) ended(l *loop, c *child, status machine.Status) {
+	if l.handOver(w, c) {
+		return
+	}
 	if row, ok := l.board.Read(w.row); ok {
 		l.history.counters.Requests += int64(row.Requests)
 	}

@@ -1,9 +1,12 @@
 package main_test
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // wrapped is a shell that starts a puppet without exec, and waits for it.
@@ -142,6 +145,57 @@ func TestOrphansLeftAlone(t *testing.T) {
 		s.generation(2).ready()
 		d.is("gone", 1)
 		left.lives()
+		d.stop()
+	})
+}
+
+// TestMainPID: a process that a worker has named by MAINPID= takes its place when the worker ends, and what belongs to
+// both ends with it. A process that does not descend from the worker cannot be named, nor by anyone but the worker.
+func TestMainPID(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, as mode) {
+		d, s, first := serving(t, as)
+		started := func(options ...string) *puppet {
+			first.do(append([]string{"start"}, s.puppet(options...)...)...)
+			return s.next()
+		}
+		main, other := started(), started()
+		other.do("notify", fmt.Sprint("MAINPID=", other.PID))
+		first.do("notify", "MAINPID=1")
+		d.says("MAINPID=1: the process does not descend")
+		first.do("notify", fmt.Sprint("MAINPID=", main.PID))
+		first.do("notify", "STATUS=named") // after which the other has been read
+		d.says("status: named")
+		first.tell("exit", "1")
+		d.event("it has handed over", func(e initdtest.Entry) bool { return e.Event == "handed-over" && e.PID == first.PID })
+		main.lives()
+		other.lives()
+		d.swap()
+		second := s.generation(2)
+		second.ready()
+		for _, p := range []*puppet{main, other} {
+			p.gets(syscall.SIGTERM)
+			p.ends()
+		}
+		d.is("gone", 1)
+		d.stop()
+	})
+}
+
+// TestMainPIDOfStoppedWorker: a worker that was asked to end does not hand over; what it has named is asked next.
+func TestMainPIDOfStoppedWorker(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, as mode) {
+		d, s, first := serving(t, as)
+		first.do(append([]string{"start"}, s.puppet()...)...)
+		main := s.next()
+		first.do("notify", fmt.Sprint("MAINPID=", main.PID))
+		d.swap()
+		s.generation(2).ready()
+		first.ends()
+		main.gets(syscall.SIGTERM)
+		main.ends()
+		d.is("gone", 1)
 		d.stop()
 	})
 }

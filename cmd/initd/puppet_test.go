@@ -373,6 +373,10 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 		return string(out), err
+	case "start": // without waiting for it
+		c := exec.Command(args[0], args[1:]...)
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		err = c.Start()
 	case "storm":
 		return a.storm(args[0])
 	case "release":

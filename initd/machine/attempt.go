@@ -52,7 +52,7 @@ func (m *Machine) advance() {
 			m.nextBatch(g)
 		case m.allReady(g):
 			m.workersReady(g)
-		case m.due(m.startLimit(g.began)):
+		case m.isLate(g):
 			m.failLate(g, fmt.Sprintf("the workers were not ready within start-timeout=%v", m.policy.StartTimeout))
 		}
 	case Probing:

@@ -64,6 +64,7 @@ type worker struct {
 	readyAt  time.Time // zero until it is ready
 	lastPing time.Time // when it became ready or sent WATCHDOG=1 last
 	killAt   time.Time // stopping: when drain-timeout is over; zero: never
+	extended time.Time // the limit of its start or its end is not over before; zero: when that is
 
 	life        lifetime
 	idleSince   time.Time // as far as surveys have seen; zero: it is busy, or none has

@@ -119,6 +119,9 @@ import (
 //	     last process is. An orphan has no slot and is sent no other signal.
 //	I40  initd closes its own copies of the listeners once, when workers are asked to
 //	     end and before they are; a plain init does when its command runs.
+//	I41  A worker that extends its time moves the limit of its start, or of its end, to
+//	     then, if that is later, and no other limit. One that hands over to another
+//	     process keeps its slot and its state, and has another pid.
 //
 // And, once faults cease:
 //
@@ -228,8 +231,9 @@ type seenWorker struct {
 	clientsGone int
 	orphan      bool // of a worker
 	drainUntil  time.Time
-	worn        bool // it may be recycled
-	wornOut     bool // it has to be
+	extended    time.Time // its limit
+	worn        bool      // it may be recycled
+	wornOut     bool      // it has to be
 }
 
 // A violation is a rule and how it was broken.

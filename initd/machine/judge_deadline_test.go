@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"slices"
 	"time"
 )
 
@@ -31,7 +30,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			if u.killed {
 				continue
 			}
-			limit(u.drainUntil, "drain-timeout of generation %d", g.number)
+			limit(extended(u.drainUntil, u), "drain-timeout of generation %d", g.number)
 			if j.phase != operating {
 				continue
 			}
@@ -41,7 +40,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			if j.aliveCounts() && j.mayBecomeAlive(u) {
 				limit(u.started.Add(j.aliveAfter()), "interval of pid %d", u.pid)
 			}
-			if t := j.startLimit(u.started); j.replaces(u) && (u.pid > 0 || j.now.Before(t)) {
+			if t := extended(j.startLimit(u.started), u); j.replaces(u) && (u.pid > 0 || j.now.Before(t)) {
 				limit(t, "start-timeout of pid %d", u.pid)
 			}
 		}
@@ -60,7 +59,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	case operating:
 		j.poolLimits(limit)
 		if candidate != nil && (candidate.state == Starting && candidate.hasBatch() || candidate.state == Probing) {
-			limit(j.startLimit(candidate.began), "start-timeout of generation %d", candidate.number)
+			limit(j.batchLimit(candidate), "start-timeout of generation %d", candidate.number)
 		}
 		switch {
 		case candidate == nil && j.requested() && j.hooks[AfterInit].runs:
@@ -81,10 +80,15 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			limit(j.stopAt, "stop-delay")
 		}
 	case terminating:
-		if j.now.Before(j.killAt) || slices.ContainsFunc(j.generations, func(g *seenGeneration) bool {
-			return g.some(func(u *seenWorker) bool { return u.pid > 0 && !u.killed })
-		}) {
+		if j.now.Before(j.killAt) {
 			limit(j.killAt, "stop-timeout")
+		}
+		for _, g := range j.generations {
+			for u := range g.live {
+				if u.pid > 0 && !u.killed {
+					limit(j.stopLimit(u), "stop-timeout of pid %d", u.pid)
+				}
+			}
 		}
 	case orphaned:
 		limit(j.killAt, "grace of the orphans")

@@ -108,6 +108,13 @@ func (j *judge) note(event Event) {
 		if u := j.worker(e.PID); u != nil {
 			j.noteLoss(u, e.Status)
 		}
+	case Extended:
+		j.noteExtended(e)
+	case HandedOver:
+		if u := j.worker(e.PID); u != nil && u.untouched() && !u.orphan && e.To > 0 && j.worker(e.To) == nil {
+			u.pid = e.To
+			j.mark("handed over while " + j.viewOf(u).State)
+		}
 	case Orphaned:
 		j.noteOrphaned(e)
 	case Childless:

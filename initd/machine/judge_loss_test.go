@@ -132,7 +132,7 @@ func (j *judge) mayBecomeAlive(u *seenWorker) bool {
 }
 
 func (j *judge) ready(u *seenWorker) {
-	u.ready, u.lastPing = j.now, j.now
+	u.ready, u.lastPing, u.extended = j.now, j.now, time.Time{}
 	if p := u.generation.place(u.slot); p.replacement == u {
 		j.mark("recycled")
 		j.vacate(p.worker)

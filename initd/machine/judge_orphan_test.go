@@ -9,7 +9,7 @@ func (j *judge) noteOrphaned(e Orphaned) {
 	}
 	o := &seenWorker{
 		generation: u.generation, slot: u.slot, pid: e.Orphan, started: j.now, executed: true, leaving: true, orphan: true,
-		drainUntil: u.drainUntil, doomed: u.killed || u.ready.IsZero() && u.untouched(),
+		drainUntil: u.drainUntil, extended: u.extended, doomed: u.killed || u.ready.IsZero() && u.untouched(),
 	}
 	u.generation.leaving = append(u.generation.leaving, o)
 	switch {

@@ -1,6 +1,9 @@
 package machine
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 func (j *judge) halt(status int) {
 	j.status, j.stopSignal = status, j.policy.SignalOnTerm
@@ -49,6 +52,7 @@ func (j *judge) judgeStop(a Stop) {
 		if a.Signal != j.policy.SignalOnHup {
 			broken("I6", "%v has another signal than signal-on-hup", a)
 		}
+		u.extended = time.Time{}
 		if u.stopped = j.now; u.drainUntil.IsZero() {
 			u.drainUntil = j.limit(j.now, j.policy.DrainTimeout)
 		}
@@ -63,7 +67,7 @@ func (j *judge) judgeStop(a Stop) {
 	if a.Signal != j.stopSignal {
 		broken("I6", "%v has another signal than %v", a, j.stopSignal)
 	}
-	u.ended = j.now
+	u.ended, u.extended = j.now, time.Time{}
 }
 
 func (j *judge) judgeKill(a Kill) {
@@ -102,17 +106,17 @@ func (j *judge) cause(u *seenWorker) string {
 		return "an orphan of what was killed or not ready"
 	case u.doomed:
 		return "its attempt failed"
-	case j.past(u.drainUntil):
+	case j.past(extended(u.drainUntil, u)):
 		return "drain-timeout"
 	case j.phase == operating && !u.ready.IsZero() && u.untouched() && j.past(j.limit(u.lastPing, j.policy.Watchdog)):
 		return "watchdog"
 	case u == j.hung:
 		return "trigger"
-	case j.phase == operating && j.replaces(u) && j.past(j.startLimit(u.started)):
+	case j.phase == operating && j.replaces(u) && j.past(extended(j.startLimit(u.started), u)):
 		return "start-timeout"
 	case j.phase == operating && g.state == Retiring && j.policy.MaxOldGenerations > 0 && newer >= j.policy.MaxOldGenerations:
 		return "max-old-generations"
-	case j.phase == terminating && j.past(j.killAt):
+	case j.phase == terminating && j.past(j.stopLimit(u)):
 		return "stop-timeout"
 	}
 	return ""

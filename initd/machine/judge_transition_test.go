@@ -113,7 +113,7 @@ func (j *judge) judgeFailure(g *seenGeneration, a Transition) {
 	switch {
 	case g.refused, g.broken:
 		j.mark("attempt failed while " + g.state.String())
-	case (g.state == Starting && g.hasBatch() && !j.allReady(g) || g.state == Probing) && j.past(j.startLimit(g.began)):
+	case (g.state == Starting && g.hasBatch() && !j.allReady(g) || g.state == Probing) && j.past(j.batchLimit(g)):
 		j.mark("start-timeout while " + g.state.String())
 	default:
 		broken("I5", "%v without a cause", a)

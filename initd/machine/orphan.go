@@ -23,7 +23,7 @@ func (e Orphaned) apply(m *Machine) {
 		return
 	}
 	g.leaving = append(g.leaving, &worker{
-		slot: w.slot, pid: e.Orphan, orphan: true, state: running, started: m.now, killAt: w.killAt,
+		slot: w.slot, pid: e.Orphan, orphan: true, state: running, started: m.now, killAt: w.killAt, extended: w.extended,
 		failed: w.state == killed || w.state < ready,
 	})
 }

@@ -37,7 +37,7 @@ func (w *world) drawPolicy() Policy {
 		w.drawPool(&p)
 	}
 	if w.chance(3) {
-		p.Recycling = Recycling{MaxRequests: one[int64](w, 0, 10, 100), MaxMemory: one[int64](w, 0, 1000), MaxLifetime: one(w, 0, 100*s, time.Duration(p.Workers)*20*s), Seed: uint64(w.pick(1000))}
+		p.Recycling = Recycling{MaxRequests: one[int64](w, 0, 10, 100), MaxMemory: one[int64](w, 0, 1000), MaxLifetime: one(w, 0, 100*s, time.Duration(p.Workers+4)*10*s), Seed: uint64(w.pick(1000))}
 	}
 	if w.chance(3) {
 		p.HookTimeout = one(w, s, 0, 200*ms)

@@ -91,6 +91,12 @@ func (w *world) run(p *process) {
 	if p.fate != silent && w.policy.Watchdog > 0 {
 		w.in(w.policy.Watchdog/2, func() { w.ping(p) })
 	}
+	if !w.calm && w.chance(5) {
+		w.in(one(w, w.soon(), time.Second, 4*time.Second), func() { w.extend(p, 3) })
+	}
+	if !w.calm && w.chance(8) {
+		w.in(one(w, w.soon(), 2*time.Second), func() { w.handOver(p) })
+	}
 	status := one(w, Status{Code: 1}, Status{Signal: 11}, Status{})
 	switch p.fate {
 	case diesEarly:
@@ -183,4 +189,28 @@ func (w *world) orphansOf(p *process) (pids []int) {
 		pids = append(pids, o.pid)
 	}
 	return pids
+}
+
+// extend has a process ask for more time, some times.
+func (w *world) extend(p *process, times int) {
+	if p.dead || w.calm || times == 0 {
+		return
+	}
+	by := one(w, time.Second, 100*time.Millisecond, 10*time.Second)
+	w.step(Extended{p.pid, by})
+	w.in(by*9/10, func() { w.extend(p, times-1) })
+}
+
+// handOver has a process hand over to another, which goes on with its fate.
+func (w *world) handOver(p *process) {
+	if p.dead || p.dying || p.asked || w.calm {
+		return
+	}
+	old, pid := p.pid, w.freePID()
+	w.living = slices.DeleteFunc(w.living, func(other *process) bool { return other == p })
+	w.dead = append(w.dead, old)
+	p.pid = pid
+	i, _ := slices.BinarySearchFunc(w.living, p.pid, func(p *process, pid int) int { return p.pid - pid })
+	w.living = slices.Insert(w.living, i, p)
+	w.step(HandedOver{old, pid})
 }

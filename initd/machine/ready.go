@@ -21,7 +21,7 @@ func (m *Machine) awaitReady() {
 				}
 				if m.livesLongEnough(w) {
 					m.becomeReady(g, w)
-				} else if (!g.isCandidate() || !p.inBatch) && m.due(m.startLimit(w.started)) {
+				} else if (!g.isCandidate() || !p.inBatch) && m.due(later(m.startLimit(w.started), w.extended)) {
 					m.kill(g, w, fmt.Sprintf("it was not ready within start-timeout=%v", m.policy.StartTimeout))
 				}
 			}
@@ -56,7 +56,7 @@ func (m *Machine) startLimit(began time.Time) time.Time {
 // becomeReady takes note that a worker is ready. A replacement takes its slot over
 // at once.
 func (m *Machine) becomeReady(g *generation, w *worker) {
-	w.state, w.readyAt, w.lastPing = ready, m.now, m.now
+	w.state, w.readyAt, w.lastPing, w.extended = ready, m.now, m.now, time.Time{}
 	m.changed = true
 	if p := g.place(w.slot); p.replacement == w {
 		g.vacate(p.worker)

@@ -30,9 +30,16 @@ func (w *world) do(action Action) {
 	case Stop:
 		if p := w.process(a.PID); p != nil {
 			p.asked = true
+			if !w.calm && w.chance(6) {
+				w.in(w.soon(), func() { w.extend(p, 2) })
+			}
 			if p.obeys || !p.executed {
 				w.end(p, one(w, time.Millisecond, 0, 100*time.Millisecond, 2*time.Second), Status{Signal: a.Signal})
 			}
+		}
+	case Recycle:
+		if p := w.process(a.PID); p != nil && w.chance(8) {
+			w.in(w.soon(), func() { w.endByItself(p, Status{Code: 1}) })
 		}
 	case Kill:
 		if p := w.process(a.PID); p != nil {

@@ -75,7 +75,7 @@ func (m *Machine) endAll() {
 	for _, g := range m.generations {
 		for w := range g.live {
 			if w.state != forking && w.state < ending {
-				w.state = ending
+				w.state, w.extended = ending, time.Time{}
 				m.do(Stop{g.number, w.slot, w.pid, m.stopSignal})
 			}
 		}
@@ -94,7 +94,9 @@ func (m *Machine) killOverdueAtStop() {
 	}
 	for _, g := range m.generations {
 		for w := range g.live {
-			m.kill(g, w, reason)
+			if w.state < killed && (m.forcedBy != 0 || m.due(later(m.killAt, w.extended))) {
+				m.kill(g, w, reason)
+			}
 		}
 	}
 }

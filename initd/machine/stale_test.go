@@ -80,7 +80,7 @@ func (w *world) drawStale() Event {
 		return Begin{}
 	case 2:
 		if unknown {
-			return one[Event](w, Exited{pid, Status{Code: 1}}, Orphaned{pid, 77777})
+			return one[Event](w, Exited{pid, Status{Code: 1}}, Orphaned{pid, 77777}, HandedOver{pid, 77777}, Extended{pid, time.Hour})
 		}
 	case 3:
 		if unknown {

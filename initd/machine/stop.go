@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // stopUnneeded asks workers to stop that are not needed any more: those of
@@ -22,6 +23,7 @@ func (m *Machine) stopUnneeded() {
 			case w.failed:
 				m.kill(g, w, "its attempt failed")
 			case m.phase < terminating:
+				w.extended = time.Time{}
 				if w.state = stopping; w.killAt.IsZero() { // else it has what its worker had left
 					w.killAt = after(m.now, m.policy.DrainTimeout)
 				}
@@ -35,7 +37,7 @@ func (m *Machine) stopUnneeded() {
 func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state < killed && m.due(w.killAt) {
+			if w.state < killed && m.due(later(w.killAt, w.extended)) {
 				m.kill(g, w, fmt.Sprintf("it did not end within drain-timeout=%v", m.policy.DrainTimeout))
 			}
 		}

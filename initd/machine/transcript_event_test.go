@@ -33,6 +33,8 @@ var eventNames = map[string]func(*arguments) Event{
 	"pinged":            func(a *arguments) Event { return Pinged{a.number("pid")} },
 	"hung":              func(a *arguments) Event { return Hung{a.number("pid")} },
 	"probed":            func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
+	"extended":          func(a *arguments) Event { return Extended{a.number("pid"), a.duration("by")} },
+	"handed-over":       func(a *arguments) Event { return HandedOver{a.number("pid"), a.number("to")} },
 	"orphaned":          func(a *arguments) Event { return Orphaned{a.number("pid"), a.number("orphan")} },
 	"exited":            func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
 	"log-command-ended": func(a *arguments) Event { return LogCommandEnded{a.number("number")} },

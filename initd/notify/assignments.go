@@ -2,10 +2,16 @@ package notify
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
+
+// maxExtend is the longest extension; nothing takes longer, and a time.Duration ends
+// at 292 years.
+const maxExtend = 365 * 24 * time.Hour
 
 // MaxStatus is the length in bytes at which a status text is cut.
 const MaxStatus = 512
@@ -18,6 +24,9 @@ type Assignments struct {
 	Stopping        bool // STOPPING=1: it has begun to end
 	Watchdog        bool // WATCHDOG=1: it is still alive
 	WatchdogTrigger bool // WATCHDOG=trigger: it asks to be treated as if WATCHDOG=1 had not come in time
+
+	Extend  time.Duration // EXTEND_TIMEOUT_USEC=: how much longer its start or its end may take; 0: not asked for
+	MainPID int           // MAINPID=: the process that it hands over to; 0: not named
 
 	HasStatus bool   // there was a STATUS=, maybe an empty one, which clears an earlier text
 	Status    string // its text: UTF-8, fit for one line of a log, at most MaxStatus bytes
@@ -42,8 +51,23 @@ func Parse(datagram []byte) Assignments {
 		case "WATCHDOG=trigger":
 			a.WatchdogTrigger = true
 		default:
-			if text, ok := bytes.CutPrefix(line, []byte("STATUS=")); ok && !a.HasStatus {
-				a.HasStatus, a.Status = true, printable(text)
+			name, text, found := bytes.Cut(line, []byte("="))
+			if !found {
+				continue
+			}
+			switch string(name) {
+			case "STATUS":
+				if !a.HasStatus {
+					a.HasStatus, a.Status = true, printable(text)
+				}
+			case "EXTEND_TIMEOUT_USEC":
+				if usec, err := strconv.ParseUint(string(text), 10, 64); err == nil {
+					a.Extend = time.Duration(min(usec, uint64(maxExtend.Microseconds()))) * time.Microsecond
+				}
+			case "MAINPID":
+				if pid, err := strconv.ParseInt(string(text), 10, 32); err == nil && pid > 0 {
+					a.MainPID = int(pid)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package notify
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -20,7 +21,10 @@ func TestParse(t *testing.T) {
 		{"final newline and NUL", "READY=1\n\x00", Assignments{Ready: true}},
 		{"all", "READY=1\nRELOADING=1\nSTOPPING=1\nWATCHDOG=1\nWATCHDOG=trigger\nSTATUS=x",
 			Assignments{Ready: true, Reloading: true, Stopping: true, Watchdog: true, WatchdogTrigger: true, HasStatus: true, Status: "x"}},
-		{"unknown among known", "MAINPID=7\nX_FOO=READY=1\nREADY=1\nFDSTORE=1\nBARRIER=1", Assignments{Ready: true}},
+		{"more time and another process", "EXTEND_TIMEOUT_USEC=1500000\nMAINPID=7", Assignments{Extend: 1500 * time.Millisecond, MainPID: 7}},
+		{"more time than there is", "EXTEND_TIMEOUT_USEC=18446744073709551615", Assignments{Extend: maxExtend}},
+		{"no numbers", "EXTEND_TIMEOUT_USEC=-1\nMAINPID=0x7\nMAINPID=-7\nMAINPID=0\nSTATUS\nMAINPID", Assignments{}},
+		{"unknown among known", "MAINPIDS=7\nX_FOO=READY=1\nREADY=1\nFDSTORE=1\nBARRIER=1", Assignments{Ready: true}},
 		{"empty lines", "\n\nREADY=1\n\n", Assignments{Ready: true}},
 		{"other values", "READY=0\nREADY=11\nREADY=\nREADY\nWATCHDOG=0\nSTOPPING=yes", Assignments{}},
 		{"other case", "ready=1\nReady=1", Assignments{}},

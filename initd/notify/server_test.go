@@ -224,7 +224,7 @@ func TestBarrier(t *testing.T) {
 	post(t, s, "BARRIER=1", int(w.Fd()))
 	w.Close()
 	post(t, s, "")
-	post(t, s, "MAINPID=1")
+	post(t, s, "FDSTORE=1")
 	post(t, s, "READY=1")
 	if m := receive(t, s); !m.Ready || m.PID != os.Getpid() {
 		t.Errorf("got %+v", m)
