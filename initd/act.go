@@ -98,6 +98,7 @@ func (l *loop) killWorker(a machine.Kill) {
 func (l *loop) prepare(a machine.Prepare) {
 	l.published.attempt(a.Generation)
 	l.history.begun(l.now(), a)
+	l.relisten()
 	env, timing, err := l.programs.prepare(a.Generation)
 	if err != nil {
 		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})

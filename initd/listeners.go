@@ -2,27 +2,43 @@ package initd
 
 import (
 	"fmt"
+
 	"server-starter/initd/eventlog"
+	"server-starter/initd/socket"
 )
 
 // relisten makes listeners accept again after a worker has called shutdown(2) on
-// them, which takes effect for all workers.
+// them, which takes effect for all workers, or has removed the path of a unix socket.
 func (l *loop) relisten() {
+	restored, err := l.controlSocket.Relisten()
+	for _, m := range restored {
+		l.log.Warn(eventlog.Relisten, "the path "+m.Key+" of the control socket was removed; initd restored it", "key", m.Key)
+	}
+	if err != nil {
+		l.log.Error(eventlog.Relisten, "control socket: "+err.Error())
+	}
 	mended, err := l.sockets.Relisten()
 	l.history.counters.Relistened += int64(len(mended))
 	for _, m := range mended {
-		text := "a worker shut down listener " + m.Key + " for all workers; initd restored it"
-		if l.settings.ReusePort && m.Slot >= 0 {
-			text = fmt.Sprintf("a worker shut down listener %s of slot %d; initd restored it", m.Key, m.Slot)
-		}
-		if m.Replaced {
-			text += " as a new socket, which running workers do not have until the next swap (HUP)"
-		}
-		l.log.Warn(eventlog.Relisten, text, "key", m.Key)
+		l.log.Warn(eventlog.Relisten, l.whatWasMended(m), "key", m.Key)
 	}
 	if err != nil {
 		l.log.Error(eventlog.Relisten, err.Error())
 	}
+}
+
+// whatWasMended is what had happened to a listener, and what initd did.
+func (l *loop) whatWasMended(m socket.Mended) string {
+	switch {
+	case m.Restored:
+		return "the path " + m.Key + " of a listener was removed; initd restored it"
+	case m.Replaced:
+		return "listener " + m.Key + " was shut down for all workers, or its path removed; " +
+			"initd restored it as a new socket, which running workers do not have until the next swap (HUP)"
+	case bool(l.settings.ReusePort) && m.Slot >= 0:
+		return fmt.Sprintf("a worker shut down listener %s of slot %d; initd restored it", m.Key, m.Slot)
+	}
+	return "a worker shut down listener " + m.Key + " for all workers; initd restored it"
 }
 
 // hint guesses, from the listeners, why a program does not come up.

@@ -10,7 +10,7 @@ func (k Kind) String() string { return k.word }
 // The kinds of events, in the order in which they are explained to users.
 var (
 	Listen   = define("listen", "A listener was bound or adopted, or one for a new slot could not be made.")
-	Relisten = define("relisten", "A listener that a worker had shut down for all workers listens again, or could not be repaired.")
+	Relisten = define("relisten", "A listener that a worker had shut down for all workers listens again, the path of a Unix socket that was removed is restored, or that failed.")
 	Steer    = define("steer", "New connections cannot be directed to the slots that have a worker (reuse-port).")
 
 	Checking = define("checking", "The generation waits for hook-before-swap.")

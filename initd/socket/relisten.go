@@ -11,14 +11,17 @@ import (
 type Mended struct {
 	Key  string // of the Listener
 	Slot int    // the slot whose socket it is; -1: all slots share it
+	// Restored means that the path of a unix socket had been removed, and is there again.
+	Restored bool
 	// Replaced means that it is a new socket, which workers get that are started
 	// from now on; those that run hold the dead one, until a swap.
 	Replaced bool
 }
 
 // Relisten mends the stream listeners that a worker shut down, by shutdown(2), which
-// is so for everyone that holds them. Connections that were queued are lost. It is to
-// be called after a worker has ended. The error joins one for each listener
+// is so for everyone that holds them. Connections that were queued are lost. It restores
+// the paths of unix sockets that were removed, as some servers do when they end. It is
+// to be called after a worker has ended, and before others are started. The error joins one for each listener
 // that could not be mended, and that of Steer, which is done again.
 func (s *Set) Relisten() ([]Mended, error) {
 	if s == nil || s.inodes != nil {
@@ -45,6 +48,14 @@ func (s *Set) Relisten() ([]Mended, error) {
 			err = listenAgain(l.FD, s.options.Backlog)
 		case l.Network == "unix" && hungUp(l.FD):
 			err = l.replace(s.options)
+		case l.node.path != "" && !l.node.there():
+			switch err = l.node.restore(); {
+			case err == nil:
+				mended = append(mended, Mended{Key: l.Key, Slot: -1, Restored: true})
+				continue
+			case err == errNoSpare && !s.options.Alone:
+				err = l.replace(s.options)
+			}
 		default:
 			continue
 		}

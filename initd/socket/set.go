@@ -25,6 +25,10 @@ type Options struct {
 	// that is being checked, whose sockets must not be the real ones.
 	Elsewhere bool
 
+	// Alone is for sockets that no worker has, but a goroutine of initd's accepts on: none
+	// can be replaced by another.
+	Alone bool
+
 	// ReusePort gives each of the Slots, at least 1, a socket of its own of
 	// every TCP and UDP listener that is bound here. See Steer.
 	ReusePort bool

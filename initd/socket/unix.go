@@ -14,36 +14,6 @@ import (
 	"server-starter/initd/ownfile"
 )
 
-// A node is the file of a unix socket that was made here. The path is absolute,
-// since initd changes its working directory. The zero node is no file.
-type node struct {
-	path string
-	id   ownfile.ID
-	held int // a descriptor in place of that of the socket; 0: none
-}
-
-// hold keeps the inode from becoming another file's when the socket is closed.
-func (n *node) hold() {
-	if n.path == "" || !n.there() {
-		return
-	}
-	if fd, err := unix.Open(n.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
-		n.held = fd
-	}
-}
-
-func (n *node) release() {
-	if n.held > 0 {
-		unix.Close(n.held)
-	}
-}
-
-// there reports whether the path still is the file that was made.
-func (n node) there() bool { return n.id.At(n.path) }
-
-// remove unlinks the file if it is still there.
-func (n node) remove() error { return n.id.Remove(n.path) }
-
 // bindUnix makes a unix stream socket and binds it, with the mode and owner of
 // o. It does not listen: until then connect(2) is refused, so that nobody can connect
 // before mode and owner are right. The node is valid with an error, too.
@@ -93,6 +63,7 @@ func own(path string, o Options) (node, error) {
 		return node{}, err
 	}
 	made := node{path: absolute, id: id}
+	made.keep()
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
 			return made, fmt.Errorf("chown: %w", err)
