@@ -99,7 +99,11 @@ func (l *loop) prepare(a machine.Prepare) {
 	l.published.attempt(a.Generation)
 	l.history.begun(l.now(), a)
 	l.relisten()
-	env, timing, err := l.programs.prepare(a.Generation)
+	env, timing, ignored, err := l.programs.prepare(a.Generation)
+	if len(ignored) > 0 {
+		l.log.Warn(eventlog.Note, fmt.Sprintf("envdir: ignoring %s: a variable is a regular file whose name has only letters, digits and _, and does not begin with a digit", quoted(ignored)),
+			"generation", a.Generation)
+	}
 	if err != nil {
 		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
 		return
@@ -118,6 +122,16 @@ var states = map[machine.State]eventlog.Kind{
 	machine.Trial: eventlog.Trial, machine.Serving: eventlog.Serving, machine.Partial: eventlog.Partial,
 	machine.Retiring: eventlog.Retiring, machine.Failed: eventlog.Failed, machine.Declined: eventlog.Refused,
 	machine.Lost: eventlog.Lost, machine.Gone: eventlog.Gone,
+}
+
+// quoted is a list of names for a line of the log, of which there may be many.
+func quoted(names []string) string {
+	const shown = 10
+	text := fmt.Sprintf("%q", names[:min(len(names), shown)])
+	if more := len(names) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // entered is for a generation that has entered a state: it logs that, and releases

@@ -32,17 +32,17 @@ type programs struct {
 func (p *programs) plain() bool { return p.settings.Respawn.Value == machine.Never }
 
 // prepare reads the environment of a generation. It is the same for all its
-// workers but for their slot.
-func (p *programs) prepare(generation int) (environ, machine.Timing, error) {
-	env, now, err := p.read()
+// workers but for their slot. What the envdir has that is ignored is named.
+func (p *programs) prepare(generation int) (env environ, timed machine.Timing, ignored []string, err error) {
+	env, now, ignored, err := p.read()
 	if err != nil {
-		return nil, machine.Timing{}, err
+		return nil, machine.Timing{}, nil, err
 	}
 	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
 	if !p.plain() {
 		address, err := p.notify.Open(generation)
 		if err != nil {
-			return nil, machine.Timing{}, err
+			return nil, machine.Timing{}, nil, err
 		}
 		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC")
 		if address != "" {
@@ -52,25 +52,25 @@ func (p *programs) prepare(generation int) (environ, machine.Timing, error) {
 			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(time.Duration(p.settings.Watchdog).Microseconds(), 10))
 		}
 	}
-	return env, timing(now), nil
+	return env, timing(now), ignored, nil
 }
 
 // read reads the environment and the settings as the envdir has them now.
-func (p *programs) read() (environ, *settings.Settings, error) {
-	env, now := p.base, p.settings
+func (p *programs) read() (env environ, now *settings.Settings, ignored []string, err error) {
+	env, now = p.base, p.settings
 	if p.envdir != "" {
-		assignments, err := envdir.Read(p.envdir)
-		if err != nil {
-			return nil, nil, settingError("envdir", err)
+		var assignments []string
+		if assignments, ignored, err = envdir.Read(p.envdir); err != nil {
+			return nil, nil, nil, settingError("envdir", err)
 		}
 		overrides, err := settings.Reload(assignments)
 		if err != nil {
-			return nil, nil, settingError("envdir", err)
+			return nil, nil, nil, settingError("envdir", err)
 		}
 		now = p.settings.With(overrides)
 		env = env.with(assignments...)
 	}
-	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, nil
+	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, ignored, nil
 }
 
 // worker is the command of a worker: the program itself.
@@ -102,7 +102,7 @@ func (p *programs) probe(env environ) *launch.Command {
 // the event. It gets no listener.
 func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
 	if env == nil { // there is no generation
-		if env, _, _ = p.read(); env == nil {
+		if env, _, _, _ = p.read(); env == nil {
 			env = p.base
 		}
 	}

@@ -79,7 +79,7 @@ func TestConfigMap(t *testing.T) {
 		for _, key := range keys {
 			want = append(want, fmt.Sprintf("%s=%d", key, v.version))
 		}
-		if got, err := Read(v.dir); err != nil || !slices.Equal(got, want) {
+		if got, _, err := Read(v.dir); err != nil || !slices.Equal(got, want) {
 			t.Errorf("version %d: got %q, %v, want %q", v.version, got, err, want)
 		}
 	}
@@ -103,10 +103,10 @@ func TestConfigMapReplacedWhileOpen(t *testing.T) {
 	if err := os.Remove(old + "/A"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := snapshot(d); !errors.Is(err, errChanged) {
+	if got, _, err := snapshot(d); !errors.Is(err, errChanged) {
 		t.Errorf("got %q, %v, want %v", got, err, errChanged)
 	}
-	if got, err := Read(v.dir); err != nil || !slices.Equal(got, []string{"A=2", "B=2"}) {
+	if got, _, err := Read(v.dir); err != nil || !slices.Equal(got, []string{"A=2", "B=2"}) {
 		t.Errorf("afterwards: %q, %v", got, err)
 	}
 }
@@ -152,7 +152,7 @@ func TestConfigMapThatChanges(t *testing.T) {
 	const versions = 100
 	deadline := time.Now().Add(60 * time.Second)
 	for len(seen) < versions && time.Now().Before(deadline) {
-		environ, err := Read(v.dir)
+		environ, _, err := Read(v.dir)
 		if err != nil {
 			t.Fatal(err)
 		}

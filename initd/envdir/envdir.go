@@ -25,19 +25,19 @@ const (
 
 var errChanged = errors.New("it changed during every attempt to read it")
 
-// Read returns the variables in dir as K=V, sorted by name.
+// Read returns the variables in dir as K=V, sorted by name, and the names of files that
+// are ignored since no variable can have them, or since they are no regular files.
 //
 // The value is the file's first line without its newline, otherwise byte for
 // byte; an empty file adds nothing. Symbolic links are followed. A name that
-// begins with a dot or is no name of a variable, and anything but a regular file, is
-// ignored. A directory or file that cannot be read, and a value that execve(2) would
+// begins with a dot is ignored as well, and so is a directory. A directory or file that cannot be read, and a value that execve(2) would
 // refuse, is an error, which names it and never contains a value.
 //
 // In a volume that Kubernetes maintains, and in a directory that is itself
 // replaced by renaming a symbolic link, all values are of one version.
-func Read(dir string) (environ []string, err error) {
+func Read(dir string) (environ, ignored []string, err error) {
 	for range attempts {
-		environ, err = attempt(dir)
+		environ, ignored, err = attempt(dir)
 		// A file may have been replaced since it was listed, or the whole
 		// directory: then all is to be read again.
 		if !errors.Is(err, errChanged) && !errors.Is(err, os.ErrNotExist) {
@@ -45,15 +45,15 @@ func Read(dir string) (environ []string, err error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("envdir: %w", err)
+		return nil, nil, fmt.Errorf("envdir: %w", err)
 	}
-	return environ, nil
+	return environ, ignored, nil
 }
 
-func attempt(dir string) ([]string, error) {
+func attempt(dir string) (environ, ignored []string, err error) {
 	d, err := open(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer d.Close()
 	return snapshot(d)
@@ -84,27 +84,29 @@ func open(dir string) (*os.File, error) {
 // beneath what was found, and as long as ..data still leads there nothing of
 // that has been removed. The check is needed: a listing that the removal cut
 // short is no error by itself.
-func snapshot(d *os.File) ([]string, error) {
-	environ, err := variables(d)
+func snapshot(d *os.File) (environ, ignored []string, err error) {
+	environ, ignored, err = variables(d)
 	opened, err1 := d.Stat()
 	current, err2 := os.Stat(d.Name())
 	if err1 != nil || err2 != nil || !os.SameFile(opened, current) {
-		return nil, &os.PathError{Op: "read", Path: d.Name(), Err: errChanged}
+		return nil, nil, &os.PathError{Op: "read", Path: d.Name(), Err: errChanged}
 	}
-	return environ, err
+	return environ, ignored, err
 }
 
 // variables reads all files of d.
-func variables(d *os.File) ([]string, error) {
+func variables(d *os.File) (environ, ignored []string, err error) {
 	names, err := d.Readdirnames(-1)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.Sort(names)
-	var environ []string
 	total := 0
 	for _, name := range names {
 		if !isVariable(name) {
+			if name[0] != '.' && !isDirectory(d, name) {
+				ignored = append(ignored, name)
+			}
 			continue
 		}
 		path := d.Name() + "/" + name
@@ -113,9 +115,12 @@ func variables(d *os.File) ([]string, error) {
 			continue
 		}
 		if err != nil {
-			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+			return nil, nil, &os.PathError{Op: "open", Path: path, Err: err}
 		}
 		if f == nil {
+			if !isDirectory(d, name) {
+				ignored = append(ignored, name)
+			}
 			continue
 		}
 		value, err := firstLine(f)
@@ -124,18 +129,18 @@ func variables(d *os.File) ([]string, error) {
 			err = fmt.Errorf("the first line is too long: name and value together may have at most %d bytes", maxVariable-len("\x00"))
 		}
 		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+			return nil, nil, &os.PathError{Op: "read", Path: path, Err: err}
 		}
 		if value == nil {
 			continue
 		}
 		variable := name + "=" + string(value)
 		if total += len(variable); total > maxTotal {
-			return nil, &os.PathError{Op: "read", Path: d.Name(), Err: fmt.Errorf("more than %d bytes in total", maxTotal)}
+			return nil, nil, &os.PathError{Op: "read", Path: d.Name(), Err: fmt.Errorf("more than %d bytes in total", maxTotal)}
 		}
 		environ = append(environ, variable)
 	}
-	return environ, nil
+	return environ, ignored, nil
 }
 
 // isVariable reports whether name is the name of a variable as in a shell: letters,
@@ -150,6 +155,13 @@ func isVariable(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+// isDirectory reports whether name is a directory in d, or leads to one.
+func isDirectory(d *os.File, name string) bool {
+	var stat unix.Stat_t
+	err := eintr.Retry(func() error { return unix.Fstatat(int(d.Fd()), name, &stat, 0) })
+	return err == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
 // openRegular opens a file in d for reading, nil if it is not a regular one.

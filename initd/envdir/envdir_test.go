@@ -54,7 +54,7 @@ func TestRead(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := Read(write(t, test.files))
+			got, _, err := Read(write(t, test.files))
 			if err != nil || !slices.Equal(got, test.want) {
 				t.Errorf("got %.200q, %v, want %.200q", got, err, test.want)
 			}
@@ -97,7 +97,7 @@ func TestErrors(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(t, dir)
 			}
-			got, err := Read(dir)
+			got, _, err := Read(dir)
 			if want := strings.ReplaceAll(test.want, "DIR", dir); got != nil || err == nil || err.Error() != want {
 				t.Errorf("got %d variables, %v\nwant %s", len(got), err, want)
 			}
@@ -150,6 +150,21 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestIgnored: what is no variable although somebody may think so is named.
+func TestIgnored(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a.b": "1", "a-b": "1", "1A": "1", "A": "1", ".A": "1", "..A": "1", "DIR/A": "1", "lost+found/A": "1",
+	})
+	if err := unix.Mkfifo(dir+"/FIFO", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Symlink("missing", dir+"/dangling-link")
+	environ, ignored, err := Read(dir)
+	if want := []string{"1A", "FIFO", "a-b", "a.b", "dangling-link"}; err != nil || !slices.Equal(environ, []string{"A=1"}) || !slices.Equal(ignored, want) {
+		t.Errorf("got %q and ignored %q, %v; want %q ignored", environ, ignored, err, want)
+	}
+}
+
 // readAsNobody reads without root's power to open anything: setfsuid(2) is for
 // one thread.
 func readAsNobody(t *testing.T, dir string) (environ []string, err error) {
@@ -161,7 +176,8 @@ func readAsNobody(t *testing.T, dir string) (environ []string, err error) {
 		}
 		defer unix.Setfsuid(0)
 	}
-	return Read(dir)
+	environ, _, err = Read(dir)
+	return environ, err
 }
 
 // What is no file is neither opened nor waited for.
@@ -183,7 +199,7 @@ func TestSpecialFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := Read(dir)
+	got, _, err := Read(dir)
 	if err != nil || !slices.Equal(got, []string{"A=1"}) {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -195,10 +211,10 @@ func TestLinksAreFollowed(t *testing.T) {
 	if err := errors.Join(os.Symlink(outside+"/secret", dir+"/B"), os.Symlink(outside+"/env", dir+"/env")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Read(dir); err != nil || !slices.Equal(got, []string{"B=s3"}) {
+	if got, _, err := Read(dir); err != nil || !slices.Equal(got, []string{"B=s3"}) {
 		t.Errorf("a linked file: %q, %v", got, err)
 	}
-	if got, err := Read(dir + "/env"); err != nil || !slices.Equal(got, []string{"A=1"}) {
+	if got, _, err := Read(dir + "/env"); err != nil || !slices.Equal(got, []string{"A=1"}) {
 		t.Errorf("a linked directory: %q, %v", got, err)
 	}
 }
@@ -244,7 +260,7 @@ func TestFilesThatComeAndGo(t *testing.T) {
 	}()
 	defer func() { close(stop); <-done }()
 	for range 300 {
-		if got, err := Read(dir); err != nil || !slices.Equal(got, []string{"A=1", "Z=2"}) {
+		if got, _, err := Read(dir); err != nil || !slices.Equal(got, []string{"A=1", "Z=2"}) {
 			t.Fatalf("got %q, %v", got, err)
 		}
 	}
