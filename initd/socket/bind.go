@@ -72,6 +72,9 @@ func bindInet(network string, at netip.AddrPort, shared bool) (fd int, bound net
 	if err == nil {
 		err = unix.Bind(fd, sa)
 	}
+	if err == unix.EADDRNOTAVAIL && isTentative(at.Addr()) {
+		err = bindTentative(fd, sa)
+	}
 	if err == nil {
 		sa, err = unix.Getsockname(fd)
 	}
@@ -141,6 +144,12 @@ func fail(spec Spec, at string, err error) error {
 	return fmt.Errorf("%s %q: listen %s %s: %w%s", spec.setting(), spec, spec.Network, at, err, text)
 }
 
+// hasState reports whether something is true of the address that was given.
+func (spec Spec) hasState(is func(netip.Addr) bool) bool {
+	address, err := netip.ParseAddr(spec.Host)
+	return err == nil && address.Is6() && is(address)
+}
+
 func advice(spec Spec, err error) string {
 	var lookup *net.DNSError
 	onDisk := spec.Network == "unix"
@@ -160,6 +169,10 @@ func advice(spec Spec, err error) string {
 		return "another process in this network namespace uses the port (ss -lntup shows which)"
 	case errors.Is(err, unix.EADDRINUSE) && abstract(spec.Path):
 		return "another process uses that name (ss -lx shows which)"
+	case errors.Is(err, unix.EADDRNOTAVAIL) && spec.hasState(isTentative):
+		return "the address is still tentative: it was just assigned, and can be used in a second or two"
+	case errors.Is(err, unix.EADDRNOTAVAIL) && spec.hasState(isDuplicate):
+		return "another machine on the network uses the same address (IPv6 duplicate address detection)"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return "no network interface has that address (0.0.0.0 and [::] mean all addresses; IPv6 may be off: sysctl net.ipv6.conf.all.disable_ipv6)"
 	case errors.Is(err, unix.EAFNOSUPPORT):
