@@ -55,6 +55,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 		}
 	}
 	up.noteShell()
+	up.giveStreams()
 	up.changeToRoot()
 	if !in.programs.plain() {
 		keepHeapSmall()
@@ -192,6 +193,16 @@ func (up *setup) openLogs() (err error) {
 	}
 	up.parent.SetLog(up.logs.Path())
 	return err
+}
+
+// giveStreams lets workers of another user open the standard streams by name.
+func (up *setup) giveStreams() {
+	if credential := up.programs.credential; credential != nil {
+		stdout, stderr := up.logs.Workers()
+		for _, fd := range []int{0, stdout, stderr} {
+			output.NewStream(fd).Give(int(credential.UID))
+		}
+	}
 }
 
 // destination is where a log goes, with its path from the root.

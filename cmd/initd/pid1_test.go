@@ -397,6 +397,38 @@ func TestClosedStreams(t *testing.T) {
 	})
 }
 
+// TestStreamsOfUser: a worker of another user can open its standard streams by name where they are pipes, or the
+// terminal of a container.
+func TestStreamsOfUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to run a worker as someone else")
+	}
+	script := []string{"/bin/sh", "-c", "echo out >/dev/stdout && echo error >/dev/stderr"}
+	inBothModes(t, func(t *testing.T, as mode) {
+		for _, respawn := range []string{"never", "on-failure"} {
+			t.Run(respawn, func(t *testing.T) {
+				t.Parallel()
+				writer, text := textPipe(t)
+				d := run{mode: as, stdout: writer, args: flags(script, "respawn="+respawn, "user=65531:65530")}.start(t)
+				d.exits(0)
+				if got := text(); got != "out\n" {
+					t.Errorf("stdout has %q", got)
+				}
+				if got := d.output(); !strings.Contains(got, "error\n") && !strings.HasSuffix(got, "error") {
+					t.Errorf("stderr has %q", got)
+				}
+			})
+		}
+	})
+	t.Run("Terminal", func(t *testing.T) {
+		t.Parallel()
+		terminal := initdtest.OpenTerminal(t)
+		d := run{mode: pid1, terminal: terminal, args: flags(script, "respawn=never", "user=65531:65530")}.start(t)
+		d.exits(0)
+	})
+}
+
 // TestSurroundings: dir, user, umask and no-new-privs are the worker's.
 func TestSurroundings(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"os"
 	"runtime"
 	"syscall"
 
@@ -22,6 +23,17 @@ func NewStream(fd int) Stream {
 
 // IsTerminal reports whether it leads to one.
 func (s Stream) IsTerminal() bool { return s.terminal }
+
+// Give lets processes of a user open the stream by name, /dev/stderr for instance,
+// which takes the rights of a new open(2), as `docker run --user` does (runc,
+// fixStdioPermissions). Only what is nobody else's file is given: a pipe without a
+// name, and the terminal of a container. Where it is not possible it stays as it is.
+func (s Stream) Give(uid int) {
+	var fs unix.Statfs_t
+	if unix.Fstatfs(s.fd, &fs) == nil && fs.Type == unix.PIPEFS_MAGIC || s.terminal && os.Getpid() == 1 {
+		unix.Fchown(s.fd, uid, -1)
+	}
+}
 
 // Write writes all of the text, or returns why it has given up: the descriptor is
 // broken. It may block for ever, and the caller's thread with it.
