@@ -188,6 +188,10 @@ func (s *Settings) remarks() (notes []string) {
 			"left aside, for with respawn=never there is one command and no swap; take respawn=always for workers")
 		return notes
 	}
+	if listener := s.ProbedListener(); listener != "" {
+		note([]string{"probe"}, "it asks %s, where old workers accept connections as well: one of them may answer, and a swap to a program that never accepts any succeeds; "+
+			"let it ask something that only a new worker has, such as another port", listener)
+	}
 	if !s.Daemonize {
 		note(given("hook-before-daemonize"), "left aside without daemonize: hook-after-init runs before the first worker in any case")
 	}

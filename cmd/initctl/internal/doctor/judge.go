@@ -105,6 +105,9 @@ func (r *record) judgeStart(f *findings) {
 		}
 		f.add(good, "start", "ready after %v: %s", after(w.ready), how)
 	}
+	if r.probed != "" {
+		f.add(warning, "probe", "asks %s, where an old worker may answer instead of the new one; it must ask something that only the new one has, such as another port", r.probed)
+	}
 	if r.lived {
 		r.judgeReadiness(f, after)
 	}

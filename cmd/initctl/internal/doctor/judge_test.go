@@ -164,6 +164,8 @@ ok stop exited 2ms after QUIT: exit status 0`, "SERVER_STARTER_SIGNAL_ON_HUP=QUI
 			r.orphans, r.servers = []process{{pid: 7, name: "server"}}, []process{{pid: 7, name: "server"}}
 		},
 			"problem TERM ends only the command, not the server that it started: server (7); if the command is a shell script, let it start the server with exec", ""},
+		{"the probe asks a listener", func(r *record) { r.probed = "8080" },
+			"warning probe asks 8080, where an old worker may answer instead of the new one; it must ask something that only the new one has, such as another port", ""},
 		{"leaves a process that initd ends", func(r *record) { r.orphans = []process{{pid: 7, name: "sleep"}} },
 			"warning leftover leaves processes behind when it exits, which initd then stops: sleep (7)", ""},
 		{"leaves a process", func(r *record) { r.left = []process{{pid: 7, name: "sleep"}, {pid: 8, name: "cat"}} },

@@ -37,6 +37,7 @@ type record struct {
 	*examined
 	first, second worker // of the two generations
 
+	probed  string       // the listener that the probe asks, which all workers have
 	up      bool         // it was ready
 	lived   bool         // and was still there when that had been looked at
 	accepts bool         // on each listener that can be judged
@@ -76,7 +77,7 @@ func (x *Examination) trial(plan plan) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &record{plan: plan, examined: e}
+	r := &record{plan: plan, examined: e, probed: x.Settings.ProbedListener()}
 	err = r.observe()
 	limit := 2*time.Duration(s.StopTimeout) + time.Second // the orphans' time comes after the workers'
 	if errors.As(err, new(interrupted)) {
