@@ -12,6 +12,15 @@ func (m *Machine) forward(signal Signal) {
 	}
 }
 
+// forwardByPlainInit passes on a signal that a plain init receives while its command
+// runs. Its echo may come after the end of the command.
+func (m *Machine) forwardByPlainInit(signal Signal) {
+	if stops := signal == TERM || signal == INT || signal == QUIT; stops && !m.isEcho(signal) {
+		m.stopAsk = stopAsk{signal, m.now}
+	}
+	m.forward(signal)
+}
+
 // send passes a signal on to the chosen workers, of those that run the program,
 // and reports how many these are.
 func (m *Machine) send(signal Signal, to func(*generation, *worker) bool) (n int) {

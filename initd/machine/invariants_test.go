@@ -29,7 +29,8 @@ import (
 //	     it was not ready or the attempt has taken too long; drain-timeout or
 //	     stop-timeout is over; it is silent or reports that it hangs; it has to fill
 //	     a slot and is not ready in time; there are too many old ones; or a second
-//	     signal has forced the stop, which is then the reason that is given.
+//	     signal, which is no echo of the first, has forced the stop, which is then
+//	     the reason that is given.
 //	I8   Nothing is prepared, started or probed once initd stops.
 //	I9   What is alive is bounded: a slot has one worker, and a replacement at most;
 //	     max-old-generations holds, and the machine remembers no generation that
@@ -136,7 +137,9 @@ type judge struct {
 	swappedAt   time.Time
 
 	asked       bool
-	forced      bool // by a second TERM or INT
+	forced      bool   // by a second TERM or INT
+	stopBy      Signal // that asked initd to stop, the last time that was no echo
+	stopByAt    time.Time
 	stopSignal  Signal
 	stopAt      time.Time
 	killAt      time.Time

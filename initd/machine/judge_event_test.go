@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 func (j *judge) note(event Event) {
@@ -146,6 +147,9 @@ func (j *judge) noteSignal(s Signal) {
 	case s == REOPEN:
 		j.reopens++
 	case j.policy.Respawn == Never && j.phase == operating:
+		if s == TERM || s == INT || s == QUIT {
+			j.noteEcho(s)
+		}
 		j.forward(s)
 	case s == HUP:
 		if j.phase == operating {
@@ -171,6 +175,7 @@ func (j *judge) noteSignal(s Signal) {
 func (j *judge) noteStop(s Signal) {
 	switch {
 	case j.phase == operating:
+		j.noteEcho(s)
 		j.ticketsStop()
 		j.phase, j.stopAt, j.asked = lingering, j.now.Add(j.policy.StopDelay), true
 		switch s {
@@ -189,6 +194,8 @@ func (j *judge) noteStop(s Signal) {
 		}
 		j.runHook(BeforeShutdown, 0, false)
 	case s == QUIT:
+	case j.noteEcho(s):
+		j.mark(fmt.Sprintf("an echo in phase %d", j.phase))
 	case !j.asked && j.policy.Respawn != Never:
 		j.mark("asked to stop while it ends by itself")
 		j.asked = true
@@ -199,6 +206,16 @@ func (j *judge) noteStop(s Signal) {
 		}
 		j.killAt, j.forced = j.now, true
 	}
+}
+
+// noteEcho reports whether a signal that stops is one with the last that did, and
+// takes note of it if it is not.
+func (j *judge) noteEcho(s Signal) bool {
+	if s == j.stopBy && j.now.Before(j.stopByAt.Add(500*time.Millisecond)) {
+		return true
+	}
+	j.stopBy, j.stopByAt = s, j.now
+	return false
 }
 
 func (j *judge) noteRefusal(g *seenGeneration) {

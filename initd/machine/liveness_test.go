@@ -95,6 +95,7 @@ func (w *world) checkStop() {
 			w.step(Signaled{one(w, HUP, 10, QUIT)})
 		}
 		for n := w.pick(4); n > 0 && w.goes() && w.chance(2); n-- {
+			w.now = w.now.Add(one(w, 0, 0, time.Millisecond, 499*time.Millisecond, 500*time.Millisecond))
 			w.step(Signaled{one(w, TERM, INT)})
 		}
 	}

@@ -39,6 +39,7 @@ type Machine struct {
 	early []Signal // a plain init's, from before its command runs
 
 	asked      bool      // somebody has asked initd to stop
+	stopAsk    stopAsk   // the last time that somebody did
 	stopSignal Signal    // what workers are sent when initd stops
 	stopAt     time.Time // lingering: when they are
 	killAt     time.Time // terminating, orphaned: when those left are killed; zero: never
@@ -211,7 +212,7 @@ func (e Signaled) apply(m *Machine) {
 	case !mapped && (signal == TSTP || m.policy.Respawn == Never && (signal == TTIN || signal == TTOU)):
 		// It is about the terminal, and meant for the process that has it.
 	case m.policy.Respawn == Never && m.phase == operating:
-		m.forward(signal)
+		m.forwardByPlainInit(signal)
 	case signal == HUP:
 		m.request(OnSignal)
 	case signal == TTIN, signal == TTOU:

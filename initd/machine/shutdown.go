@@ -5,9 +5,30 @@ import (
 	"time"
 )
 
+// echo is how long after a signal that asks initd to stop the same signal is no
+// second one: timeout(1) signals its child and then its group, within a millisecond
+// on an idle machine.
+const echo = 500 * time.Millisecond
+
+// stopAsk is a signal that asked initd to stop, and is not the echo of another.
+type stopAsk struct {
+	signal Signal
+	at     time.Time
+}
+
+// isEcho reports whether a signal is the echo of the last that asked initd to stop.
+// It is measured from that one, so that a signal that is sent again and again counts.
+func (m *Machine) isEcho(signal Signal) bool {
+	return signal == m.stopAsk.signal && m.now.Sub(m.stopAsk.at) < echo
+}
+
 // stop begins a stop. A second TERM or INT forces it: whatever is left is killed at
 // once.
 func (m *Machine) stop(signal Signal) {
+	if m.phase != operating && signal == QUIT || m.isEcho(signal) {
+		return
+	}
+	m.stopAsk = stopAsk{signal, m.now}
 	switch {
 	case m.phase == operating:
 		m.stopSignal = map[Signal]Signal{TERM: m.policy.SignalOnTerm, INT: TERM, QUIT: QUIT}[signal]
@@ -15,7 +36,6 @@ func (m *Machine) stop(signal Signal) {
 		m.asked = true
 		m.stopTickets(stops)
 		m.runHook(RunHook{Hook: BeforeShutdown})
-	case signal == QUIT:
 	case !m.asked && m.policy.Respawn != Never: // initd stops by its own decision: this is the first
 		m.asked = true
 	default:
