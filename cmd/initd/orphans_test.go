@@ -57,7 +57,7 @@ func TestOrphansAtStop(t *testing.T) {
 			timeout string
 		}{
 			{"Obedient", nil, "60"},
-			{"Stubborn", []string{"stubborn"}, "0.3"},
+			{"Stubborn", []string{"stubborn"}, "3"},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()

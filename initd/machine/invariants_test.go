@@ -30,7 +30,8 @@ import (
 //	     stop-timeout is over; it is silent or reports that it hangs; it has to fill
 //	     a slot and is not ready in time; there are too many old ones; or a second
 //	     signal, which is no echo of the first, has forced the stop, which is then
-//	     the reason that is given.
+//	     the reason that is given. Orphans are killed when stop-timeout is over,
+//	     which is one limit for workers and orphans, or when a signal asks for it.
 //	I8   Nothing is prepared, started or probed once initd stops.
 //	I9   What is alive is bounded: a slot has one worker, and a replacement at most;
 //	     max-old-generations holds, and the machine remembers no generation that
@@ -142,6 +143,7 @@ type judge struct {
 	stopByAt    time.Time
 	stopSignal  Signal
 	stopAt      time.Time
+	stopLimit   time.Time // of workers and orphans together
 	killAt      time.Time
 	status      int // of the exit
 	early       []Signal

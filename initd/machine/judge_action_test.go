@@ -58,7 +58,7 @@ func (j *judge) judge(action Action) {
 		if j.phase != terminating || j.alive() > 0 || j.policy.LeaveOrphans {
 			broken("I10", "the orphans are ended before the workers have ended")
 		}
-		j.phase, j.killAt = orphaned, j.limit(j.now, j.policy.StopTimeout)
+		j.phase, j.killAt = orphaned, j.stopLimit
 		if j.killAt.IsZero() {
 			j.killAt = j.now.Add(orphanGrace)
 		}

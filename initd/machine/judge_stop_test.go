@@ -20,6 +20,11 @@ func (j *judge) linger() {
 
 func (j *judge) terminate() {
 	j.phase, j.ended, j.killAt = terminating, true, j.limit(j.now, j.policy.StopTimeout)
+	if since := j.limit(j.stopByAt, j.policy.StopTimeout); j.policy.Respawn == Never && j.now.Before(since) {
+		j.killAt = since
+		j.mark("a plain init's stop begins with the signal")
+	}
+	j.stopLimit = j.killAt
 	for h := range j.hooks {
 		j.hooks[h].next = nil
 	}

@@ -103,7 +103,7 @@ func (w *world) checkStop() {
 		forking = 5 * time.Second // what a fork may take
 		dying   = 2 * time.Second // what an end may take, or a kill
 	)
-	orphans := grace
+	orphans := time.Duration(0) // they get what workers have left
 	if grace == 0 {
 		orphans = orphanGrace
 	}

@@ -42,6 +42,7 @@ type Machine struct {
 	stopAsk    stopAsk   // the last time that somebody did
 	stopSignal Signal    // what workers are sent when initd stops
 	stopAt     time.Time // lingering: when they are
+	stopLimit  time.Time // when stop-timeout is over, for workers and orphans; zero: never
 	killAt     time.Time // terminating, orphaned: when those left are killed; zero: never
 	forcedBy   Signal    // the second TERM or INT, which has forced the stop; 0: none has
 	exit       Exit

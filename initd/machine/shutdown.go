@@ -73,9 +73,20 @@ func (m *Machine) halt(status int, reason string) {
 
 // terminate begins the phase in which workers are asked to end.
 func (m *Machine) terminate() {
-	m.phase, m.killAt = terminating, after(m.now, m.policy.StopTimeout)
+	m.phase, m.stopLimit = terminating, after(m.stopBegan(), m.policy.StopTimeout)
+	m.killAt = m.stopLimit
 	m.cancelHooks()
 	m.changed = true
+}
+
+// stopBegan is when the time for the whole stop has begun: now, as workers serve on
+// during stop-delay. A plain init's has begun with the signal that it has forwarded,
+// unless its command has survived that for so long that it was no stop.
+func (m *Machine) stopBegan() time.Time {
+	if m.policy.Respawn == Never && m.now.Before(after(m.stopAsk.at, m.policy.StopTimeout)) {
+		return m.stopAsk.at
+	}
+	return m.now
 }
 
 // endAll asks every worker to end, once. Workers that a swap has asked to stop
@@ -108,19 +119,18 @@ func (m *Machine) killOverdueAtStop() {
 	}
 }
 
-// endOrphans asks the orphans to end, once no worker is left. Where they are to be
-// left alone initd exits.
+// endOrphans asks the orphans to end, once no worker is left, and gives them what
+// workers have left of stop-timeout. Where they are to be left alone initd exits.
 func (m *Machine) endOrphans() {
 	if m.policy.LeaveOrphans {
 		m.stopHTTP()
 		m.finish()
 		return
 	}
-	grace := m.policy.StopTimeout
-	if grace <= 0 {
-		grace = orphanGrace
+	m.phase, m.killAt = orphaned, m.stopLimit
+	if m.killAt.IsZero() {
+		m.killAt = m.now.Add(orphanGrace)
 	}
-	m.phase, m.killAt = orphaned, m.now.Add(grace)
 	m.do(EndOrphans{})
 }
 

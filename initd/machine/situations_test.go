@@ -3,6 +3,7 @@ package machine
 // situations are those that every run has to come across.
 var situations = []string{
 	"a failed attempt superseded",
+	"a plain init's stop begins with the signal",
 	"a request by clock",
 	"a request by control",
 	"a request by loss",
