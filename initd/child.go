@@ -133,6 +133,9 @@ func (l *loop) awaitExec(c *child) {
 // changes nothing.
 func (l *loop) reaped(e reaper.Exit) {
 	c := l.children[e.PID]
+	if !e.Status.Stopped() {
+		delete(l.orphans.asked, e.PID) // the pid may be given again
+	}
 	switch {
 	case e.Status.Stopped():
 		if l.children.worker(e.PID) != nil {

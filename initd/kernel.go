@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"server-starter/initd/launch"
+	"server-starter/initd/proc"
 	"server-starter/reaper"
 )
 
@@ -16,6 +17,8 @@ type kernel struct {
 	kill     func(pid int, signal syscall.Signal) error   // a negative pid: its process group; -1: everything
 	reap     func(each func(reaper.Exit)) (children bool) // all that have ended; whether any child is left
 	children func() ([]int, error)                        // the pids of all children
+
+	processes func() ([]int, error) // the pids of all processes in the pid namespace
 }
 
 // newKernel returns the kernel itself. With stopped, reap also hands on children
@@ -31,5 +34,7 @@ func newKernel(stopped bool) kernel {
 		kill:     syscall.Kill,
 		reap:     func(each func(reaper.Exit)) bool { return reaper.Drain(options, each) },
 		children: reaper.Children,
+
+		processes: new(proc.Reader).Processes,
 	}
 }

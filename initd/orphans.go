@@ -6,36 +6,34 @@ import (
 	"syscall"
 	"time"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/reaper"
 )
 
-// orphans is what initd remembers of orphans: whether they have been asked to end,
-// and which signals each was sent.
-type orphans struct {
-	asked bool
-	sent  map[delivery]bool
-}
-
-// delivery is a signal that a process was sent.
-type delivery struct {
-	pid    int
-	signal syscall.Signal
-}
+// orphans is what initd remembers of orphans: which have been asked to end, by pid.
+// Those are also processes that are no children yet. A nil map: it is not time for
+// that.
+type orphans struct{ asked map[int]bool }
 
 // orphansLeft gives the machine an event if no child is left but log commands.
 func (l *loop) orphansLeft(children bool) {
 	if !children || !l.anyOther() {
 		l.then(machine.Childless{})
-	} else if l.orphans.asked {
-		l.signalOrphans(syscall.SIGTERM) // those that the ended have left behind
+	} else if l.orphans.asked != nil {
+		pids, _ := l.kernel.children() // those that the ended have left behind
+		l.askOrphans(pids)
 	}
 }
 
-// endOrphans asks every child that is left to end.
+// endOrphans asks every process that is left to end.
 func (l *loop) endOrphans() {
-	l.orphans.asked = true
-	l.signalOrphans(syscall.SIGTERM)
+	l.orphans.asked = map[int]bool{}
+	pids, err := l.others()
+	if err != nil {
+		l.log.Warn(eventlog.KillFailed, "cannot ask all orphans to end: "+err.Error())
+	}
+	l.askOrphans(pids)
 	// Where none is left, no end of one will lead to this event.
 	if !l.kernel.reap(l.reaped) || !l.anyOther() {
 		l.then(machine.Childless{})
@@ -55,7 +53,15 @@ func (l *loop) killOrphans(limit time.Duration) {
 		if !children || !l.anyOther() {
 			return true
 		}
-		l.signalOrphans(syscall.SIGKILL)
+		pids := []int{-1} // in one step, so that none can start another meanwhile
+		if !l.meansEverything() {
+			pids, _ = l.kernel.children()
+		}
+		for _, pid := range pids {
+			if !l.children.isLogCommand(pid) {
+				l.kernel.kill(pid, syscall.SIGKILL)
+			}
+		}
 		return false
 	})
 }
@@ -69,21 +75,31 @@ func (l *loop) anyOther() bool {
 	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return !l.children.isLogCommand(pid) })
 }
 
-// signalOrphans sends a signal to every child there is but the log commands, once
-// to each. Only PID 1 may mean every process by that, kill(2): elsewhere it would
-// be the whole machine.
-func (l *loop) signalOrphans(signal syscall.Signal) {
-	pids := []int{-1}
-	if os.Getpid() != 1 || l.children.anyLogCommand() {
-		pids, _ = l.kernel.children()
-	}
-	if l.orphans.sent == nil {
-		l.orphans.sent = map[delivery]bool{}
-	}
+// askOrphans asks processes to end, each once, and no log command.
+func (l *loop) askOrphans(pids []int) {
 	for _, pid := range pids {
-		if d := (delivery{pid, signal}); !l.orphans.sent[d] && !l.children.isLogCommand(pid) {
-			l.orphans.sent[d] = true
-			l.kernel.kill(pid, signal)
+		if !l.orphans.asked[pid] && !l.children.isLogCommand(pid) && l.kernel.kill(pid, syscall.SIGTERM) == nil {
+			l.orphans.asked[pid] = true
 		}
 	}
 }
+
+// others are the pids of what is left, for kill(2): the children and, as PID 1, all
+// other processes of its namespace, for they may wait for each other.
+func (l *loop) others() ([]int, error) {
+	pids, err := l.kernel.children()
+	switch {
+	case !l.meansEverything():
+		return pids, err
+	case err != nil:
+		return []int{-1}, nil // there is no list of this namespace
+	}
+	all, err := l.kernel.processes() // hidepid may hide some, but no child; proc(5)
+	all = slices.DeleteFunc(all, func(pid int) bool { return pid == os.Getpid() })
+	return append(pids, all...), err
+}
+
+// meansEverything reports whether initd may signal every process there is. Only
+// PID 1 may, kill(2): elsewhere it would be the whole machine. Nor may it where log
+// commands run, which may have processes of their own.
+func (l *loop) meansEverything() bool { return os.Getpid() == 1 && !l.children.anyLogCommand() }

@@ -61,7 +61,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
 		surveys: make(chan map[int]survey.Worker), done: make(chan machine.Exit, 1),
 	}
-	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children}
+	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children, processes: w.children}
 	w.loop = newLoop(k, w.instance(policy), machine.New(policy), signalChannels{w.child, w.hangup, w.stop, w.other})
 	return w
 }
