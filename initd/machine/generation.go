@@ -60,10 +60,12 @@ type worker struct {
 	slot     int
 	pid      int // 0 while forking
 	state    workerState
-	started  time.Time // when it was forked
-	readyAt  time.Time // zero until it is ready
-	lastPing time.Time // when it became ready or sent WATCHDOG=1 last
-	killAt   time.Time // stopping: when drain-timeout is over; zero: never
+	from     [killed + 1]workerState // by a state from stopping on: the one before it
+	immune   bool                    // the kernel refuses initd's signals to it
+	started  time.Time               // when it was forked
+	readyAt  time.Time               // zero until it is ready
+	lastPing time.Time               // when it became ready or sent WATCHDOG=1 last
+	killAt   time.Time               // stopping: when drain-timeout is over; zero: never
 
 	life        lifetime
 	idleSince   time.Time // as far as surveys have seen; zero: it is busy, or none has
@@ -89,6 +91,21 @@ const (
 
 func (s workerState) String() string {
 	return [...]string{"forking", "executing", "running", "ready", "stopping", "ending", "killed"}[s]
+}
+
+// become has a worker be asked to end, or killed. If the signal is refused it was not.
+func (w *worker) become(s workerState) { w.from[s], w.state = w.state, s }
+
+// canBeKilled reports whether to kill the worker makes sense.
+func (w *worker) canBeKilled() bool { return w.state < killed && !w.immune }
+
+// before is the worker's state before it was asked to end.
+func (w *worker) before() *workerState {
+	s := &w.state
+	for *s >= stopping {
+		s = &w.from[*s]
+	}
+	return s
 }
 
 // isCandidate reports whether the generation is on its way to serving.
@@ -123,10 +140,10 @@ func (g *generation) live(yield func(*worker) bool) {
 	}
 }
 
-// isAlive reports whether a worker is left that was not killed.
+// isAlive reports whether a worker is left that can be killed.
 func (g *generation) isAlive() bool {
 	for w := range g.live {
-		if w.state < killed {
+		if w.canBeKilled() {
 			return true
 		}
 	}

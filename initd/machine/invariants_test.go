@@ -24,7 +24,9 @@ import (
 //	     nor of the slots that have been swapped.
 //	I6   Stop, kill and forward name only live workers, and name them rightly. A
 //	     worker gets at most one stop from a swap, one because initd stops, and
-//	     one kill, which is the last; each with the signal of the policy.
+//	     one kill, which is the last; each with the signal of the policy. One whose
+//	     signal was refused is believed to be what it was before, and gets no other,
+//	     but one more when initd stops.
 //	I7   A kill has a cause, and a cause kills at once: its attempt has failed, and
 //	     it was not ready or the attempt has taken too long; drain-timeout or
 //	     stop-timeout is over; it is silent or reports that it hangs; it has to fill
@@ -38,7 +40,8 @@ import (
 //	     has no worker and is to have none. (Where drain-timeout and
 //	     max-old-generations are both 0, the contract allows workers that ignore
 //	     their stop to become more and more.)
-//	I10  Exit comes once, last, with no worker alive and the status of the contract.
+//	I10  Exit comes once, last, with no worker alive and the status of the contract;
+//	     as PID 1 without those that cannot be ended, which the kernel ends.
 //	I11  The deadline is later than now, and exactly the earliest limit there is:
 //	     nothing is done too late, and without a limit it is zero. (How long the
 //	     life of a worker is to be is known to a tenth.)
@@ -218,6 +221,9 @@ type seenWorker struct {
 	killed          bool
 	leaving         bool // it has lost its slot
 	doomed          bool // by the failure of its batch
+	immune          bool // the kernel refuses its signals
+	refused         bool // it has done so once, at least
+	vague           bool // whether it was ready before it was asked to stop is the machine's to say
 
 	seen        time.Time // by the last survey
 	idle        time.Time // since when, as surveys saw it; zero: it is not

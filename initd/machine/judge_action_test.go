@@ -55,7 +55,7 @@ func (j *judge) judge(action Action) {
 		j.reopens--
 		j.mark("reopen")
 	case EndOrphans:
-		if j.phase != terminating || j.alive() > 0 || j.policy.LeaveOrphans {
+		if j.phase != terminating || j.awaited() > 0 || j.policy.LeaveOrphans {
 			broken("I10", "the orphans are ended before the workers have ended")
 		}
 		j.phase, j.killAt = orphaned, j.stopLimit

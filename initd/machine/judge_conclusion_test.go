@@ -51,7 +51,7 @@ func (j *judge) conclude(deadline time.Time) {
 			broken("I16", "an attempt is due and does not begin")
 		}
 	case terminating:
-		if j.alive() == 0 {
+		if j.awaited() == 0 {
 			broken("I12", "no worker is left and initd goes on")
 		}
 	case orphaned:
@@ -62,7 +62,7 @@ func (j *judge) conclude(deadline time.Time) {
 	old := 0
 	for _, g := range j.generations {
 		j.concludeGeneration(g, serving)
-		if g.state == Retiring && g.some(func(u *seenWorker) bool { return !u.killed && u.pid > 0 }) {
+		if g.state == Retiring && g.some(func(u *seenWorker) bool { return !u.killed && !u.immune && u.pid > 0 }) {
 			old++
 		}
 	}
@@ -122,7 +122,7 @@ func (j *judge) concludeGeneration(g, serving *seenGeneration) {
 	}
 	for u := range g.live {
 		switch {
-		case u.pid == 0, u.killed:
+		case u.pid == 0, u.killed, u.immune:
 		case u.doomed:
 			broken("I7", "generation %d has failed and slot %d is not killed", g.number, u.slot)
 		case j.phase == terminating && u.ended.IsZero():

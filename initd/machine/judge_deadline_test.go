@@ -31,19 +31,19 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			if u.killed {
 				continue
 			}
-			if !u.stopped.IsZero() {
+			if !u.stopped.IsZero() && !u.immune {
 				limit(j.limit(u.stopped, j.policy.DrainTimeout), "drain-timeout of generation %d", g.number)
 			}
 			if j.phase != operating {
 				continue
 			}
-			if u.untouched() && !u.ready.IsZero() {
+			if u.untouched() && !u.ready.IsZero() && !u.immune {
 				limit(j.limit(u.lastPing, j.policy.Watchdog), "watchdog of pid %d", u.pid)
 			}
 			if j.aliveCounts() && j.mayBecomeAlive(u) {
 				limit(u.started.Add(j.aliveAfter()), "interval of pid %d", u.pid)
 			}
-			if t := j.startLimit(u.started); j.replaces(u) && (u.pid > 0 || j.now.Before(t)) {
+			if t := j.startLimit(u.started); j.replaces(u) && !u.immune && (u.pid > 0 || j.now.Before(t)) {
 				limit(t, "start-timeout of pid %d", u.pid)
 			}
 		}
@@ -84,7 +84,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 		}
 	case terminating:
 		if j.now.Before(j.killAt) || slices.ContainsFunc(j.generations, func(g *seenGeneration) bool {
-			return g.some(func(u *seenWorker) bool { return u.pid > 0 && !u.killed })
+			return g.some(func(u *seenWorker) bool { return u.pid > 0 && !u.killed && !u.immune })
 		}) {
 			limit(j.killAt, "stop-timeout")
 		}

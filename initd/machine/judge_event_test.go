@@ -69,11 +69,12 @@ func (j *judge) note(event Event) {
 	case Executed:
 		if u := j.worker(e.PID); u != nil {
 			u.executed = true
-			for _, s := range j.early {
+			early := j.early
+			j.early = nil
+			for _, s := range early {
 				j.mark("early signal kept")
 				j.forward(s)
 			}
-			j.early = nil
 		}
 	case NotExecuted:
 		if u := j.worker(e.PID); u != nil {
@@ -94,7 +95,7 @@ func (j *judge) note(event Event) {
 			u.lastPing = j.now
 		}
 	case Hung:
-		if u := j.worker(e.PID); u != nil && j.policy.Watchdog > 0 && u.untouched() && j.phase == operating {
+		if u := j.worker(e.PID); u != nil && j.policy.Watchdog > 0 && u.untouched() && !u.immune && j.phase == operating {
 			j.hung = u
 		}
 	case Probed:
@@ -109,6 +110,8 @@ func (j *judge) note(event Event) {
 		if u := j.worker(e.PID); u != nil {
 			j.noteLoss(u, e.Status)
 		}
+	case SignalRefused:
+		j.noteSignalRefused(e)
 	case Childless:
 		j.orphansGone = j.phase == orphaned
 	case LogCommandEnded:
@@ -206,6 +209,27 @@ func (j *judge) noteStop(s Signal) {
 		}
 		j.killAt, j.forced = j.now, true
 	}
+}
+
+// noteSignalRefused takes back what was believed to have been done to a worker: the
+// kill, or the later of the two stops.
+func (j *judge) noteSignalRefused(e SignalRefused) {
+	u := j.worker(e.PID)
+	if u != nil && !u.ready.IsZero() && (u.ready == u.stopped || u.ready == u.ended) {
+		u.vague = true
+	}
+	switch {
+	case u == nil, e.Kill && !u.killed, !e.Kill && u.stopped.IsZero() && u.ended.IsZero():
+		return
+	case e.Kill:
+		u.killed = false
+	case !u.ended.IsZero():
+		u.ended = time.Time{}
+	default:
+		u.stopped = time.Time{}
+	}
+	u.immune, u.refused = true, true
+	j.mark(fmt.Sprintf("a signal is refused in phase %d, kill: %t", j.phase, e.Kill))
 }
 
 // noteEcho reports whether a signal that stops is one with the last that did, and

@@ -124,7 +124,7 @@ func (j *judge) noteAlive() {
 }
 
 func (j *judge) mayBecomeAlive(u *seenWorker) bool {
-	return u.executed && u.ready.IsZero() && u.untouched() && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
+	return u.executed && u.ready.IsZero() && u.untouched() && !u.leaving && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
 }
 
 func (j *judge) ready(u *seenWorker) {

@@ -28,6 +28,11 @@ func (j *judge) terminate() {
 	for h := range j.hooks {
 		j.hooks[h].next = nil
 	}
+	for _, g := range j.generations {
+		for u := range g.live {
+			u.immune = false
+		}
+	}
 }
 
 func (j *judge) judgeStop(a Stop) {
@@ -35,12 +40,15 @@ func (j *judge) judgeStop(a Stop) {
 	if u.killed {
 		broken("I6", "%v after its kill", a)
 	}
+	if u.immune {
+		broken("I6", "%v, and its signals are refused", a)
+	}
 	if !u.leaving && (u.generation.state == Serving || u.generation.state == Partial) {
 		j.fitSlots() // its slot may be closed
 	}
 	gone := u.leaving || u.generation.state == Retiring || u.generation.state == Failed
 	swap := j.phase < terminating ||
-		j.ended && gone && u.generation.state != Failed && u.stopped.IsZero() && a.Signal == j.policy.SignalOnHup // sent just before the phase changed
+		j.ended && gone && u.generation.state != Failed && !u.refused && u.stopped.IsZero() && a.Signal == j.policy.SignalOnHup // sent just before the phase changed
 	if swap {
 		if !gone {
 			broken("I4", "%v while its generation is %v", a, u.generation.state)
@@ -71,6 +79,9 @@ func (j *judge) judgeKill(a Kill) {
 	if u.killed {
 		broken("I6", "%v comes twice", a)
 	}
+	if u.immune {
+		broken("I6", "%v, and its signals are refused", a)
+	}
 	if a.Group != j.policy.KillGroup {
 		broken("I6", "%v is not what kill-group says", a)
 	}
@@ -93,7 +104,7 @@ func (j *judge) cause(u *seenWorker) string {
 	g := u.generation
 	newer := 0 // retiring generations that are newer
 	for _, other := range j.generations {
-		if other.number > g.number && other.state == Retiring && other.some(func(u *seenWorker) bool { return !u.killed }) {
+		if other.number > g.number && other.state == Retiring && other.some(func(u *seenWorker) bool { return !u.killed && !u.immune }) {
 			newer++
 		}
 	}
@@ -117,8 +128,11 @@ func (j *judge) cause(u *seenWorker) string {
 }
 
 func (j *judge) judgeExit(a Exit) {
+	if n := j.awaited(); n > 0 {
+		broken("I10", "%v and %d workers are alive", a, n)
+	}
 	if j.alive() > 0 {
-		broken("I10", "%v and %d workers are alive", a, j.alive())
+		j.mark("exit without workers that cannot be ended")
 	}
 	left := j.phase == terminating && j.policy.LeaveOrphans
 	if !left && !(j.phase == orphaned && j.orphansGone) {

@@ -114,6 +114,9 @@ func sameOutline(v, other View) bool {
 // viewFits reports whether a view is right about a worker. Whether one has become
 // ready that is asked to stop in the same step does not matter.
 func (j *judge) viewFits(u *seenWorker, got WorkerView) bool {
+	if u.vague {
+		u.ready, u.vague = got.Ready, false
+	}
 	want := j.viewOf(u)
 	if got.Ready.IsZero() && (u.ready == u.stopped || u.ready == u.ended) {
 		want.Ready = got.Ready

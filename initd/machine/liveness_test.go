@@ -14,6 +14,8 @@ func (w *world) endFaults() {
 		p.obeys = true
 		switch {
 		case p.dying:
+		case p.immune:
+			w.end(p, w.soon(), Status{Code: 1})
 		case p.asked, !p.executed && p.fate == stuck && w.chance(2):
 			w.end(p, w.soon(), Status{Code: 1})
 		case !p.executed && p.fate == stuck:

@@ -168,7 +168,7 @@ func (m *Machine) decide() {
 		}
 	case terminating:
 		m.endAll()
-		if m.workers() == 0 {
+		if !m.awaitsWorkers() {
 			m.endOrphans()
 		} else {
 			m.killOverdueAtStop()
@@ -273,8 +273,8 @@ func (e Executed) apply(m *Machine) {
 	if w == nil {
 		return
 	}
-	if w.state == executing {
-		w.state = running
+	if before := w.before(); *before == executing {
+		*before = running
 	}
 	early := m.early
 	m.early = nil
@@ -334,6 +334,25 @@ func (e Exited) apply(m *Machine) {
 		reason = "" // a plain init ends with the status, and needs no words
 	}
 	m.lose(g, w, e.Status, reason)
+}
+
+func (e SignalRefused) apply(m *Machine) {
+	_, w := m.worker(e.PID)
+	if w == nil || e.Kill && w.state != killed {
+		return
+	}
+	s := &w.state
+	if w.state == killed && !e.Kill {
+		s = &w.from[killed]
+	}
+	if *s < stopping {
+		return
+	}
+	if *s == stopping {
+		w.killAt = time.Time{}
+	}
+	*s, w.immune = w.from[*s], true
+	m.changed = true
 }
 
 func (Childless) apply(m *Machine) {

@@ -29,6 +29,7 @@ type process struct {
 	pid, generation, slot int
 	fate                  fate
 	obeys                 bool // it ends when it is asked to
+	immune                bool // it cannot be signalled
 	executed, notified    bool
 	asked                 bool // to end
 	dying, dead           bool
@@ -50,7 +51,7 @@ func (w *world) fork(a Start, f fate) {
 		}
 		return
 	}
-	p := &process{pid: w.freePID(), generation: a.Generation, slot: a.Slot, fate: f, obeys: w.calm || !w.chance(4), pings: -1}
+	p := &process{pid: w.freePID(), generation: a.Generation, slot: a.Slot, fate: f, obeys: w.calm || !w.chance(4), immune: !w.calm && w.chance(12), pings: -1}
 	if f == hangs {
 		p.pings = w.pick(3)
 	}

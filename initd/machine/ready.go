@@ -21,7 +21,7 @@ func (m *Machine) awaitReady() {
 				}
 				if m.livesLongEnough(w) {
 					m.becomeReady(g, w)
-				} else if (!g.isCandidate() || !p.inBatch) && m.due(m.startLimit(w.started)) {
+				} else if (!g.isCandidate() || !p.inBatch) && w.canBeKilled() && m.due(m.startLimit(w.started)) {
 					m.kill(g, w, fmt.Sprintf("it was not ready within start-timeout=%v", m.policy.StartTimeout))
 				}
 			}

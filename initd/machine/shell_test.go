@@ -28,14 +28,18 @@ func (w *world) do(action Action) {
 		w.answering++
 		w.in(d, func() { w.fork(a, f) })
 	case Stop:
-		if p := w.process(a.PID); p != nil {
+		if p := w.process(a.PID); p != nil && p.immune {
+			w.refused = append(w.refused, SignalRefused{PID: a.PID})
+		} else if p != nil {
 			p.asked = true
 			if p.obeys || !p.executed {
 				w.end(p, one(w, time.Millisecond, 0, 100*time.Millisecond, 2*time.Second), Status{Signal: a.Signal})
 			}
 		}
 	case Kill:
-		if p := w.process(a.PID); p != nil {
+		if p := w.process(a.PID); p != nil && p.immune {
+			w.refused = append(w.refused, SignalRefused{PID: a.PID, Kill: true})
+		} else if p != nil {
 			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second), Status{Signal: KILL})
 		}
 	case Forward:
@@ -92,8 +96,10 @@ func (w *world) do(action Action) {
 			w.in(time.Second, func() { w.step(Childless{}) })
 		}
 	case Exit:
-		if n := len(w.living); n > 0 {
-			w.fail("I10", "%d workers are alive at the exit", n)
+		for _, p := range w.living {
+			if !p.immune || !w.policy.PID1 {
+				w.fail("I10", "worker %d is alive at the exit", p.pid)
+			}
 		}
 		if w.answering > 0 {
 			w.fail("I10", "%d workers are being started at the exit", w.answering)

@@ -75,6 +75,11 @@ func (m *Machine) halt(status int, reason string) {
 func (m *Machine) terminate() {
 	m.phase, m.stopLimit = terminating, after(m.stopBegan(), m.policy.StopTimeout)
 	m.killAt = m.stopLimit
+	for _, g := range m.generations {
+		for w := range g.live {
+			w.immune = false // it is tried once more: the worker may have another user by now
+		}
+	}
 	m.cancelHooks()
 	m.changed = true
 }
@@ -94,12 +99,25 @@ func (m *Machine) stopBegan() time.Time {
 func (m *Machine) endAll() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state != forking && w.state < ending {
-				w.state = ending
+			if w.state != forking && w.state < ending && !w.immune {
+				w.become(ending)
 				m.do(Stop{g.number, w.slot, w.pid, m.stopSignal})
 			}
 		}
 	}
+}
+
+// awaitsWorkers reports whether initd has to wait for a worker before it can end. As
+// PID 1 it need not for one that it cannot end, which the kernel will.
+func (m *Machine) awaitsWorkers() bool {
+	for _, g := range m.generations {
+		for w := range g.live {
+			if !m.policy.PID1 || !w.immune {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // killOverdueAtStop kills the workers that are left when the time they have to end

@@ -15,12 +15,13 @@ func (m *Machine) stopUnneeded() {
 		}
 		for w := range g.live {
 			switch {
-			case w.state == forking || w.state >= stopping:
+			case w.state == forking || w.state >= stopping || w.immune:
 			case g.state < Retiring && !slices.Contains(g.leaving, w):
 			case w.failed:
 				m.kill(g, w, "its attempt failed")
 			case m.phase < terminating:
-				w.state, w.killAt = stopping, after(m.now, m.policy.DrainTimeout)
+				w.become(stopping)
+				w.killAt = after(m.now, m.policy.DrainTimeout)
 				m.do(Stop{g.number, w.slot, w.pid, m.policy.SignalOnHup})
 			}
 		}
@@ -31,7 +32,7 @@ func (m *Machine) stopUnneeded() {
 func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state < killed && m.due(w.killAt) {
+			if w.canBeKilled() && m.due(w.killAt) {
 				m.kill(g, w, fmt.Sprintf("it did not end within drain-timeout=%v", m.policy.DrainTimeout))
 			}
 		}
@@ -43,7 +44,7 @@ func (m *Machine) killOverdue() {
 func (m *Machine) killSilent() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state == ready && m.due(after(w.lastPing, m.policy.Watchdog)) {
+			if w.state == ready && w.canBeKilled() && m.due(after(w.lastPing, m.policy.Watchdog)) {
 				m.kill(g, w, fmt.Sprintf("it sent no WATCHDOG=1 within watchdog=%v", m.policy.Watchdog))
 			}
 		}
@@ -70,11 +71,11 @@ func (m *Machine) limitOld() {
 	}
 }
 
-// kill kills a worker, unless it is no process yet or has been killed.
+// kill kills a worker, unless it is no process yet, has been killed or cannot be.
 func (m *Machine) kill(g *generation, w *worker, reason string) {
-	if w.pid == 0 || w.state == killed {
+	if w.pid == 0 || !w.canBeKilled() {
 		return
 	}
-	w.state = killed
+	w.become(killed)
 	m.do(Kill{g.number, w.slot, w.pid, m.policy.KillGroup, reason})
 }

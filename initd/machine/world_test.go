@@ -14,6 +14,7 @@ type world struct {
 	last    int // of pending, ever
 	steps   []step
 	err     error
+	refused []SignalRefused // by what is being done
 
 	living    []*process    // by pid
 	dead      []int         // pids, ever
