@@ -42,13 +42,13 @@ func (l *loop) do(action machine.Action) {
 		l.history.counters.Recycled++
 		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
-		l.log.Info(eventlog.Stop, "stopping worker", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
-		l.children.asked(a.PID)
-		l.signal(a.PID, syscall.Signal(a.Signal))
+		l.stopWorker(a)
 	case machine.Kill:
 		l.killWorker(a)
 	case machine.Forward:
-		l.signal(a.PID, syscall.Signal(a.Signal))
+		if err := l.signal(a.PID, syscall.Signal(a.Signal)); err != nil {
+			l.clients.refusals = append(l.clients.refusals, err)
+		}
 	case machine.Reopen:
 		l.log.Info(eventlog.Reopen, "reopening the log files")
 		l.logs.Reopen()
@@ -69,16 +69,29 @@ func (l *loop) do(action machine.Action) {
 	}
 }
 
-// killWorker kills a worker, or its process group.
+// stopWorker asks a worker to end.
+func (l *loop) stopWorker(a machine.Stop) {
+	l.log.Info(eventlog.Stop, "stopping worker", "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
+	if l.signal(a.PID, syscall.Signal(a.Signal)) != nil {
+		l.then(machine.SignalRefused{PID: a.PID})
+		return
+	}
+	l.children.asked(a.PID)
+}
+
+// killWorker kills a worker, and its process group where it is to.
 func (l *loop) killWorker(a machine.Kill) {
-	l.history.counters.Killed++
 	l.log.Warn(eventlog.Kill, "killing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
 	target := a.PID
 	if a.Group {
 		target = -a.PID
 	}
+	if l.signal(target, syscall.SIGKILL) != nil {
+		l.then(machine.SignalRefused{PID: a.PID, Kill: true})
+		return
+	}
+	l.history.counters.Killed++
 	l.children.asked(a.PID)
-	l.signal(target, syscall.SIGKILL)
 }
 
 // prepare puts the environment of an attempt together. That there is one is
@@ -86,6 +99,10 @@ func (l *loop) killWorker(a machine.Kill) {
 func (l *loop) prepare(a machine.Prepare) {
 	l.published.attempt(a.Generation)
 	l.history.begun(l.now(), a)
+	if err := l.checkOld(); err != nil {
+		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
+		return
+	}
 	env, timing, err := l.programs.prepare(a.Generation)
 	if err != nil {
 		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
@@ -105,6 +122,20 @@ var states = map[machine.State]eventlog.Kind{
 	machine.Trial: eventlog.Trial, machine.Serving: eventlog.Serving, machine.Partial: eventlog.Partial,
 	machine.Retiring: eventlog.Retiring, machine.Failed: eventlog.Failed, machine.Declined: eventlog.Refused,
 	machine.Lost: eventlog.Lost, machine.Gone: eventlog.Gone,
+}
+
+// checkOld checks that the workers which a swap is to replace can be stopped, by the
+// signal 0 of kill(2): else each swap would leave its predecessor to go on serving.
+func (l *loop) checkOld() error {
+	if l.machine.Outline().Serving == 0 {
+		return nil // what is left does not serve, or there would be no swap
+	}
+	for pid, w := range l.children.workers {
+		if err := l.kernel.kill(pid, 0); err != nil {
+			return fmt.Errorf("worker %d of generation %d cannot be stopped: kill: %w", pid, w.generation, explainRefusal(err))
+		}
+	}
+	return nil
 }
 
 // entered is for a generation that has entered a state: it logs that, and releases

@@ -2,8 +2,8 @@ package initd
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -24,6 +24,7 @@ type child struct {
 	known   chan struct{} // closed when it is known whether the program was executed
 	failure error         // why it was not; to be read once known is closed
 	handled bool          // the loop has recorded it
+	refused bool          // a signal to it was refused, which was logged
 }
 
 // role is what a child was started for: it knows its command, and what each
@@ -162,15 +163,31 @@ func (l *loop) cancel(is func(role) bool) {
 	}
 }
 
-// signal sends a signal to a child that has not been reaped, or to its process
-// group where pid is negative.
-func (l *loop) signal(pid int, s syscall.Signal) {
-	if l.children[max(pid, -pid)] == nil {
-		return
+// signal sends a signal to a child that has not been reaped, or to its process group,
+// too, where pid is negative. The error is that of the child, which may have left the
+// group. The first is logged as an error: of one there may be many more.
+func (l *loop) signal(pid int, s syscall.Signal) error {
+	group := pid < 0
+	pid = max(pid, -pid)
+	c := l.children[pid]
+	if c == nil {
+		return nil
 	}
-	if err := l.kernel.kill(pid, s); err != nil {
-		l.log.Warn(eventlog.KillFailed, "kill "+strconv.Itoa(pid)+": "+err.Error(), "pid", pid, "signal", machine.Signal(s).String())
+	if group {
+		l.kernel.kill(-pid, s)
 	}
+	err := l.kernel.kill(pid, s)
+	if err == nil {
+		return nil
+	}
+	level := slog.LevelError
+	if c.refused {
+		level = slog.LevelDebug
+	}
+	c.refused = true
+	name := machine.Signal(s).String()
+	l.log.Log(level, eventlog.KillFailed, fmt.Sprintf("cannot send %s to %d: %v", name, pid, explainRefusal(err)), "pid", pid, "signal", name)
+	return err
 }
 
 // lines are the last that a child has written to stderr, as far as they are kept.

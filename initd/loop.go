@@ -92,6 +92,7 @@ func (l *loop) turn() {
 		event := l.events[0]
 		l.events = l.events[1:]
 		l.transcribe(event)
+		l.clients.refusals = nil
 		for _, action := range l.machine.Step(l.now(), event) {
 			l.transcribe(action)
 			l.do(action)

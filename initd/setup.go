@@ -101,6 +101,9 @@ func (up *setup) lookUpUsers() (err error) {
 		if up.programs.credential, err = launch.LookupUser(s.User.String()); err != nil {
 			return settingError("user", err)
 		}
+		if err := checkSignals(up.programs.uid()); err != nil {
+			return settingError("user", err)
+		}
 	}
 	if s.SocketOwner.User != "" {
 		owner, err := launch.LookupUser(s.SocketOwner.String())

@@ -39,6 +39,7 @@ type world struct {
 	script  []string // what the loop has done
 	exits   []reaper.Exit
 	live    map[int]bool
+	immune  map[int]bool       // to signals
 	forking error              // what the next starts fail with
 	failing map[int]error      // by pid: what becomes of its execve
 	held    map[int]chan error // by pid: outcomes the test keeps back
@@ -168,6 +169,12 @@ func (w *world) start(c *launch.Command) (int, <-chan error, error) {
 func (w *world) kill(pid int, s syscall.Signal) error {
 	if !w.live[max(pid, -pid)] {
 		w.t.Errorf("signal %v to %d, which is no live child", s, pid)
+	}
+	if w.immune[pid] {
+		return syscall.EPERM
+	}
+	if s == 0 {
+		return nil
 	}
 	w.wrote("%v %d", machine.Signal(s), pid)
 	return nil
