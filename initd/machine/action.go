@@ -132,7 +132,7 @@ func (a Exit) String() string {
 type Readiness int
 
 const (
-	NotReady  Readiness = iota // no generation has been ready yet, or none is any more
+	NotReady  Readiness = iota // no generation has been ready yet, or none is any more, or its workers are suspended
 	IsReady                    // a generation serves
 	Reloading                  // one serves, and a new one is being tried
 	Stopping                   // initd stops

@@ -75,13 +75,6 @@ type Exited struct {
 	Status Status
 }
 
-// SignalRefused: a worker could not be signalled, kill(2), and so was not asked to
-// end, or was not killed where Kill is set. It is that of the last such action.
-type SignalRefused struct {
-	PID  int
-	Kill bool
-}
-
 // LogCommandEnded: a log command has ended and been reaped, or could not
 // be started.
 type LogCommandEnded struct{ Number int }
@@ -105,9 +98,6 @@ func (e Pinged) String() string    { return fmt.Sprintf("pinged pid=%d", e.PID) 
 func (e Hung) String() string      { return fmt.Sprintf("hung pid=%d", e.PID) }
 func (e Exited) String() string    { return fmt.Sprintf("exited pid=%d %v", e.PID, e.Status) }
 func (e Childless) String() string { return "childless" }
-func (e SignalRefused) String() string {
-	return fmt.Sprintf("signal-refused pid=%d kill=%t", e.PID, e.Kill)
-}
 func (e LogCommandEnded) String() string {
 	return fmt.Sprintf("log-command-ended number=%d", e.Number)
 }

@@ -12,13 +12,16 @@ func (m *Machine) forward(signal Signal) {
 	}
 }
 
-// forwardByPlainInit passes on a signal that a plain init receives while its command
-// runs. Its echo may come after the end of the command.
+// forwardByPlainInit forwards a signal that a plain init receives while its command runs.
+// It notes stop signals, because an echo may come after the command has ended.
 func (m *Machine) forwardByPlainInit(signal Signal) {
-	if stops := signal == TERM || signal == INT || signal == QUIT; stops && !m.isEcho(signal) {
+	stops := signal == TERM || signal == INT || signal == QUIT
+	if stops && !m.isEcho(signal) {
 		m.stopAsk = stopAsk{signal, m.now}
 	}
-	m.forward(signal)
+	if m.forward(signal); stops {
+		m.continueAll()
+	}
 }
 
 // send passes a signal on to the chosen workers, of those that run the program,

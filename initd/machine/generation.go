@@ -74,6 +74,9 @@ type worker struct {
 	requests    int64
 	clientsGone int // surveys in a row that saw all of its clients gone
 
+	suspended bool // it was stopped by a signal
+	continued bool // that it goes on was seen to, since it was asked to end
+
 	failed bool // its attempt has failed: it is killed as soon as it is a process
 }
 
@@ -91,21 +94,6 @@ const (
 
 func (s workerState) String() string {
 	return [...]string{"forking", "executing", "running", "ready", "stopping", "ending", "killed"}[s]
-}
-
-// become has a worker be asked to end, or killed. If the signal is refused it was not.
-func (w *worker) become(s workerState) { w.from[s], w.state = w.state, s }
-
-// canBeKilled reports whether to kill the worker makes sense.
-func (w *worker) canBeKilled() bool { return w.state < killed && !w.immune }
-
-// before is the worker's state before it was asked to end.
-func (w *worker) before() *workerState {
-	s := &w.state
-	for *s >= stopping {
-		s = &w.from[*s]
-	}
-	return s
 }
 
 // isCandidate reports whether the generation is on its way to serving.

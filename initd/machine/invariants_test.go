@@ -118,6 +118,9 @@ import (
 //	     before an exit that leaves orphans alone.
 //	I38  A view is what the events and actions so far say, and taking it changes
 //	     nothing.
+//	I39  A worker that is suspended is not ready, whatever it was, until it goes on.
+//	     If it is asked to end it is continued, once; also where it is suspended
+//	     when it has been asked.
 //
 // And, once faults cease:
 //
@@ -221,6 +224,9 @@ type seenWorker struct {
 	killed          bool
 	leaving         bool // it has lost its slot
 	doomed          bool // by the failure of its batch
+	suspended       bool
+	mustGoOn        bool // it is to be continued in this step
+	continued       bool // it was, since it was asked to end
 	immune          bool // the kernel refuses its signals
 	refused         bool // it has done so once, at least
 	vague           bool // whether it was ready before it was asked to stop is the machine's to say

@@ -12,6 +12,8 @@ func (j *judge) judge(action Action) {
 		j.judgeStop(a)
 	case Kill:
 		j.judgeKill(a)
+	case Continue:
+		j.judgeContinue(a)
 	case Forward:
 		if len(j.forwards) == 0 || j.forwards[0] != a {
 			broken("I17", "%v is not due", a)

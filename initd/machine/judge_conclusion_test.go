@@ -121,6 +121,9 @@ func (j *judge) concludeGeneration(g, serving *seenGeneration) {
 		}
 	}
 	for u := range g.live {
+		if u.mustGoOn && !u.killed && j.phase != exited {
+			broken("I39", "generation %d slot %d was asked to end and stays suspended", g.number, u.slot)
+		}
 		switch {
 		case u.pid == 0, u.killed, u.immune:
 		case u.doomed:

@@ -61,6 +61,9 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	switch j.phase {
 	case operating:
 		j.poolLimits(limit)
+		if candidate != nil && candidate.isStuckInTrial() {
+			limit(j.startLimit(candidate.trial.Add(j.timing.KillOldDelay)), "start-timeout after the trial of generation %d", candidate.number)
+		}
 		if candidate != nil && (candidate.state == Starting && candidate.hasBatch() || candidate.state == Probing) {
 			limit(j.startLimit(candidate.began), "start-timeout of generation %d", candidate.number)
 		}

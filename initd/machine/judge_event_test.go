@@ -110,6 +110,10 @@ func (j *judge) note(event Event) {
 		if u := j.worker(e.PID); u != nil {
 			j.noteLoss(u, e.Status)
 		}
+	case Suspended:
+		j.noteSuspended(e)
+	case Continued:
+		j.noteContinued(e)
 	case SignalRefused:
 		j.noteSignalRefused(e)
 	case Childless:
@@ -150,10 +154,7 @@ func (j *judge) noteSignal(s Signal) {
 	case s == REOPEN:
 		j.reopens++
 	case j.policy.Respawn == Never && j.phase == operating:
-		if s == TERM || s == INT || s == QUIT {
-			j.noteEcho(s)
-		}
-		j.forward(s)
+		j.forwardPlain(s)
 	case s == HUP:
 		if j.phase == operating {
 			if c := j.candidate(); c != nil {
@@ -263,6 +264,21 @@ func (j *judge) noteRefusal(g *seenGeneration) {
 		j.mark("refused with nothing that serves")
 		g.refused = true
 	}
+}
+
+// forwardPlain is for a signal that a plain init receives while its command runs.
+func (j *judge) forwardPlain(s Signal) {
+	if s == TERM || s == INT || s == QUIT {
+		j.noteEcho(s)
+		for _, g := range j.generations {
+			for u := range g.live {
+				if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed {
+					j.askToEnd(u)
+				}
+			}
+		}
+	}
+	j.forward(s)
 }
 
 func (j *judge) forward(s Signal) {

@@ -63,6 +63,7 @@ func (j *judge) judgeStop(a Stop) {
 			broken("I6", "%v has another signal than signal-on-hup", a)
 		}
 		u.stopped = j.now
+		j.askToEnd(u)
 		return
 	}
 	if !u.ended.IsZero() {
@@ -72,6 +73,7 @@ func (j *judge) judgeStop(a Stop) {
 		broken("I6", "%v has another signal than %v", a, j.stopSignal)
 	}
 	u.ended = j.now
+	j.askToEnd(u)
 }
 
 func (j *judge) judgeKill(a Kill) {
@@ -93,7 +95,7 @@ func (j *judge) judgeKill(a Kill) {
 		broken("I7", "%v, and that the stop was forced is %v", a, j.forced)
 	}
 	j.mark("killed: " + cause)
-	if !u.ready.IsZero() && u.untouched() && !u.leaving && j.holds(u.generation, u.slot) {
+	if u.accepts() && !u.leaving && j.holds(u.generation, u.slot) {
 		j.missing++
 	}
 	u.killed = true

@@ -69,7 +69,7 @@ func (j *judge) readiness(candidate, serving *seenGeneration) Readiness {
 	switch {
 	case j.phase != operating:
 		return Stopping
-	case serving == nil:
+	case serving == nil, j.hangs():
 		return NotReady
 	case candidate != nil:
 		return Reloading
@@ -132,6 +132,8 @@ func (j *judge) viewOf(u *seenWorker) WorkerView {
 		v.State = "forking"
 	case u.killed:
 		v.State = "killed"
+	case u.suspended:
+		v.State = "suspended"
 	case !u.ended.IsZero():
 		v.State = "ending"
 	case !u.stopped.IsZero():

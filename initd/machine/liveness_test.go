@@ -12,10 +12,14 @@ func (w *world) endFaults() {
 	w.wave, w.number, w.strays = 0, 0, false
 	for _, p := range w.living {
 		p.obeys = true
+		if p.suspended {
+			w.in(w.soon(), func() { w.resume(p) })
+		}
 		switch {
 		case p.dying:
 		case p.immune:
 			w.end(p, w.soon(), Status{Code: 1})
+		case p.asked && p.suspended: // it ends when it goes on
 		case p.asked, !p.executed && p.fate == stuck && w.chance(2):
 			w.end(p, w.soon(), Status{Code: 1})
 		case !p.executed && p.fate == stuck:

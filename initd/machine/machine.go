@@ -179,6 +179,7 @@ func (m *Machine) decide() {
 			m.finish()
 		}
 	}
+	m.continueAsked()
 	m.steer()
 }
 
@@ -334,25 +335,6 @@ func (e Exited) apply(m *Machine) {
 		reason = "" // a plain init ends with the status, and needs no words
 	}
 	m.lose(g, w, e.Status, reason)
-}
-
-func (e SignalRefused) apply(m *Machine) {
-	_, w := m.worker(e.PID)
-	if w == nil || e.Kill && w.state != killed {
-		return
-	}
-	s := &w.state
-	if w.state == killed && !e.Kill {
-		s = &w.from[killed]
-	}
-	if *s < stopping {
-		return
-	}
-	if *s == stopping {
-		w.killAt = time.Time{}
-	}
-	*s, w.immune = w.from[*s], true
-	m.changed = true
 }
 
 func (Childless) apply(m *Machine) {

@@ -30,6 +30,7 @@ type process struct {
 	fate                  fate
 	obeys                 bool // it ends when it is asked to
 	immune                bool // it cannot be signalled
+	suspended             bool
 	executed, notified    bool
 	asked                 bool // to end
 	dying, dead           bool
@@ -95,6 +96,10 @@ func (w *world) run(p *process) {
 	switch p.fate {
 	case diesEarly:
 		w.in(one(w, 0, ms, 90*ms), func() { w.endByItself(p, status) })
+	case healthy:
+		if !w.calm && w.chance(8) {
+			w.in(one(w, 0, 2*ms, 1100*ms, 3*s), func() { w.suspend(p) })
+		}
 	case readyThenDies:
 		w.in(one(w, 400*ms, 1100*ms, 2500*ms, 7*s, 20*s), func() { w.endByItself(p, status) })
 	}
@@ -111,6 +116,8 @@ func (w *world) ping(p *process) {
 	switch {
 	case p.dead:
 		return
+	case p.suspended:
+		w.in(w.policy.Watchdog*9/10, func() { w.ping(p) })
 	case p.pings != 0:
 		p.pings--
 		w.step(Pinged{p.pid})
@@ -121,8 +128,32 @@ func (w *world) ping(p *process) {
 }
 
 func (w *world) endByItself(p *process, status Status) {
-	if !w.calm && !p.dying {
+	if !w.calm && !p.dying && !p.suspended {
 		w.end(p, 0, status)
+	}
+}
+
+// suspend has a process be suspended, until it is continued or, perhaps, somebody does
+// so.
+func (w *world) suspend(p *process) {
+	if p.dead || p.dying || p.suspended || w.calm {
+		return
+	}
+	p.suspended = true
+	w.step(Suspended{p.pid})
+	if w.chance(2) {
+		w.in(one(w, time.Millisecond, 400*time.Millisecond, 7*time.Second), func() { w.resume(p) })
+	}
+}
+
+func (w *world) resume(p *process) {
+	if p.dead || !p.suspended {
+		return
+	}
+	p.suspended = false
+	w.step(Continued{p.pid})
+	if p.asked && p.obeys && !p.dying {
+		w.end(p, w.soon(), Status{Signal: TERM})
 	}
 }
 

@@ -32,7 +32,7 @@ func (w *world) do(action Action) {
 			w.refused = append(w.refused, SignalRefused{PID: a.PID})
 		} else if p != nil {
 			p.asked = true
-			if p.obeys || !p.executed {
+			if (p.obeys || !p.executed) && !p.suspended {
 				w.end(p, one(w, time.Millisecond, 0, 100*time.Millisecond, 2*time.Second), Status{Signal: a.Signal})
 			}
 		}
@@ -42,16 +42,20 @@ func (w *world) do(action Action) {
 		} else if p != nil {
 			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second), Status{Signal: KILL})
 		}
+	case Continue:
+		if p := w.process(a.PID); p != nil && p.suspended {
+			w.in(w.soon(), func() { w.resume(p) })
+		}
 	case Forward:
 		// Most signals are no reason to end, the first of a plain init's are, and
 		// TERM is.
 		switch p := w.process(a.PID); {
 		case p == nil:
 		case w.policy.Respawn == Never && a.Signal != HUP && a.Signal < 16:
-			if p.asked = true; p.obeys {
+			if p.asked = true; p.obeys && !p.suspended {
 				w.end(p, w.soon(), Status{Signal: a.Signal})
 			}
-		case a.Signal == TERM && p.obeys:
+		case a.Signal == TERM && p.obeys && !p.suspended:
 			w.seen.mark("a worker ends by a signal that was asked for")
 			w.in(w.soon(), func() { w.endByItself(p, Status{Signal: TERM}) })
 		}

@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// echo is how long after a signal that asks initd to stop the same signal is no
-// second one: timeout(1) signals its child and then its group, within a millisecond
-// on an idle machine.
+// echo is the time within which a stop signal that comes again is the same request:
+// timeout(1) signals its child and then the group of its child. On an idle machine that
+// takes less than a millisecond.
 const echo = 500 * time.Millisecond
 
-// stopAsk is a signal that asked initd to stop, and is not the echo of another.
+// stopAsk is a stop signal that is not an echo.
 type stopAsk struct {
 	signal Signal
 	at     time.Time
 }
 
-// isEcho reports whether a signal is the echo of the last that asked initd to stop.
-// It is measured from that one, so that a signal that is sent again and again counts.
+// isEcho reports whether a signal is an echo of the last stop signal. The time begins
+// with that signal and not with its echoes, so that a signal that is sent repeatedly is a
+// second one in the end.
 func (m *Machine) isEcho(signal Signal) bool {
 	return signal == m.stopAsk.signal && m.now.Sub(m.stopAsk.at) < echo
 }
@@ -77,16 +78,15 @@ func (m *Machine) terminate() {
 	m.killAt = m.stopLimit
 	for _, g := range m.generations {
 		for w := range g.live {
-			w.immune = false // it is tried once more: the worker may have another user by now
+			w.immune = false // try once more: the worker may have changed its user
 		}
 	}
 	m.cancelHooks()
 	m.changed = true
 }
 
-// stopBegan is when the time for the whole stop has begun: now, as workers serve on
-// during stop-delay. A plain init's has begun with the signal that it has forwarded,
-// unless its command has survived that for so long that it was no stop.
+// stopBegan is when stop-timeout begins: now, after stop-delay. For a plain init it is
+// when the signal was forwarded, unless the command has run for longer than that since.
 func (m *Machine) stopBegan() time.Time {
 	if m.policy.Respawn == Never && m.now.Before(after(m.stopAsk.at, m.policy.StopTimeout)) {
 		return m.stopAsk.at
@@ -107,19 +107,6 @@ func (m *Machine) endAll() {
 	}
 }
 
-// awaitsWorkers reports whether initd has to wait for a worker before it can end. As
-// PID 1 it need not for one that it cannot end, which the kernel will.
-func (m *Machine) awaitsWorkers() bool {
-	for _, g := range m.generations {
-		for w := range g.live {
-			if !m.policy.PID1 || !w.immune {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // killOverdueAtStop kills the workers that are left when the time they have to end
 // is over, or when the stop was forced.
 func (m *Machine) killOverdueAtStop() {
@@ -137,8 +124,8 @@ func (m *Machine) killOverdueAtStop() {
 	}
 }
 
-// endOrphans asks the orphans to end, once no worker is left, and gives them what
-// workers have left of stop-timeout. Where they are to be left alone initd exits.
+// endOrphans asks the orphans to end when no worker is left. They get the rest of
+// stop-timeout. If they are to be left alone, initd exits.
 func (m *Machine) endOrphans() {
 	if m.policy.LeaveOrphans {
 		m.stopHTTP()

@@ -73,7 +73,7 @@ func (w *world) drawStale() Event {
 	g := m.generation(number)
 	slot := w.pick(w.policy.Workers+2) - 1
 	forking := g != nil && g.forking(slot) != nil
-	switch w.pick(20) {
+	switch w.pick(21) {
 	case 0:
 		return Tick{}
 	case 1:
@@ -147,6 +147,13 @@ func (w *world) drawStale() Event {
 		if w.stops() || w.policy.Respawn == Never {
 			return Changed{"envdir"}
 		}
+	case 20:
+		if p := w.process(pid); p == nil {
+			return one[Event](w, Suspended{pid}, Continued{pid})
+		} else if p.suspended {
+			return Suspended{pid}
+		}
+		return Continued{pid}
 	case 19:
 		if _, worker := m.worker(pid); worker == nil || worker.state < stopping {
 			return SignalRefused{pid, w.chance(2)}

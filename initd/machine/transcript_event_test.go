@@ -34,6 +34,8 @@ var eventNames = map[string]func(*arguments) Event{
 	"hung":              func(a *arguments) Event { return Hung{a.number("pid")} },
 	"probed":            func(a *arguments) Event { return Probed{a.number("generation"), a.status()} },
 	"exited":            func(a *arguments) Event { return Exited{a.number("pid"), a.status()} },
+	"suspended":         func(a *arguments) Event { return Suspended{a.number("pid")} },
+	"continued":         func(a *arguments) Event { return Continued{a.number("pid")} },
 	"signal-refused":    func(a *arguments) Event { return SignalRefused{a.number("pid"), a.text("kill") == "true"} },
 	"log-command-ended": func(a *arguments) Event { return LogCommandEnded{a.number("number")} },
 	"http-ended":        func(*arguments) Event { return HTTPEnded{} },
