@@ -43,6 +43,8 @@ func (l *loop) do(action machine.Action) {
 		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
 		l.stopWorker(a)
+	case machine.Continue:
+		l.signal(a.PID, syscall.SIGCONT)
 	case machine.Kill:
 		l.killWorker(a)
 	case machine.Forward:

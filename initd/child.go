@@ -24,7 +24,7 @@ type child struct {
 	known   chan struct{} // closed when it is known whether the program was executed
 	failure error         // why it was not; to be read once known is closed
 	handled bool          // the loop has recorded it
-	refused bool          // a signal to it was refused, which was logged
+	refused bool          // the kernel has refused a signal to it, and that was logged
 }
 
 // role is what a child was started for: it knows its command, and what each
@@ -130,18 +130,18 @@ func (l *loop) awaitExec(c *child) {
 	}
 }
 
-// reaped is for the end of a child, or that it was stopped. The end of an orphan
-// changes nothing.
+// reaped is called when a child has ended, was suspended or was continued. The end of an
+// orphan changes nothing.
 func (l *loop) reaped(e reaper.Exit) {
 	c := l.children[e.PID]
-	if !e.Status.Stopped() {
-		delete(l.orphans.asked, e.PID) // the pid may be given again
-	}
-	switch {
-	case e.Status.Stopped():
-		if l.children.worker(e.PID) != nil {
-			l.terminal.Suspend(e.PID)
+	if !hasEnded(e) {
+		if w := l.children.worker(e.PID); w != nil {
+			w.changed(l, c, e.Status)
 		}
+		return
+	}
+	delete(l.orphans.asked, e.PID) // the pid may be given again
+	switch {
 	case c == nil:
 		l.history.counters.Orphans++
 		l.log.Debug(eventlog.Orphan, "orphan reaped", append([]any{"pid", e.PID}, statusAttr(statusOf(e))...)...)
@@ -151,6 +151,9 @@ func (l *loop) reaped(e reaper.Exit) {
 		c.ended(l, c, statusOf(e))
 	}
 }
+
+// hasEnded reports whether a child has ended, as opposed to suspended or continued.
+func hasEnded(e reaper.Exit) bool { return e.Status.Exited() || e.Status.Signaled() }
 
 // cancel kills the process groups of children that nobody waits for any more,
 // and forgets them.
@@ -163,9 +166,9 @@ func (l *loop) cancel(is func(role) bool) {
 	}
 }
 
-// signal sends a signal to a child that has not been reaped, or to its process group,
-// too, where pid is negative. The error is that of the child, which may have left the
-// group. The first is logged as an error: of one there may be many more.
+// signal sends a signal to a child that has not been reaped, and to its process group
+// if pid is negative. The error is that of the child, which may have left the group. Only
+// the first error of a child is logged at level error, as there may be many.
 func (l *loop) signal(pid int, s syscall.Signal) error {
 	group := pid < 0
 	pid = max(pid, -pid)

@@ -15,19 +15,16 @@ type kernel struct {
 	now      func() time.Time
 	start    func(*launch.Command) (pid int, outcome <-chan error, err error)
 	kill     func(pid int, signal syscall.Signal) error   // a negative pid: its process group; -1: everything
-	reap     func(each func(reaper.Exit)) (children bool) // all that have ended; whether any child is left
+	reap     func(each func(reaper.Exit)) (children bool) // all that have ended, were suspended or continued; whether any child is left
 	children func() ([]int, error)                        // the pids of all children
 
-	processes func() ([]int, error) // the pids of all processes in the pid namespace
+	processes func() ([]int, error)        // the pids of all processes in the pid namespace
+	stat      func(int) (proc.Stat, error) // what a process is doing
 }
 
-// newKernel returns the kernel itself. With stopped, reap also hands on children
-// that were stopped; wait(2), WUNTRACED.
-func newKernel(stopped bool) kernel {
-	options := 0
-	if stopped {
-		options = syscall.WUNTRACED
-	}
+// newKernel returns the kernel itself.
+func newKernel() kernel {
+	const options = syscall.WUNTRACED | syscall.WCONTINUED
 	return kernel{
 		now:      time.Now,
 		start:    launch.Start,
@@ -36,5 +33,6 @@ func newKernel(stopped bool) kernel {
 		children: reaper.Children,
 
 		processes: new(proc.Reader).Processes,
+		stat:      new(proc.Reader).Stat,
 	}
 }

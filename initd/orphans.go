@@ -75,11 +75,15 @@ func (l *loop) anyOther() bool {
 	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return !l.children.isLogCommand(pid) })
 }
 
-// askOrphans asks processes to end, each once, and no log command.
+// askOrphans asks processes to end, each once, and no log command. One that is
+// suspended could not obey unless it went on.
 func (l *loop) askOrphans(pids []int) {
 	for _, pid := range pids {
 		if !l.orphans.asked[pid] && !l.children.isLogCommand(pid) && l.kernel.kill(pid, syscall.SIGTERM) == nil {
 			l.orphans.asked[pid] = true
+			if s, err := l.kernel.stat(pid); pid < 0 || err == nil && s.State == 'T' { // proc_pid_stat(5)
+				l.kernel.kill(pid, syscall.SIGCONT)
+			}
 		}
 	}
 }

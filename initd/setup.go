@@ -172,9 +172,8 @@ func (up *setup) openRest() (err error) {
 				up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
 			}
 		}
-	} else {
-		up.terminal = terminal.Open()
 	}
+	up.terminal = terminal.Open()
 	up.openSurvey()
 	return errors.Join(errs...)
 }

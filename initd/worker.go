@@ -2,6 +2,7 @@ package initd
 
 import (
 	"log/slog"
+	"syscall"
 
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
@@ -11,9 +12,10 @@ import (
 // worker is the role of a worker of a generation.
 type worker struct {
 	generation, slot int
-	row              int    // of the scoreboard; scoreboard.NoRow: none
-	asked            bool   // to end, so that its end is no surprise
-	status           string // the last STATUS= that it has sent
+	row              int            // of the scoreboard; scoreboard.NoRow: none
+	asked            bool           // to end, so that its end is no surprise
+	suspended        syscall.Signal // that has stopped it; 0: it is not
+	status           string         // the last STATUS= that it has sent
 }
 
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
@@ -32,7 +34,9 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 
 func (w *worker) begun(l *loop, c *child) {
 	l.board.Assign(w.row, c.pid)
-	l.terminal.SetCommand(c.pid)
+	if l.programs.plain() {
+		l.terminal.SetCommand(c.pid)
+	}
 	l.history.counters.Started++
 	l.log.Info(eventlog.Start, "worker started", "generation", w.generation, "slot", w.slot, "pid", c.pid)
 	l.then(machine.Forked{Generation: w.generation, Slot: w.slot, PID: c.pid})
@@ -52,6 +56,7 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 	}
 	l.board.Release(w.row)
 	l.relisten()
+	l.takeTerminal(c.pid)
 	if !w.asked {
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
 	}

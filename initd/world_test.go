@@ -23,6 +23,7 @@ import (
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/output"
+	"server-starter/initd/proc"
 	"server-starter/initd/settings"
 	"server-starter/initd/socket"
 	"server-starter/initd/survey"
@@ -62,7 +63,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
 		surveys: make(chan map[int]survey.Worker), done: make(chan machine.Exit, 1),
 	}
-	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children, processes: w.children}
+	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children, processes: w.children, stat: func(int) (proc.Stat, error) { return proc.Stat{State: 'S'}, nil }}
 	w.loop = newLoop(k, w.instance(policy), machine.New(policy), signalChannels{w.child, w.hangup, w.stop, w.other})
 	return w
 }

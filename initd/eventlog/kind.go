@@ -30,6 +30,8 @@ var (
 	Kill       = define("kill", "A worker is killed, with the reason.")
 	Exit       = define("exit", "A worker has ended; without generation: initd itself exits.")
 	ForkFailed = define("fork-failed", "A worker could not be started.")
+	Suspended  = define("suspended", "A worker was stopped by a signal, such as STOP, or TTIN where it reads from a terminal in the background; it is not ready until it goes on.")
+	Continued  = define("continued", "A suspended worker goes on.")
 	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
 	Resize     = define("resize", "The pool has grown or shrunk.")
 	Recycle    = define("recycle", "A worker is replaced: max-requests, max-memory or max-lifetime.")
