@@ -60,8 +60,8 @@ type worker struct {
 	slot     int
 	pid      int // 0 while forking
 	state    workerState
-	from     [killed + 1]workerState // by a state from stopping on: the one before it
-	immune   bool                    // the kernel refuses initd's signals to it
+	from     [killed + 1]workerState // the state before, by state from stopping on
+	immune   bool                    // the kernel refuses signals from initd
 	started  time.Time               // when it was forked
 	readyAt  time.Time               // zero until it is ready
 	lastPing time.Time               // when it became ready or sent WATCHDOG=1 last
@@ -74,8 +74,11 @@ type worker struct {
 	requests    int64
 	clientsGone int // surveys in a row that saw all of its clients gone
 
+	killedAt time.Time
+	stuck    bool // it was killed and did not end in time
+
 	suspended bool // it was stopped by a signal
-	continued bool // that it goes on was seen to, since it was asked to end
+	continued bool // by initd, since it was asked to end
 
 	failed bool // its attempt has failed: it is killed as soon as it is a process
 }

@@ -121,6 +121,7 @@ import (
 //	I39  A worker that is suspended is not ready, whatever it was, until it goes on.
 //	     If it is asked to end it is continued, once; also where it is suspended
 //	     when it has been asked.
+//	I40  A worker that has not ended a second after it was killed is reported, once.
 //
 // And, once faults cease:
 //
@@ -227,6 +228,8 @@ type seenWorker struct {
 	suspended       bool
 	mustGoOn        bool // it is to be continued in this step
 	continued       bool // it was, since it was asked to end
+	killedAt        time.Time
+	stuck           bool // it has not ended within a second of that
 	immune          bool // the kernel refuses its signals
 	refused         bool // it has done so once, at least
 	vague           bool // whether it was ready before it was asked to stop is the machine's to say

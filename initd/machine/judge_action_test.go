@@ -1,6 +1,9 @@
 package machine
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 func (j *judge) judge(action Action) {
 	switch a := action.(type) {
@@ -12,6 +15,13 @@ func (j *judge) judge(action Action) {
 		j.judgeStop(a)
 	case Kill:
 		j.judgeKill(a)
+	case Stuck:
+		u := j.named(a, a.Generation, a.Slot, a.PID)
+		if !u.killed || u.stuck || j.now.Before(u.killedAt.Add(time.Second)) {
+			broken("I40", "%v has no cause", a)
+		}
+		u.stuck = true
+		j.mark(fmt.Sprintf("stuck in phase %d", j.phase))
 	case Continue:
 		j.judgeContinue(a)
 	case Forward:

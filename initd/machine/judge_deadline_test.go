@@ -29,6 +29,9 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	for _, g := range j.generations {
 		for u := range g.live {
 			if u.killed {
+				if !u.stuck {
+					limit(u.killedAt.Add(time.Second), "death of pid %d", u.pid)
+				}
 				continue
 			}
 			if !u.stopped.IsZero() && !u.immune {

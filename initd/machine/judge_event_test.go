@@ -229,6 +229,7 @@ func (j *judge) noteSignalRefused(e SignalRefused) {
 	default:
 		u.stopped = time.Time{}
 	}
+	u.mustGoOn = u.mustGoOn && (!u.stopped.IsZero() || !u.ended.IsZero())
 	u.immune, u.refused = true, true
 	j.mark(fmt.Sprintf("a signal is refused in phase %d, kill: %t", j.phase, e.Kill))
 }

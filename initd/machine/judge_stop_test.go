@@ -98,7 +98,7 @@ func (j *judge) judgeKill(a Kill) {
 	if u.accepts() && !u.leaving && j.holds(u.generation, u.slot) {
 		j.missing++
 	}
-	u.killed = true
+	u.killed, u.killedAt = true, j.now
 }
 
 // cause is why a worker may be killed.

@@ -17,6 +17,7 @@ func (w *world) endFaults() {
 		}
 		switch {
 		case p.dying:
+			w.end(p, w.soon(), Status{Signal: KILL})
 		case p.immune:
 			w.end(p, w.soon(), Status{Code: 1})
 		case p.asked && p.suspended: // it ends when it goes on

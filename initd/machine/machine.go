@@ -39,7 +39,7 @@ type Machine struct {
 	early []Signal // a plain init's, from before its command runs
 
 	asked      bool      // somebody has asked initd to stop
-	stopAsk    stopAsk   // the last time that somebody did
+	stopAsk    stopAsk   // the last stop signal
 	stopSignal Signal    // what workers are sent when initd stops
 	stopAt     time.Time // lingering: when they are
 	stopLimit  time.Time // when stop-timeout is over, for workers and orphans; zero: never
@@ -149,6 +149,7 @@ func (m *Machine) decide() {
 	m.stopUnneeded()
 	m.killOverdue()
 	m.limitHooks()
+	m.reportStuck()
 	switch m.phase {
 	case operating:
 		m.killSilent()

@@ -168,6 +168,14 @@ func (w *world) end(p *process, d time.Duration, status Status) {
 	})
 }
 
+// long is how long a process takes to end that sleeps and cannot be woken.
+func (w *world) long() time.Duration {
+	if w.calm {
+		return 0
+	}
+	return time.Minute
+}
+
 func (w *world) reap(p *process) {
 	p.dead = true
 	w.dead = append(w.dead, p.pid)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// SignalRefused: a worker could not be signalled, kill(2), and so was not asked to
-// end, or was not killed where Kill is set. It is that of the last such action.
+// SignalRefused: the kernel refused the signal of the last Stop of a worker, or of its
+// Kill if Kill is set; kill(2). So the worker was not asked to end, or not killed.
 type SignalRefused struct {
 	PID  int
 	Kill bool
@@ -35,13 +35,14 @@ func (e SignalRefused) apply(m *Machine) {
 	m.changed = true
 }
 
-// become has a worker be asked to end, or killed. If the signal is refused it was not.
+// become sets a state from stopping on, and keeps the one before in case the signal is
+// refused.
 func (w *worker) become(s workerState) {
 	w.from[s], w.state = w.state, s
-	w.continued = false
+	w.continued, w.stuck = w.continued && s == killed, false
 }
 
-// canBeKilled reports whether to kill the worker makes sense.
+// canBeKilled reports whether the worker was not killed, and its signals are not refused.
 func (w *worker) canBeKilled() bool { return w.state < killed && !w.immune }
 
 // before is the worker's state before it was asked to end.
@@ -53,12 +54,12 @@ func (w *worker) before() *workerState {
 	return s
 }
 
-// awaitsWorkers reports whether initd has to wait for a worker before it can end. As
-// PID 1 it need not for one that it cannot end, which the kernel will.
+// awaitsWorkers reports whether initd has to wait for a worker before it can end. PID 1
+// does not wait for workers that it cannot end: the kernel kills them when PID 1 exits.
 func (m *Machine) awaitsWorkers() bool {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if !m.policy.PID1 || !w.immune {
+			if !m.policy.PID1 || !w.immune && !w.stuck {
 				return true
 			}
 		}

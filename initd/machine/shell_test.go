@@ -40,7 +40,7 @@ func (w *world) do(action Action) {
 		if p := w.process(a.PID); p != nil && p.immune {
 			w.refused = append(w.refused, SignalRefused{PID: a.PID, Kill: true})
 		} else if p != nil {
-			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second), Status{Signal: KILL})
+			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second, w.long()), Status{Signal: KILL})
 		}
 	case Continue:
 		if p := w.process(a.PID); p != nil && p.suspended {
@@ -101,7 +101,7 @@ func (w *world) do(action Action) {
 		}
 	case Exit:
 		for _, p := range w.living {
-			if !p.immune || !w.policy.PID1 {
+			if !p.immune && !p.dying || !w.policy.PID1 {
 				w.fail("I10", "worker %d is alive at the exit", p.pid)
 			}
 		}

@@ -103,6 +103,8 @@ var situations = []string{
 	"stale continued",
 	"stale suspended",
 	"start-timeout while trial",
+	"stuck in phase 0",
+	"stuck in phase 2",
 	"suspended when it has been asked to end",
 	"asked to stop while it ends by itself",
 	"attempt failed while checking",

@@ -77,5 +77,6 @@ func (m *Machine) kill(g *generation, w *worker, reason string) {
 		return
 	}
 	w.become(killed)
+	w.killedAt = m.now
 	m.do(Kill{g.number, w.slot, w.pid, m.policy.KillGroup, reason})
 }
