@@ -43,6 +43,8 @@ func (l *loop) do(action machine.Action) {
 		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
 		l.stopWorker(a)
+	case machine.Stuck:
+		l.reportStuck(a)
 	case machine.Continue:
 		l.signal(a.PID, syscall.SIGCONT)
 	case machine.Kill:
@@ -81,7 +83,7 @@ func (l *loop) stopWorker(a machine.Stop) {
 	l.children.asked(a.PID)
 }
 
-// killWorker kills a worker, and its process group where it is to.
+// killWorker kills a worker, or its process group.
 func (l *loop) killWorker(a machine.Kill) {
 	l.log.Warn(eventlog.Kill, "killing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
 	target := a.PID
@@ -94,6 +96,18 @@ func (l *loop) killWorker(a machine.Kill) {
 	}
 	l.history.counters.Killed++
 	l.children.asked(a.PID)
+}
+
+// reportStuck logs that a worker did not end after it was killed, and its state;
+// proc_pid_stat(5).
+func (l *loop) reportStuck(a machine.Stuck) {
+	text := "worker did not end after it was killed"
+	if s, err := l.kernel.stat(a.PID); err == nil && s.State == 'D' {
+		text += ": it is in uninterruptible sleep (state D), for example because a disk or a network file system does not respond"
+	} else if err == nil {
+		text += fmt.Sprintf(": it is in state %c", s.State)
+	}
+	l.log.Error(eventlog.Stuck, text, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 }
 
 // prepare puts the environment of an attempt together. That there is one is
@@ -126,11 +140,11 @@ var states = map[machine.State]eventlog.Kind{
 	machine.Lost: eventlog.Lost, machine.Gone: eventlog.Gone,
 }
 
-// checkOld checks that the workers which a swap is to replace can be stopped, by the
-// signal 0 of kill(2): else each swap would leave its predecessor to go on serving.
+// checkOld checks, with signal 0 of kill(2), that the workers that a swap is to replace
+// can be stopped. Otherwise each swap would leave one more generation that serves.
 func (l *loop) checkOld() error {
 	if l.machine.Outline().Serving == 0 {
-		return nil // what is left does not serve, or there would be no swap
+		return nil // nothing serves, and a swap is worth more than that
 	}
 	for pid, w := range l.children.workers {
 		if err := l.kernel.kill(pid, 0); err != nil {

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"syscall"
@@ -11,12 +12,12 @@ import (
 	"server-starter/reaper"
 )
 
-// orphans is what initd remembers of orphans: which have been asked to end, by pid.
-// Those are also processes that are no children yet. A nil map: it is not time for
-// that.
+// orphans has the pids of the processes that have been asked to end, including those
+// that are not children yet. The map is nil until the last worker has ended.
 type orphans struct{ asked map[int]bool }
 
-// orphansLeft gives the machine an event if no child is left but log commands.
+// orphansLeft gives the machine an event if no child is left except log commands, and
+// workers that cannot be ended, for which PID 1 does not wait.
 func (l *loop) orphansLeft(children bool) {
 	if !children || !l.anyOther() {
 		l.then(machine.Childless{})
@@ -49,11 +50,11 @@ func (l *loop) killOrphans(limit time.Duration) {
 			l.reaped(e)
 		}
 	}
-	l.reapUntil(limit, ended, func(children bool) bool {
+	over := l.reapUntil(limit, ended, func(children bool) bool {
 		if !children || !l.anyOther() {
 			return true
 		}
-		pids := []int{-1} // in one step, so that none can start another meanwhile
+		pids := []int{-1} // in one step, so that no process can fork in between
 		if !l.meansEverything() {
 			pids, _ = l.kernel.children()
 		}
@@ -64,19 +65,32 @@ func (l *loop) killOrphans(limit time.Duration) {
 		}
 		return false
 	})
+	if !over {
+		l.log.Warn(eventlog.Stuck, fmt.Sprintf("orphans did not end within %v after they were killed", limit))
+	}
 }
 
-// anyOther reports whether there is any child but the log commands.
+// anyOther reports whether there is any child that initd waits for; the caller knows
+// that there are children.
 func (l *loop) anyOther() bool {
-	if !l.children.anyLogCommand() {
-		return true // and the caller knows that there are children
+	exempt := func(pid int) bool {
+		// A worker that is left when orphans are asked to end is one that PID 1 cannot
+		// end and does not wait for.
+		return l.children.isLogCommand(pid) || l.orphans.asked != nil && l.children.worker(pid) != nil
+	}
+	known := false
+	for pid := range l.children {
+		known = known || exempt(pid)
+	}
+	if !known {
+		return true
 	}
 	pids, err := l.kernel.children()
-	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return !l.children.isLogCommand(pid) })
+	return err != nil || slices.ContainsFunc(pids, func(pid int) bool { return !exempt(pid) })
 }
 
-// askOrphans asks processes to end, each once, and no log command. One that is
-// suspended could not obey unless it went on.
+// askOrphans asks each process to end, once, except the log commands. A suspended one is
+// continued, because it could not end otherwise; systemd.kill(5) does the same.
 func (l *loop) askOrphans(pids []int) {
 	for _, pid := range pids {
 		if !l.orphans.asked[pid] && !l.children.isLogCommand(pid) && l.kernel.kill(pid, syscall.SIGTERM) == nil {
@@ -88,22 +102,23 @@ func (l *loop) askOrphans(pids []int) {
 	}
 }
 
-// others are the pids of what is left, for kill(2): the children and, as PID 1, all
-// other processes of its namespace, for they may wait for each other.
+// others returns the pids of the processes that are left, as kill(2) takes them: the
+// children and, as PID 1, all other processes of the namespace, because a child may wait
+// for its own children.
 func (l *loop) others() ([]int, error) {
 	pids, err := l.kernel.children()
 	switch {
 	case !l.meansEverything():
 		return pids, err
 	case err != nil:
-		return []int{-1}, nil // there is no list of this namespace
+		return []int{-1}, nil // /proc does not show this namespace
 	}
-	all, err := l.kernel.processes() // hidepid may hide some, but no child; proc(5)
+	all, err := l.kernel.processes() // with hidepid some are missing, but no children; proc(5)
 	all = slices.DeleteFunc(all, func(pid int) bool { return pid == os.Getpid() })
 	return append(pids, all...), err
 }
 
-// meansEverything reports whether initd may signal every process there is. Only
-// PID 1 may, kill(2): elsewhere it would be the whole machine. Nor may it where log
-// commands run, which may have processes of their own.
+// meansEverything reports whether initd may signal all processes by -1, kill(2). Only
+// PID 1 may: otherwise they would be those of the whole machine. It may not while a log
+// command runs, which may have processes of its own.
 func (l *loop) meansEverything() bool { return os.Getpid() == 1 && !l.children.anyLogCommand() }
