@@ -42,13 +42,17 @@ func (l *loop) do(action machine.Action) {
 		l.history.counters.Recycled++
 		l.log.Info(eventlog.Recycle, "replacing worker: "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 	case machine.Stop:
-		l.log.Info(eventlog.Stop, "stopping "+l.what(a.PID), "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
-		l.children.asked(a.PID)
-		l.signal(a.PID, syscall.Signal(a.Signal))
+		l.stopWorker(a)
+	case machine.Stuck:
+		l.reportStuck(a)
+	case machine.Continue:
+		l.signal(a.PID, syscall.SIGCONT)
 	case machine.Kill:
 		l.killWorker(a)
 	case machine.Forward:
-		l.signal(a.PID, syscall.Signal(a.Signal))
+		if err := l.signal(a.PID, syscall.Signal(a.Signal)); err != nil {
+			l.clients.refusals = append(l.clients.refusals, err)
+		}
 	case machine.Reopen:
 		l.log.Info(eventlog.Reopen, "reopening the log files")
 		l.logs.Reopen()
@@ -79,18 +83,46 @@ func (l *loop) what(pid int) string {
 	return "worker"
 }
 
+// stopWorker asks a worker, or an orphan of one, to end.
+func (l *loop) stopWorker(a machine.Stop) {
+	l.log.Info(eventlog.Stop, "stopping "+l.what(a.PID), "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", a.Signal.String())
+	if l.signal(a.PID, syscall.Signal(a.Signal)) != nil {
+		l.then(machine.SignalRefused{PID: a.PID})
+		return
+	}
+	l.children.asked(a.PID)
+	if l.orphans.worker[a.PID] != nil {
+		l.continueOrphan(a.PID)
+	}
+}
+
 // killWorker kills a worker, or its process group, or an orphan of one.
 func (l *loop) killWorker(a machine.Kill) {
-	if l.children.worker(a.PID) != nil {
-		l.history.counters.Killed++
-	}
 	l.log.Warn(eventlog.Kill, "killing "+l.what(a.PID)+": "+a.Reason, "generation", a.Generation, "slot", a.Slot, "pid", a.PID, "signal", "KILL")
 	target := a.PID
 	if a.Group {
 		target = -a.PID
 	}
+	if l.signal(target, syscall.SIGKILL) != nil {
+		l.then(machine.SignalRefused{PID: a.PID, Kill: true})
+		return
+	}
+	if l.children.worker(a.PID) != nil {
+		l.history.counters.Killed++
+	}
 	l.children.asked(a.PID)
-	l.signal(target, syscall.SIGKILL)
+}
+
+// reportStuck logs that a worker did not end after it was killed, and its state;
+// proc_pid_stat(5).
+func (l *loop) reportStuck(a machine.Stuck) {
+	text := l.what(a.PID) + " did not end after it was killed"
+	if s, err := l.kernel.stat(a.PID); err == nil && s.State == 'D' {
+		text += ": it is in uninterruptible sleep (state D), for example because a disk or a network file system does not respond"
+	} else if err == nil {
+		text += fmt.Sprintf(": it is in state %c", s.State)
+	}
+	l.log.Error(eventlog.Stuck, text, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 }
 
 // prepare puts the environment of an attempt together. That there is one is
@@ -98,6 +130,10 @@ func (l *loop) killWorker(a machine.Kill) {
 func (l *loop) prepare(a machine.Prepare) {
 	l.published.attempt(a.Generation)
 	l.history.begun(l.now(), a)
+	if err := l.checkOld(); err != nil {
+		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
+		return
+	}
 	l.relisten()
 	env, timing, ignored, err := l.programs.prepare(a.Generation)
 	if len(ignored) > 0 {
@@ -132,6 +168,20 @@ func quoted(names []string) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// checkOld checks, with signal 0 of kill(2), that the workers that a swap is to replace
+// can be stopped. Otherwise each swap would leave one more generation that serves.
+func (l *loop) checkOld() error {
+	if l.machine.Outline().Serving == 0 {
+		return nil // nothing serves, and a swap is worth more than that
+	}
+	for pid, w := range l.children.workers {
+		if err := l.kernel.kill(pid, 0); err != nil {
+			return fmt.Errorf("worker %d of generation %d cannot be stopped: kill: %w", pid, w.generation, explainRefusal(err))
+		}
+	}
+	return nil
 }
 
 // entered is for a generation that has entered a state: it logs that, and releases

@@ -18,7 +18,7 @@ import (
 // machine has the end itself: w is the worker that the process was or belonged to.
 func (l *loop) leave(pid int, w *worker) {
 	l.orphans.unseen = false
-	if !bool(l.settings.KillGroup) || l.programs.plain() {
+	if !bool(l.settings.KillGroup) || l.programs.plain() || l.orphans.asked != nil { // then all orphans are asked alike
 		return
 	}
 	pids, err := l.kernel.children()

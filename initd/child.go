@@ -2,8 +2,8 @@ package initd
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -24,6 +24,7 @@ type child struct {
 	known   chan struct{} // closed when it is known whether the program was executed
 	failure error         // why it was not; to be read once known is closed
 	handled bool          // the loop has recorded it
+	refused bool          // the kernel has refused a signal to it, and that was logged
 }
 
 // role is what a child was started for: it knows its command, and what each
@@ -129,15 +130,18 @@ func (l *loop) awaitExec(c *child) {
 	}
 }
 
-// reaped is for the end of a child, or that it was stopped. The end of an orphan
-// that belongs to no worker changes nothing.
+// reaped is called when a child has ended, was suspended or was continued. The end of an
+// orphan that belongs to no worker changes nothing.
 func (l *loop) reaped(e reaper.Exit) {
 	c := l.children[e.PID]
-	switch {
-	case e.Status.Stopped():
-		if l.children.worker(e.PID) != nil {
-			l.terminal.Suspend(e.PID)
+	if !hasEnded(e) {
+		if w := l.children.worker(e.PID); w != nil {
+			w.changed(l, c, e.Status)
 		}
+		return
+	}
+	delete(l.orphans.asked, e.PID) // the pid may be given again
+	switch {
 	case c == nil:
 		l.history.counters.Orphans++
 		l.log.Debug(eventlog.Orphan, "orphan reaped", append([]any{"pid", e.PID}, statusAttr(statusOf(e))...)...)
@@ -148,6 +152,9 @@ func (l *loop) reaped(e reaper.Exit) {
 		c.ended(l, c, statusOf(e))
 	}
 }
+
+// hasEnded reports whether a child has ended, as opposed to suspended or continued.
+func hasEnded(e reaper.Exit) bool { return e.Status.Exited() || e.Status.Signaled() }
 
 // cancel kills the process groups of children that nobody waits for any more,
 // and forgets them.
@@ -160,20 +167,34 @@ func (l *loop) cancel(is func(role) bool) {
 	}
 }
 
-// signal sends a signal to a child that has not been reaped, or to its process
-// group where pid is negative.
-func (l *loop) signal(pid int, s syscall.Signal) {
-	process := max(pid, -pid)
-	if l.children[process] == nil && l.orphans.worker[process] == nil {
-		return
+// signal sends a signal to a child or an orphan of a worker that has not been reaped, and
+// to its process group if pid is negative. The error is that of the process, which may
+// have left the group. Only the first error of a child is logged at level error, as there
+// may be many.
+func (l *loop) signal(pid int, s syscall.Signal) error {
+	group := pid < 0
+	pid = max(pid, -pid)
+	c := l.children[pid]
+	if c == nil && l.orphans.worker[pid] == nil {
+		return nil
+	}
+	if group {
+		l.kernel.kill(-pid, s)
 	}
 	err := l.kernel.kill(pid, s)
-	if err == syscall.ESRCH && pid < 0 { // it has left its group
-		err = l.kernel.kill(process, s)
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		l.log.Warn(eventlog.KillFailed, "kill "+strconv.Itoa(pid)+": "+err.Error(), "pid", pid, "signal", machine.Signal(s).String())
+	level := slog.LevelError
+	if c != nil && c.refused {
+		level = slog.LevelDebug
 	}
+	if c != nil {
+		c.refused = true
+	}
+	name := machine.Signal(s).String()
+	l.log.Log(level, eventlog.KillFailed, fmt.Sprintf("cannot send %s to %d: %v", name, pid, explainRefusal(err)), "pid", pid, "signal", name)
+	return err
 }
 
 // lines are the last that a child has written to stderr, as far as they are kept.

@@ -15,6 +15,8 @@ import (
 type clients struct {
 	asking map[int]control.Call
 	last   int // number
+
+	refusals []error // errors of the signals that were sent for the current event
 }
 
 // called takes a request of a client. It is answered in the same turn.
@@ -88,7 +90,13 @@ func (l *loop) answer(a machine.Answer) {
 	if a.Refusal != "" {
 		l.log.Info(eventlog.Control, "client request refused: "+a.Refusal, "request", c.Request.Request)
 	}
+	refusals := l.clients.refusals
+	if c.Request.Request == control.AskSignal {
+		a.Workers -= len(refusals)
+	}
 	switch {
+	case len(refusals) > 0 && a.Workers == 0:
+		c.Refuse(control.NotPossible, "kill: "+explainRefusal(refusals[0]).Error())
 	case a.Missing:
 		c.Refuse(control.NotFound, a.Refusal)
 	case a.Refusal != "":

@@ -129,7 +129,7 @@ func (h *httpProcess) ended(l *loop, c *child, status machine.Status) {
 		text = "HTTP process not started: " + c.failure.Error()
 	}
 	level := slog.LevelWarn
-	if l.orphans.asked {
+	if l.orphans.asked != nil {
 		level = slog.LevelInfo
 	}
 	l.logEnd(level, eventlog.HTTPProcess, text, c, status)

@@ -15,8 +15,10 @@ type kernel struct {
 	now      func() time.Time
 	start    func(*launch.Command) (pid int, outcome <-chan error, err error)
 	kill     func(pid int, signal syscall.Signal) error   // a negative pid: its process group; -1: everything
-	reap     func(each func(reaper.Exit)) (children bool) // all that have ended; whether any child is left
+	reap     func(each func(reaper.Exit)) (children bool) // all that have ended, were suspended or continued; whether any child is left
 	children func() ([]int, error)                        // the pids of all children
+
+	processes func() ([]int, error) // the pids of all processes in the pid namespace
 
 	// What /proc has of a process.
 	stat    func(pid int) (proc.Stat, error)
@@ -24,13 +26,9 @@ type kernel struct {
 	sockets func(pid int) (inodes []uint32, err error)
 }
 
-// newKernel returns the kernel itself. With stopped, reap also hands on children
-// that were stopped; wait(2), WUNTRACED.
-func newKernel(stopped bool) kernel {
-	options := 0
-	if stopped {
-		options = syscall.WUNTRACED
-	}
+// newKernel returns the kernel itself.
+func newKernel() kernel {
+	const options = syscall.WUNTRACED | syscall.WCONTINUED
 	var r proc.Reader
 	return kernel{
 		now:      time.Now,
@@ -38,8 +36,10 @@ func newKernel(stopped bool) kernel {
 		kill:     syscall.Kill,
 		reap:     func(each func(reaper.Exit)) bool { return reaper.Drain(options, each) },
 		children: reaper.Children,
-		stat:     r.Stat,
-		environ:  r.Environ,
-		sockets:  func(pid int) ([]uint32, error) { return r.Sockets(pid, nil) },
+
+		processes: r.Processes,
+		stat:      r.Stat,
+		environ:   r.Environ,
+		sockets:   func(pid int) ([]uint32, error) { return r.Sockets(pid, nil) },
 	}
 }

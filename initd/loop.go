@@ -65,6 +65,7 @@ func (l *loop) run() machine.Exit {
 		case s := <-l.signals.hangup:
 			l.signaled(s)
 		case s := <-l.signals.stop:
+			l.reapAll() // a suspended worker has to be known before it is asked to end
 			l.signaled(s)
 		case s := <-l.signals.other:
 			l.signaled(s)
@@ -93,6 +94,7 @@ func (l *loop) turn() {
 		event := l.events[0]
 		l.events = l.events[1:]
 		l.transcribe(event)
+		l.clients.refusals = nil
 		for _, action := range l.machine.Step(l.now(), event) {
 			l.transcribe(action)
 			l.do(action)
@@ -124,7 +126,9 @@ func (l *loop) signaled(s os.Signal) {
 	}
 	if s == syscall.SIGCONT && os.Getpid() != 1 { // which cannot be suspended
 		for pid := range l.children.workers {
-			l.terminal.SetForeground(pid)
+			if l.terminal.IsCommand(pid) {
+				l.terminal.SetForeground(pid)
+			}
 		}
 	}
 	l.then(machine.Signaled{Signal: signal})
@@ -164,13 +168,18 @@ const rescueGrace = 5 * time.Second
 // and kills those that do not end. It relies on nothing but the kernel.
 func (l *loop) rescue(signal syscall.Signal) {
 	workers := map[int]bool{}
-	for pid := range l.children.workers {
+	for pid, w := range l.children.workers {
 		workers[pid] = true
 		l.kernel.kill(pid, signal)
+		if w.suspended != 0 {
+			l.kernel.kill(pid, syscall.SIGCONT)
+		}
 	}
 	ended := func(e reaper.Exit) {
-		delete(workers, e.PID)
-		delete(l.children, e.PID)
+		if hasEnded(e) {
+			delete(workers, e.PID)
+			delete(l.children, e.PID)
+		}
 	}
 	l.reapUntil(rescueGrace, ended, func(bool) bool { return len(workers) == 0 })
 	l.killOrphans(time.Second)

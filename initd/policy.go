@@ -38,6 +38,7 @@ func (in *instance) policy() machine.Policy {
 		StopDelay:         time.Duration(s.StopDelay),
 		StopTimeout:       time.Duration(s.StopTimeout),
 		KillGroup:         bool(s.KillGroup),
+		PID1:              os.Getpid() == 1,
 		// Elsewhere than as PID 1 a plain init's orphans may be daemons that
 		// its command was meant to leave behind.
 		LeaveOrphans: in.programs.plain() && os.Getpid() != 1,

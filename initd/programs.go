@@ -84,7 +84,7 @@ func (p *programs) worker(w *worker, env environ) *launch.Command {
 		c.Environ, c.Files = append(c.Environ, environ...), append(c.Files, uintptr(fd))
 	}
 	c.ListenPID = env.value("LISTEN_FDS") != ""
-	c.Foreground = p.terminal.IsForeground()
+	c.Foreground = p.plain() && p.terminal.IsForeground()
 	c.Direct = p.plain()
 	return c
 }

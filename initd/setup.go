@@ -102,6 +102,9 @@ func (up *setup) lookUpUsers() (err error) {
 		if up.programs.credential, err = launch.LookupUser(s.User.String()); err != nil {
 			return settingError("user", err)
 		}
+		if err := checkSignals(up.programs.uid()); err != nil {
+			return settingError("user", err)
+		}
 	}
 	if s.SocketOwner.User != "" {
 		owner, err := launch.LookupUser(s.SocketOwner.String())
@@ -170,9 +173,8 @@ func (up *setup) openRest() (err error) {
 				up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
 			}
 		}
-	} else {
-		up.terminal = terminal.Open()
 	}
+	up.terminal = terminal.Open()
 	up.openSurvey()
 	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -84,6 +85,8 @@ func (l *loop) health(v machine.View) control.Health {
 	switch h.Reason = l.history.complaint(); {
 	case v.Readiness == machine.Stopping:
 		h.Reason = "initd is stopping"
+	case v.Readiness == machine.NotReady && v.Serving > 0:
+		h.Reason = fmt.Sprintf("the workers of generation %d are suspended", v.Serving)
 	case h.Reason == "" && !h.Ready && h.Started:
 		h.Reason = "no generation is serving"
 	case h.Reason == "" && !h.Ready:

@@ -2,6 +2,7 @@ package initd
 
 import (
 	"log/slog"
+	"syscall"
 
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
@@ -12,14 +13,15 @@ import (
 type worker struct {
 	generation, slot int
 	pid              int
-	start            uint64 // in ticks since the boot; 0: not known yet
-	groups           []int  // process groups of its own, whose members belong to it
-	over             bool   // it has ended
-	main             int    // the process that it hands over to; 0: none
-	mainStart        uint64 // of that, in ticks since the boot
-	row              int    // of the scoreboard; scoreboard.NoRow: none
-	asked            bool   // to end, so that its end is no surprise
-	status           string // the last STATUS= that it has sent
+	start            uint64         // in ticks since the boot; 0: not known yet
+	groups           []int          // process groups of its own, whose members belong to it
+	over             bool           // it has ended
+	main             int            // the process that it hands over to; 0: none
+	mainStart        uint64         // of that, in ticks since the boot
+	row              int            // of the scoreboard; scoreboard.NoRow: none
+	asked            bool           // to end, so that its end is no surprise
+	suspended        syscall.Signal // that has stopped it; 0: it is not
+	status           string         // the last STATUS= that it has sent
 }
 
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
@@ -39,7 +41,9 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 func (w *worker) begun(l *loop, c *child) {
 	w.pid, w.groups = c.pid, []int{c.pid} // the leader of its own, launch.Start
 	l.board.Assign(w.row, c.pid)
-	l.terminal.SetCommand(c.pid)
+	if l.programs.plain() {
+		l.terminal.SetCommand(c.pid)
+	}
 	l.history.counters.Started++
 	l.log.Info(eventlog.Start, "worker started", "generation", w.generation, "slot", w.slot, "pid", c.pid)
 	l.then(machine.Forked{Generation: w.generation, Slot: w.slot, PID: c.pid})
@@ -62,6 +66,7 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 	}
 	l.board.Release(w.row)
 	l.relisten()
+	l.takeTerminal(c.pid)
 	if !w.asked {
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
 	}

@@ -23,6 +23,7 @@ import (
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/output"
+	"server-starter/initd/proc"
 	"server-starter/initd/settings"
 	"server-starter/initd/socket"
 	"server-starter/initd/survey"
@@ -39,6 +40,7 @@ type world struct {
 	script  []string // what the loop has done
 	exits   []reaper.Exit
 	live    map[int]bool
+	immune  map[int]bool       // to signals
 	forking error              // what the next starts fail with
 	failing map[int]error      // by pid: what becomes of its execve
 	held    map[int]chan error // by pid: outcomes the test keeps back
@@ -61,7 +63,7 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
 		surveys: make(chan map[int]survey.Worker), done: make(chan machine.Exit, 1),
 	}
-	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children}
+	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children, processes: w.children, stat: func(int) (proc.Stat, error) { return proc.Stat{State: 'S'}, nil }}
 	w.loop = newLoop(k, w.instance(policy), machine.New(policy), signalChannels{w.child, w.hangup, w.stop, w.other})
 	return w
 }
@@ -168,6 +170,12 @@ func (w *world) start(c *launch.Command) (int, <-chan error, error) {
 func (w *world) kill(pid int, s syscall.Signal) error {
 	if !w.live[max(pid, -pid)] {
 		w.t.Errorf("signal %v to %d, which is no live child", s, pid)
+	}
+	if w.immune[pid] {
+		return syscall.EPERM
+	}
+	if s == 0 {
+		return nil
 	}
 	w.wrote("%v %d", machine.Signal(s), pid)
 	return nil

@@ -37,7 +37,7 @@ import (
 // An Exit is one change of state of one child, started or adopted.
 type Exit struct {
 	PID    int
-	Status syscall.WaitStatus // exited or signaled; stopped only if Drain was given WUNTRACED
+	Status syscall.WaitStatus // exited or signaled; stopped or continued only if Drain was given WUNTRACED or WCONTINUED
 }
 
 // Subreaper makes the calling process, all its threads, adopt every descendant
@@ -52,9 +52,9 @@ func Subreaper() error {
 }
 
 // Drain reaps until nothing is left to reap and calls each with every exit as it
-// is taken. It does not wait for any. The options are 0 or [syscall.WUNTRACED];
-// with the latter each also learns of a child that was stopped, once per stop, which
-// then still lives.
+// is taken. It does not wait for any. The options are 0 or [syscall.WUNTRACED] and
+// [syscall.WCONTINUED]; with them each is also called for a child that was stopped or
+// continued, once each time. Such a child is still alive.
 //
 // It returns whether any child is left, alive or stopped. False is final until
 // the caller starts another, but for PID 1 of a namespace that others enter

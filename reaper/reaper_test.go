@@ -278,7 +278,10 @@ func TestStopped(t *testing.T) {
 	}
 	expect(t, "still stopped", syscall.WUNTRACED, true)
 	resume()
-	expect(t, "continued", syscall.WUNTRACED, true)
+	expect(t, "continued, not asked for", syscall.WUNTRACED, true)
+	if exits, children = drained(t, syscall.WCONTINUED); !exits[pid].Continued() || !children {
+		t.Errorf("continued: %v, children left: %t; want it continued and left", exits, children)
+	}
 	stop()
 	expect(t, "stopped again", syscall.WUNTRACED, true, pid)
 	syscall.Kill(pid, syscall.SIGKILL)

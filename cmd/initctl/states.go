@@ -39,6 +39,7 @@ var states = map[string]state{
 	"forking":   {"forking", "is forking", yellow},
 	"executing": {"executing", "is executing", yellow},
 	"running":   {"running", "is running", green},
+	"suspended": {"suspended", "is suspended", red},
 	"ending":    {"ending", "is ending", blue},
 	"killed":    {"killed", "was killed", red},
 

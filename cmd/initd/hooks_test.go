@@ -216,7 +216,7 @@ func TestBeforeShutdown(t *testing.T) {
 			d.signal(syscall.SIGTERM)
 			d.says("it runs")
 			p.lives()
-			d.signal(syscall.SIGTERM)
+			d.signal(syscall.SIGINT)
 			p.ends()
 			d.exits(0)
 		})

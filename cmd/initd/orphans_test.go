@@ -57,7 +57,7 @@ func TestOrphansAtStop(t *testing.T) {
 			timeout string
 		}{
 			{"Obedient", nil, "60"},
-			{"Stubborn", []string{"stubborn"}, "0.3"},
+			{"Stubborn", []string{"stubborn"}, "3"},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
@@ -101,6 +101,38 @@ func TestOrphanFamily(t *testing.T) {
 		p.ends()
 		grandchild.gets(syscall.SIGTERM)
 		grandchild.ends()
+		d.exits(0)
+	})
+}
+
+// TestLateOrphan: what an orphan starts after it was asked to end, and leaves behind, is asked as well, and
+// each is asked once.
+func TestLateOrphan(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, as mode) {
+		s := newStage(t)
+		d := run{mode: as, args: flags(s.puppet(), "ready=notify", "stop-timeout=60")}.start(t)
+		p := s.next()
+		p.ready()
+		d.is("serving", 1)
+		leave := func(by *puppet) *puppet {
+			by.do("run", "sh", "-c", strings.Join(s.puppet("stubborn"), " ")+" >/dev/null 2>&1 &")
+			return s.next()
+		}
+		early, other := leave(p), leave(p)
+		d.signal(syscall.SIGTERM)
+		early.gets(syscall.SIGTERM)
+		late := leave(early)
+		early.tell("exit", "0")
+		late.gets(syscall.SIGTERM)
+		latest := leave(late)
+		late.tell("exit", "0")
+		latest.gets(syscall.SIGTERM)
+		other.gets(syscall.SIGTERM)
+		other.lives()
+		latest.lives()
+		other.tell("exit", "0")
+		latest.tell("exit", "0")
 		d.exits(0)
 	})
 }

@@ -435,6 +435,8 @@ func (a *actor) play(verb string, args []string) (reply string, err error) {
 		return strconv.FormatBool(flags&unix.O_NONBLOCK == 0), err
 	case "shutdown":
 		err = unix.Shutdown(number(0), unix.SHUT_RDWR)
+	case "user":
+		err = syscall.Setuid(number(0))
 	case "job":
 		return a.job(args)
 	case "wait":

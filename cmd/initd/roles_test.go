@@ -90,6 +90,8 @@ func surround(what, value string) error {
 		return errors.Join(err, os.WriteFile(value+"/file", []byte("one\n"), 0o644))
 	case "blind": // root who may not look into others
 		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_PTRACE, 0, 0, 0)
+	case "powerless": // root who may not signal others
+		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_KILL, 0, 0, 0)
 	case "unprivileged": // root without what Docker does not give it either
 		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0)
 	default:

@@ -143,7 +143,7 @@ func TestInterruptRequest(t *testing.T) {
 		p.gets(syscall.SIGTERM)
 		stop.signal(signal)
 		stop.exits(128 + int(signal))
-		d.signal(syscall.SIGTERM)
+		d.signal(syscall.SIGINT)
 		d.exits(0)
 	}
 }

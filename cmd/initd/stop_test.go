@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"server-starter/cmd/initd/internal/initdtest"
 )
 
 // TestStop: what stops initd, what its workers get for it, and that their statuses do not matter.
@@ -107,6 +109,32 @@ func TestStopUnready(t *testing.T) {
 	})
 }
 
+// TestEcho: the same signal twice in a row, as timeout(1) sends it to its child and then to its group, is one.
+// The second comes as PWR, for the kernel would merge two of one number.
+func TestEcho(t *testing.T) {
+	t.Parallel()
+	inBothModes(t, func(t *testing.T, as mode) {
+		s := newStage(t)
+		d := run{mode: as, args: flags(s.puppet("stubborn"), "ready=notify", "signal-map=PWR:TERM")}.start(t)
+		p := s.generation(1)
+		p.ready()
+		d.is("serving", 1)
+		d.signal(syscall.SIGTERM)
+		d.signal(syscall.SIGPWR)
+		d.signalsLogged("TERM", 1)
+		d.signalsLogged("PWR", 1)
+		p.gets(syscall.SIGTERM)
+		p.lives()
+		d.signal(syscall.SIGINT)
+		d.signalsLogged("INT", 1)
+		p.ends()
+		d.exits(0)
+		d.event("the reason is true", func(e initdtest.Entry) bool {
+			return e.Event == "kill" && strings.Contains(e.Message, "initd received a second stop signal, INT")
+		})
+	})
+}
+
 // TestSecondSignal: who asks twice has no more patience.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
@@ -129,11 +157,27 @@ func TestSecondSignal(t *testing.T) {
 				d.signal(test.first)
 				p.gets(test.told)
 				p.lives()
-				d.signal(test.second)
-				p.ends()
+				d.insist(test.second, p)
 				d.exits(0)
 			})
 		})
+	}
+}
+
+// insist sends a signal again and again until a worker ends: the first may come within the time of an echo.
+func (d *daemon) insist(s syscall.Signal, p *puppet) {
+	d.Helper()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for late := time.After(initdtest.Patience); ; {
+		d.signal(s)
+		select {
+		case <-p.ended:
+			return
+		case <-again.C:
+		case <-late:
+			d.Fatalf("worker %d has not ended, however often initd got signal %d", p.pid, s)
+		}
 	}
 }
 
@@ -218,7 +262,7 @@ func TestStopDelay(t *testing.T) {
 			d.signal(syscall.SIGTERM)
 			d.signalsLogged("TERM", 1)
 			p.lives()
-			d.signal(syscall.SIGTERM)
+			d.signal(syscall.SIGINT)
 			p.ends()
 			d.exits(0)
 		})

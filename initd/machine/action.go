@@ -21,13 +21,14 @@ type Prepare struct {
 // Start: start a worker. Forked, then Executed or NotExecuted; or ForkFailed.
 type Start struct{ Generation, Slot int }
 
-// Stop: ask a worker to end. Exited, if it obeys.
+// Stop: ask a worker to end. Exited, if it obeys; or SignalRefused.
 type Stop struct {
 	Generation, Slot, PID int
 	Signal                Signal
 }
 
-// Kill: end a worker, with its process group where Group is set. Exited.
+// Kill: end a worker, with its process group where Group is set. Exited, or
+// SignalRefused.
 type Kill struct {
 	Generation, Slot, PID int
 	Group                 bool
@@ -136,7 +137,7 @@ func (a Exit) String() string {
 type Readiness int
 
 const (
-	NotReady  Readiness = iota // no generation has been ready yet, or none is any more
+	NotReady  Readiness = iota // no generation has been ready yet, or none is any more, or its workers are suspended
 	IsReady                    // a generation serves
 	Reloading                  // one serves, and a new one is being tried
 	Stopping                   // initd stops

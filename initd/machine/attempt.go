@@ -73,6 +73,8 @@ func (m *Machine) advance() {
 	case Trial:
 		if m.allReady(g) && (m.serving() == nil || m.due(g.trialAt)) {
 			m.takeOver(g)
+		} else if g.isSuspended() && m.due(m.startLimit(g.trialAt)) {
+			m.failLate(g, fmt.Sprintf("the workers were not all ready within start-timeout=%v after the trial", m.policy.StartTimeout))
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (e StopAsked) apply(m *Machine) {
 	case e.Signal != TERM && e.Signal != INT && e.Signal != QUIT:
 		a.Refusal = fmt.Sprintf("%v does not stop initd; use TERM, INT or QUIT", e.Signal)
 	case m.policy.Respawn == Never && m.phase == operating:
-		m.forward(e.Signal)
+		m.forwardByPlainInit(e.Signal)
 	default:
 		m.stop(e.Signal)
 	}

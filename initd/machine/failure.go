@@ -70,6 +70,9 @@ func (m *Machine) fail(g *generation, status Status, reason string) {
 
 // failLate ends an attempt that has taken too long, with all its workers.
 func (m *Machine) failLate(g *generation, reason string) {
+	if g.isSuspended() {
+		reason += "; a worker is suspended"
+	}
 	for slot := range g.places {
 		if p := &g.places[slot]; p.inBatch && p.worker != nil {
 			p.worker.failed = true

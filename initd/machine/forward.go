@@ -12,6 +12,18 @@ func (m *Machine) forward(signal Signal) {
 	}
 }
 
+// forwardByPlainInit forwards a signal that a plain init receives while its command runs.
+// It notes stop signals, because an echo may come after the command has ended.
+func (m *Machine) forwardByPlainInit(signal Signal) {
+	stops := signal == TERM || signal == INT || signal == QUIT
+	if stops && !m.isEcho(signal) {
+		m.stopAsk = stopAsk{signal, m.now}
+	}
+	if m.forward(signal); stops {
+		m.continueAll()
+	}
+}
+
 // send passes a signal on to the chosen workers, of those that run the program,
 // and reports how many these are.
 func (m *Machine) send(signal Signal, to func(*generation, *worker) bool) (n int) {

@@ -60,11 +60,13 @@ type worker struct {
 	slot     int
 	pid      int // 0 while forking
 	state    workerState
-	started  time.Time // when it was forked
-	readyAt  time.Time // zero until it is ready
-	lastPing time.Time // when it became ready or sent WATCHDOG=1 last
-	killAt   time.Time // stopping: when drain-timeout is over; zero: never
-	extended time.Time // the limit of its start or its end is not over before; zero: when that is
+	from     [killed + 1]workerState // the state before, by state from stopping on
+	immune   bool                    // the kernel refuses signals from initd
+	started  time.Time               // when it was forked
+	readyAt  time.Time               // zero until it is ready
+	lastPing time.Time               // when it became ready or sent WATCHDOG=1 last
+	killAt   time.Time               // stopping: when drain-timeout is over; zero: never
+	extended time.Time               // the limit of its start or its end is not over before; zero: when that is
 
 	life        lifetime
 	idleSince   time.Time // as far as surveys have seen; zero: it is busy, or none has
@@ -72,6 +74,12 @@ type worker struct {
 	surveyed    time.Time // when a survey saw it last
 	requests    int64
 	clientsGone int // surveys in a row that saw all of its clients gone
+
+	killedAt time.Time
+	stuck    bool // it was killed and did not end in time
+
+	suspended bool // it was stopped by a signal
+	continued bool // by initd, since it was asked to end
 
 	failed bool // its attempt has failed: it is killed as soon as it is a process
 	orphan bool // it belonged to a worker that has ended; failed: it is killed, as that was or would have been
@@ -125,10 +133,10 @@ func (g *generation) live(yield func(*worker) bool) {
 	}
 }
 
-// isAlive reports whether a worker is left that was not killed.
+// isAlive reports whether a worker is left that can be killed.
 func (g *generation) isAlive() bool {
 	for w := range g.live {
-		if w.state < killed {
+		if w.canBeKilled() {
 			return true
 		}
 	}

@@ -24,19 +24,24 @@ import (
 //	     nor of the slots that have been swapped.
 //	I6   Stop, kill and forward name only live workers, and name them rightly. A
 //	     worker gets at most one stop from a swap, one because initd stops, and
-//	     one kill, which is the last; each with the signal of the policy.
+//	     one kill, which is the last; each with the signal of the policy. One whose
+//	     signal was refused is believed to be what it was before, and gets no other,
+//	     but one more when initd stops.
 //	I7   A kill has a cause, and a cause kills at once: its attempt has failed, and
 //	     it was not ready or the attempt has taken too long; drain-timeout or
 //	     stop-timeout is over; it is silent or reports that it hangs; it has to fill
 //	     a slot and is not ready in time; there are too many old ones; or a second
-//	     signal has forced the stop, which is then the reason that is given.
+//	     signal, which is no echo of the first, has forced the stop, which is then
+//	     the reason that is given. Orphans are killed when stop-timeout is over,
+//	     which is one limit for workers and orphans, or when a signal asks for it.
 //	I8   Nothing is prepared, started or probed once initd stops.
 //	I9   What is alive is bounded: a slot has one worker, and a replacement at most;
 //	     max-old-generations holds, and the machine remembers no generation that
 //	     has no worker and is to have none. (Where drain-timeout and
 //	     max-old-generations are both 0, the contract allows workers that ignore
 //	     their stop to become more and more.)
-//	I10  Exit comes once, last, with no worker alive and the status of the contract.
+//	I10  Exit comes once, last, with no worker alive and the status of the contract;
+//	     as PID 1 without those that cannot be ended, which the kernel ends.
 //	I11  The deadline is later than now, and exactly the earliest limit there is:
 //	     nothing is done too late, and without a limit it is zero. (How long the
 //	     life of a worker is to be is known to a tenth.)
@@ -122,6 +127,10 @@ import (
 //	I41  A worker that extends its time moves the limit of its start, or of its end, to
 //	     then, if that is later, and no other limit. One that hands over to another
 //	     process keeps its slot and its state, and has another pid.
+//	I42  A worker that is suspended is not ready, whatever it was, until it goes on.
+//	     If it is asked to end it is continued, once; also where it is suspended
+//	     when it has been asked.
+//	I43  A worker that has not ended a second after it was killed is reported, once.
 //
 // And, once faults cease:
 //
@@ -145,9 +154,12 @@ type judge struct {
 	swappedAt   time.Time
 
 	asked       bool
-	forced      bool // by a second TERM or INT
+	forced      bool   // by a second TERM or INT
+	stopBy      Signal // that asked initd to stop, the last time that was no echo
+	stopByAt    time.Time
 	stopSignal  Signal
 	stopAt      time.Time
+	stopLimit   time.Time // of workers and orphans together
 	killAt      time.Time
 	status      int // of the exit
 	early       []Signal
@@ -223,6 +235,14 @@ type seenWorker struct {
 	killed          bool
 	leaving         bool // it has lost its slot
 	doomed          bool // by the failure of its batch
+	suspended       bool
+	mustGoOn        bool // it is to be continued in this step
+	continued       bool // it was, since it was asked to end
+	killedAt        time.Time
+	stuck           bool // it has not ended within a second of that
+	immune          bool // the kernel refuses its signals
+	refused         bool // it has done so once, at least
+	vague           bool // whether it was ready before it was asked to stop is the machine's to say
 
 	seen        time.Time // by the last survey
 	idle        time.Time // since when, as surveys saw it; zero: it is not

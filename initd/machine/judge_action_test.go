@@ -1,6 +1,9 @@
 package machine
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 func (j *judge) judge(action Action) {
 	switch a := action.(type) {
@@ -12,6 +15,15 @@ func (j *judge) judge(action Action) {
 		j.judgeStop(a)
 	case Kill:
 		j.judgeKill(a)
+	case Stuck:
+		u := j.named(a, a.Generation, a.Slot, a.PID)
+		if !u.killed || u.stuck || j.now.Before(u.killedAt.Add(time.Second)) {
+			broken("I43", "%v has no cause", a)
+		}
+		u.stuck = true
+		j.mark(fmt.Sprintf("stuck in phase %d", j.phase))
+	case Continue:
+		j.judgeContinue(a)
 	case Forward:
 		if len(j.forwards) == 0 || j.forwards[0] != a {
 			broken("I17", "%v is not due", a)
@@ -62,10 +74,10 @@ func (j *judge) judge(action Action) {
 		j.unlistened = true
 		j.mark(fmt.Sprintf("listeners closed in phase %d", j.phase))
 	case EndOrphans:
-		if j.phase != terminating || j.alive() > 0 || j.policy.LeaveOrphans {
+		if j.phase != terminating || j.awaited() > 0 || j.policy.LeaveOrphans {
 			broken("I10", "the orphans are ended before the workers have ended")
 		}
-		j.phase, j.killAt = orphaned, j.limit(j.now, j.policy.StopTimeout)
+		j.phase, j.killAt = orphaned, j.stopLimit
 		if j.killAt.IsZero() {
 			j.killAt = j.now.Add(orphanGrace)
 		}

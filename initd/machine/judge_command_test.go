@@ -28,7 +28,7 @@ func (j *judge) noteCommand(event Event) {
 		case !slices.Contains([]Signal{TERM, INT, QUIT}, e.Signal):
 			a.Refusal = refusal
 		case plain && j.phase == operating:
-			j.forward(e.Signal)
+			j.forwardPlain(e.Signal)
 		default:
 			j.mark(fmt.Sprintf("stop asked in phase %d", j.phase))
 			j.noteStop(e.Signal)

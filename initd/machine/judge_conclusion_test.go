@@ -57,7 +57,7 @@ func (j *judge) conclude(deadline time.Time) {
 			broken("I16", "an attempt is due and does not begin")
 		}
 	case terminating:
-		if j.alive() == 0 {
+		if j.awaited() == 0 {
 			broken("I12", "no worker is left and initd goes on")
 		}
 	case orphaned:
@@ -68,7 +68,7 @@ func (j *judge) conclude(deadline time.Time) {
 	old := 0
 	for _, g := range j.generations {
 		j.concludeGeneration(g, serving)
-		if g.state == Retiring && g.some(func(u *seenWorker) bool { return !u.killed && u.pid > 0 }) {
+		if g.state == Retiring && g.some(func(u *seenWorker) bool { return !u.killed && !u.immune && u.pid > 0 }) {
 			old++
 		}
 	}
@@ -127,8 +127,11 @@ func (j *judge) concludeGeneration(g, serving *seenGeneration) {
 		}
 	}
 	for u := range g.live {
+		if u.mustGoOn && !u.killed && j.phase != exited {
+			broken("I42", "generation %d slot %d was asked to end and stays suspended", g.number, u.slot)
+		}
 		switch {
-		case u.pid == 0, u.killed:
+		case u.pid == 0, u.killed, u.immune:
 		case u.orphan && u.untouched():
 			broken("I39", "pid %d, which belonged to a worker of generation %d, was not asked to end", u.pid, g.number)
 		case u.doomed:

@@ -1,8 +1,6 @@
 package machine
 
-import (
-	"time"
-)
+import "time"
 
 // concludeDeadline collects every limit there is: none may have passed, and
 // the deadline is the earliest.
@@ -28,19 +26,24 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	for _, g := range j.generations {
 		for u := range g.live {
 			if u.killed {
+				if !u.stuck {
+					limit(u.killedAt.Add(time.Second), "death of pid %d", u.pid)
+				}
 				continue
 			}
-			limit(extended(u.drainUntil, u), "drain-timeout of generation %d", g.number)
+			if !u.immune {
+				limit(extended(u.drainUntil, u), "drain-timeout of generation %d", g.number)
+			}
 			if j.phase != operating {
 				continue
 			}
-			if u.untouched() && !u.ready.IsZero() {
+			if u.untouched() && !u.ready.IsZero() && !u.immune {
 				limit(j.limit(u.lastPing, j.policy.Watchdog), "watchdog of pid %d", u.pid)
 			}
 			if j.aliveCounts() && j.mayBecomeAlive(u) {
 				limit(u.started.Add(j.aliveAfter()), "interval of pid %d", u.pid)
 			}
-			if t := extended(j.startLimit(u.started), u); j.replaces(u) && (u.pid > 0 || j.now.Before(t)) {
+			if t := extended(j.startLimit(u.started), u); j.replaces(u) && !u.immune && (u.pid > 0 || j.now.Before(t)) {
 				limit(t, "start-timeout of pid %d", u.pid)
 			}
 		}
@@ -58,6 +61,9 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	switch j.phase {
 	case operating:
 		j.poolLimits(limit)
+		if candidate != nil && candidate.isStuckInTrial() {
+			limit(j.startLimit(candidate.trial.Add(j.timing.KillOldDelay)), "start-timeout after the trial of generation %d", candidate.number)
+		}
 		if candidate != nil && (candidate.state == Starting && candidate.hasBatch() || candidate.state == Probing) {
 			limit(j.batchLimit(candidate), "start-timeout of generation %d", candidate.number)
 		}
@@ -85,8 +91,8 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 		}
 		for _, g := range j.generations {
 			for u := range g.live {
-				if u.pid > 0 && !u.killed {
-					limit(j.stopLimit(u), "stop-timeout of pid %d", u.pid)
+				if u.pid > 0 && !u.killed && !u.immune {
+					limit(j.killLimit(u), "stop-timeout of pid %d", u.pid)
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 func (j *judge) note(event Event) {
@@ -68,11 +69,12 @@ func (j *judge) note(event Event) {
 	case Executed:
 		if u := j.worker(e.PID); u != nil {
 			u.executed = true
-			for _, s := range j.early {
+			early := j.early
+			j.early = nil
+			for _, s := range early {
 				j.mark("early signal kept")
 				j.forward(s)
 			}
-			j.early = nil
 		}
 	case NotExecuted:
 		if u := j.worker(e.PID); u != nil {
@@ -93,7 +95,7 @@ func (j *judge) note(event Event) {
 			u.lastPing = j.now
 		}
 	case Hung:
-		if u := j.worker(e.PID); u != nil && j.policy.Watchdog > 0 && u.untouched() && j.phase == operating {
+		if u := j.worker(e.PID); u != nil && j.policy.Watchdog > 0 && u.untouched() && !u.immune && j.phase == operating {
 			j.hung = u
 		}
 	case Probed:
@@ -117,6 +119,12 @@ func (j *judge) note(event Event) {
 		}
 	case Orphaned:
 		j.noteOrphaned(e)
+	case Suspended:
+		j.noteSuspended(e)
+	case Continued:
+		j.noteContinued(e)
+	case SignalRefused:
+		j.noteSignalRefused(e)
 	case Childless:
 		j.orphansGone = j.phase == orphaned
 	case LogCommandEnded:
@@ -155,7 +163,7 @@ func (j *judge) noteSignal(s Signal) {
 	case s == REOPEN:
 		j.reopens++
 	case j.policy.Respawn == Never && j.phase == operating:
-		j.forward(s)
+		j.forwardPlain(s)
 	case s == HUP:
 		if j.phase == operating {
 			if c := j.candidate(); c != nil {
@@ -180,6 +188,7 @@ func (j *judge) noteSignal(s Signal) {
 func (j *judge) noteStop(s Signal) {
 	switch {
 	case j.phase == operating:
+		j.noteEcho(s)
 		j.ticketsStop()
 		j.phase, j.stopAt, j.asked = lingering, j.now.Add(j.policy.StopDelay), true
 		switch s {
@@ -198,6 +207,8 @@ func (j *judge) noteStop(s Signal) {
 		}
 		j.runHook(BeforeShutdown, 0, false)
 	case s == QUIT:
+	case j.noteEcho(s):
+		j.mark(fmt.Sprintf("an echo in phase %d", j.phase))
 	case !j.asked && j.policy.Respawn != Never:
 		j.mark("asked to stop while it ends by itself")
 		j.asked = true
@@ -208,6 +219,38 @@ func (j *judge) noteStop(s Signal) {
 		}
 		j.killAt, j.forced = j.now, true
 	}
+}
+
+// noteSignalRefused takes back what was believed to have been done to a worker: the
+// kill, or the later of the two stops.
+func (j *judge) noteSignalRefused(e SignalRefused) {
+	u := j.worker(e.PID)
+	if u != nil && !u.ready.IsZero() && (u.ready == u.stopped || u.ready == u.ended) {
+		u.vague = true
+	}
+	switch {
+	case u == nil, e.Kill && !u.killed, !e.Kill && u.stopped.IsZero() && u.ended.IsZero():
+		return
+	case e.Kill:
+		u.killed = false
+	case !u.ended.IsZero():
+		u.ended = time.Time{}
+	default:
+		u.stopped, u.drainUntil = time.Time{}, time.Time{}
+	}
+	u.mustGoOn = u.mustGoOn && (!u.stopped.IsZero() || !u.ended.IsZero())
+	u.immune, u.refused = true, true
+	j.mark(fmt.Sprintf("a signal is refused in phase %d, kill: %t", j.phase, e.Kill))
+}
+
+// noteEcho reports whether a signal that stops is one with the last that did, and
+// takes note of it if it is not.
+func (j *judge) noteEcho(s Signal) bool {
+	if s == j.stopBy && j.now.Before(j.stopByAt.Add(500*time.Millisecond)) {
+		return true
+	}
+	j.stopBy, j.stopByAt = s, j.now
+	return false
 }
 
 func (j *judge) noteRefusal(g *seenGeneration) {
@@ -231,6 +274,21 @@ func (j *judge) noteRefusal(g *seenGeneration) {
 		j.mark("refused with nothing that serves")
 		g.refused = true
 	}
+}
+
+// forwardPlain is for a signal that a plain init receives while its command runs.
+func (j *judge) forwardPlain(s Signal) {
+	if s == TERM || s == INT || s == QUIT {
+		j.noteEcho(s)
+		for _, g := range j.generations {
+			for u := range g.live {
+				if (u.executed || u.pid > 0 && !u.untouched()) && !u.killed {
+					j.askToEnd(u)
+				}
+			}
+		}
+	}
+	j.forward(s)
 }
 
 func (j *judge) forward(s Signal) {

@@ -27,8 +27,8 @@ func extended(limit time.Time, u *seenWorker) time.Time {
 	return u.extended
 }
 
-// stopLimit is when a worker is killed at the stop.
-func (j *judge) stopLimit(u *seenWorker) time.Time {
+// killLimit is when a worker is killed at the stop.
+func (j *judge) killLimit(u *seenWorker) time.Time {
 	if j.forced {
 		return j.killAt
 	}

@@ -61,6 +61,18 @@ func (j *judge) alive() (n int) {
 	return n
 }
 
+// awaited is the number of workers that initd has to wait for.
+func (j *judge) awaited() (n int) {
+	for _, g := range j.generations {
+		for u := range g.live {
+			if !j.policy.PID1 || !u.immune && !u.stuck {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // live yields the workers that are there or were asked for.
 func (g *seenGeneration) live(yield func(*seenWorker) bool) {
 	for i := range g.places {

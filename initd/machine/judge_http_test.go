@@ -12,7 +12,7 @@ func (j *judge) judgeHTTP(action Action) {
 		}
 		k.runs, k.started = true, j.now
 	case StopHTTP:
-		if !k.runs || !j.policy.LeaveOrphans || j.phase != terminating || j.alive() > 0 {
+		if !k.runs || !j.policy.LeaveOrphans || j.phase != terminating || j.awaited() > 0 {
 			broken("I37", "%v is not due", action)
 		}
 		j.mark("the HTTP process stopped")

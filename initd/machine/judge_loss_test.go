@@ -10,7 +10,7 @@ func (j *judge) noteLoss(u *seenWorker, status Status) {
 	g := u.generation
 	p := g.place(u.slot)
 	held, replacement := p.worker == u && j.holds(g, u.slot), p.replacement == u
-	if held && !u.ready.IsZero() && u.untouched() {
+	if held && u.accepts() {
 		j.missing++
 	}
 	switch u {
@@ -128,12 +128,17 @@ func (j *judge) noteAlive() {
 }
 
 func (j *judge) mayBecomeAlive(u *seenWorker) bool {
-	return u.executed && !u.orphan && u.ready.IsZero() && u.untouched() && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
+	return u.executed && !u.orphan && u.ready.IsZero() && u.untouched() && !u.suspended && !u.leaving && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
 }
 
 func (j *judge) ready(u *seenWorker) {
 	u.ready, u.lastPing, u.extended = j.now, j.now, time.Time{}
-	if p := u.generation.place(u.slot); p.replacement == u {
+	j.replace(u)
+}
+
+// replace gives a replacement that is ready its slot.
+func (j *judge) replace(u *seenWorker) {
+	if p := u.generation.place(u.slot); p.replacement == u && u.accepts() {
 		j.mark("recycled")
 		j.vacate(p.worker)
 		j.replacements, j.replaceAt = 0, time.Time{}

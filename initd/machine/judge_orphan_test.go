@@ -7,6 +7,9 @@ func (j *judge) noteOrphaned(e Orphaned) {
 	if u == nil || e.Orphan <= 0 || j.worker(e.Orphan) != nil || !j.policy.KillGroup || j.policy.Respawn == Never {
 		return
 	}
+	if j.phase == orphaned {
+		return // it is asked with all others
+	}
 	o := &seenWorker{
 		generation: u.generation, slot: u.slot, pid: e.Orphan, started: j.now, executed: true, leaving: true, orphan: true,
 		drainUntil: u.drainUntil, extended: u.extended, doomed: u.killed || u.ready.IsZero() && u.untouched(),

@@ -57,7 +57,9 @@ func (j *judge) allReady(g *seenGeneration) bool {
 }
 
 // accepts reports whether a worker is ready and goes on.
-func (u *seenWorker) accepts() bool { return u != nil && !u.ready.IsZero() && u.untouched() }
+func (u *seenWorker) accepts() bool {
+	return u != nil && !u.ready.IsZero() && u.untouched() && !u.suspended
+}
 
 func (j *judge) readySlots() (n int) {
 	for slot := range j.slots {
@@ -105,7 +107,7 @@ func (j *judge) stayingOpen() (n int) {
 // that goes on without it.
 func (j *judge) replaces(u *seenWorker) bool {
 	g := u.generation
-	return u.ready.IsZero() && !u.leaving && Starting <= g.state && g.state <= Partial && (g.state >= Serving || !g.place(u.slot).inBatch)
+	return (u.ready.IsZero() || g.place(u.slot).replacement == u) && !u.leaving && Starting <= g.state && g.state <= Partial && (g.state >= Serving || !g.place(u.slot).inBatch)
 }
 
 // giveBack gives a slot to the generation that serves, if there is one.

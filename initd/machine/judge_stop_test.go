@@ -23,8 +23,18 @@ func (j *judge) linger() {
 
 func (j *judge) terminate() {
 	j.phase, j.ended, j.killAt = terminating, true, j.limit(j.now, j.policy.StopTimeout)
+	if since := j.limit(j.stopByAt, j.policy.StopTimeout); j.policy.Respawn == Never && j.now.Before(since) {
+		j.killAt = since
+		j.mark("a plain init's stop begins with the signal")
+	}
+	j.stopLimit = j.killAt
 	for h := range j.hooks {
 		j.hooks[h].next = nil
+	}
+	for _, g := range j.generations {
+		for u := range g.live {
+			u.immune = false
+		}
 	}
 }
 
@@ -33,12 +43,15 @@ func (j *judge) judgeStop(a Stop) {
 	if u.killed {
 		broken("I6", "%v after its kill", a)
 	}
+	if u.immune {
+		broken("I6", "%v, and its signals are refused", a)
+	}
 	if !u.leaving && (u.generation.state == Serving || u.generation.state == Partial) {
 		j.fitSlots() // its slot may be closed
 	}
 	gone := u.leaving || u.generation.state == Retiring || u.generation.state == Failed
 	swap := j.phase < terminating ||
-		j.ended && gone && u.generation.state != Failed && u.stopped.IsZero() && a.Signal == j.policy.SignalOnHup // sent just before the phase changed
+		j.ended && gone && u.generation.state != Failed && !u.refused && u.stopped.IsZero() && a.Signal == j.policy.SignalOnHup // sent just before the phase changed
 	if swap {
 		if !gone {
 			broken("I4", "%v while its generation is %v", a, u.generation.state)
@@ -56,6 +69,7 @@ func (j *judge) judgeStop(a Stop) {
 		if u.stopped = j.now; u.drainUntil.IsZero() {
 			u.drainUntil = j.limit(j.now, j.policy.DrainTimeout)
 		}
+		j.askToEnd(u)
 		return
 	}
 	if !u.ended.IsZero() {
@@ -68,12 +82,16 @@ func (j *judge) judgeStop(a Stop) {
 		broken("I6", "%v has another signal than %v", a, j.stopSignal)
 	}
 	u.ended, u.extended = j.now, time.Time{}
+	j.askToEnd(u)
 }
 
 func (j *judge) judgeKill(a Kill) {
 	u := j.named(a, a.Generation, a.Slot, a.PID)
 	if u.killed {
 		broken("I6", "%v comes twice", a)
+	}
+	if u.immune {
+		broken("I6", "%v, and its signals are refused", a)
 	}
 	if a.Group != (j.policy.KillGroup && !u.orphan) {
 		broken("I39", "%v is not what kill-group says", a)
@@ -86,10 +104,10 @@ func (j *judge) judgeKill(a Kill) {
 		broken("I7", "%v, and that the stop was forced is %v", a, j.forced)
 	}
 	j.mark("killed: " + cause)
-	if !u.ready.IsZero() && u.untouched() && !u.leaving && j.holds(u.generation, u.slot) {
+	if u.accepts() && !u.leaving && j.holds(u.generation, u.slot) {
 		j.missing++
 	}
-	u.killed = true
+	u.killed, u.killedAt = true, j.now
 }
 
 // cause is why a worker may be killed.
@@ -97,7 +115,7 @@ func (j *judge) cause(u *seenWorker) string {
 	g := u.generation
 	newer := 0 // retiring generations that are newer
 	for _, other := range j.generations {
-		if other.number > g.number && other.state == Retiring && other.some(func(u *seenWorker) bool { return !u.killed }) {
+		if other.number > g.number && other.state == Retiring && other.some(func(u *seenWorker) bool { return !u.killed && !u.immune }) {
 			newer++
 		}
 	}
@@ -116,15 +134,18 @@ func (j *judge) cause(u *seenWorker) string {
 		return "start-timeout"
 	case j.phase == operating && g.state == Retiring && j.policy.MaxOldGenerations > 0 && newer >= j.policy.MaxOldGenerations:
 		return "max-old-generations"
-	case j.phase == terminating && j.past(j.stopLimit(u)):
+	case j.phase == terminating && j.past(j.killLimit(u)):
 		return "stop-timeout"
 	}
 	return ""
 }
 
 func (j *judge) judgeExit(a Exit) {
+	if n := j.awaited(); n > 0 {
+		broken("I10", "%v and %d workers are alive", a, n)
+	}
 	if j.alive() > 0 {
-		broken("I10", "%v and %d workers are alive", a, j.alive())
+		j.mark("exit without workers that cannot be ended")
 	}
 	left := j.phase == terminating && j.policy.LeaveOrphans
 	if !left && !(j.phase == orphaned && j.orphansGone) {

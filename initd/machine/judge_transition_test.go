@@ -115,6 +115,8 @@ func (j *judge) judgeFailure(g *seenGeneration, a Transition) {
 		j.mark("attempt failed while " + g.state.String())
 	case (g.state == Starting && g.hasBatch() && !j.allReady(g) || g.state == Probing) && j.past(j.batchLimit(g)):
 		j.mark("start-timeout while " + g.state.String())
+	case g.isStuckInTrial() && j.past(j.startLimit(g.trial.Add(j.timing.KillOldDelay))):
+		j.mark("start-timeout while trial")
 	default:
 		broken("I5", "%v without a cause", a)
 	}

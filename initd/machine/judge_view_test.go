@@ -69,7 +69,7 @@ func (j *judge) readiness(candidate, serving *seenGeneration) Readiness {
 	switch {
 	case j.phase != operating:
 		return Stopping
-	case serving == nil:
+	case serving == nil, j.hangs():
 		return NotReady
 	case candidate != nil:
 		return Reloading
@@ -114,6 +114,9 @@ func sameOutline(v, other View) bool {
 // viewFits reports whether a view is right about a worker. Whether one has become
 // ready that is asked to stop in the same step does not matter.
 func (j *judge) viewFits(u *seenWorker, got WorkerView) bool {
+	if u.vague {
+		u.ready, u.vague = got.Ready, false
+	}
 	want := j.viewOf(u)
 	if got.Ready.IsZero() && (u.ready == u.stopped || u.ready == u.ended) {
 		want.Ready = got.Ready
@@ -129,6 +132,8 @@ func (j *judge) viewOf(u *seenWorker) WorkerView {
 		v.State = "forking"
 	case u.killed:
 		v.State = "killed"
+	case u.suspended:
+		v.State = "suspended"
 	case !u.ended.IsZero():
 		v.State = "ending"
 	case !u.stopped.IsZero():

@@ -12,8 +12,15 @@ func (w *world) endFaults() {
 	w.wave, w.number, w.strays = 0, 0, false
 	for _, p := range w.living {
 		p.obeys = true
+		if p.suspended {
+			w.in(w.soon(), func() { w.resume(p) })
+		}
 		switch {
 		case p.dying:
+			w.end(p, w.soon(), Status{Signal: KILL})
+		case p.immune:
+			w.end(p, w.soon(), Status{Code: 1})
+		case p.asked && p.suspended: // it ends when it goes on
 		case p.asked, !p.executed && p.fate == stuck && w.chance(2):
 			w.end(p, w.soon(), Status{Code: 1})
 		case !p.executed && p.fate == stuck:
@@ -95,6 +102,7 @@ func (w *world) checkStop() {
 			w.step(Signaled{one(w, HUP, 10, QUIT)})
 		}
 		for n := w.pick(4); n > 0 && w.goes() && w.chance(2); n-- {
+			w.now = w.now.Add(one(w, 0, 0, time.Millisecond, 499*time.Millisecond, 500*time.Millisecond))
 			w.step(Signaled{one(w, TERM, INT)})
 		}
 	}
@@ -102,7 +110,7 @@ func (w *world) checkStop() {
 		forking = 5 * time.Second // what a fork may take
 		dying   = 2 * time.Second // what an end may take, or a kill
 	)
-	orphans := grace
+	orphans := time.Duration(0) // they get what workers have left
 	if grace == 0 {
 		orphans = orphanGrace
 	}

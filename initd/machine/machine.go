@@ -40,8 +40,10 @@ type Machine struct {
 
 	unlistened bool      // initd has closed its own copies of the listeners
 	asked      bool      // somebody has asked initd to stop
+	stopAsk    stopAsk   // the last stop signal
 	stopSignal Signal    // what workers are sent when initd stops
 	stopAt     time.Time // lingering: when they are
+	stopLimit  time.Time // when stop-timeout is over, for workers and orphans; zero: never
 	killAt     time.Time // terminating, orphaned: when those left are killed; zero: never
 	forcedBy   Signal    // the second TERM or INT, which has forced the stop; 0: none has
 	exit       Exit
@@ -148,6 +150,7 @@ func (m *Machine) decide() {
 	m.stopUnneeded()
 	m.killOverdue()
 	m.limitHooks()
+	m.reportStuck()
 	switch m.phase {
 	case operating:
 		m.killSilent()
@@ -167,7 +170,7 @@ func (m *Machine) decide() {
 		}
 	case terminating:
 		m.endAll()
-		if m.workers() == 0 {
+		if !m.awaitsWorkers() {
 			m.endOrphans()
 		} else {
 			m.killOverdueAtStop()
@@ -178,6 +181,7 @@ func (m *Machine) decide() {
 			m.finish()
 		}
 	}
+	m.continueAsked()
 	m.steer()
 }
 
@@ -212,7 +216,7 @@ func (e Signaled) apply(m *Machine) {
 	case !mapped && (signal == TSTP || m.policy.Respawn == Never && (signal == TTIN || signal == TTOU)):
 		// It is about the terminal, and meant for the process that has it.
 	case m.policy.Respawn == Never && m.phase == operating:
-		m.forward(signal)
+		m.forwardByPlainInit(signal)
 	case signal == HUP:
 		m.request(OnSignal)
 	case signal == TTIN, signal == TTOU:
@@ -272,8 +276,8 @@ func (e Executed) apply(m *Machine) {
 	if w == nil {
 		return
 	}
-	if w.state == executing {
-		w.state = running
+	if before := w.before(); *before == executing {
+		*before = running
 	}
 	if m.policy.Respawn == Never {
 		m.closeListeners() // it starts no other

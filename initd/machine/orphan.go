@@ -19,6 +19,9 @@ func (e Orphaned) apply(m *Machine) {
 	if w == nil || !m.policy.EndsOrphans() || e.Orphan <= 0 {
 		return
 	}
+	if m.phase == orphaned { // PID 1 did not wait for w; every orphan is asked to end now
+		return
+	}
 	if _, known := m.worker(e.Orphan); known != nil {
 		return
 	}

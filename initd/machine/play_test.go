@@ -81,8 +81,12 @@ func (w *world) step(event Event) {
 		return
 	}
 	w.seen.look(w.machine)
+	w.refused = nil
 	for _, a := range actions {
 		w.do(a)
+	}
+	for _, e := range w.refused {
+		w.step(e)
 	}
 }
 

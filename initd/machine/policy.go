@@ -38,6 +38,7 @@ type Policy struct {
 	StopTimeout time.Duration
 	KillGroup   bool // kill process groups instead of single workers, and end the orphans of workers
 
+	PID1         bool // the kernel kills all processes that are left when initd exits; pid_namespaces(7)
 	LeaveOrphans bool // exit without ending the orphans that remain
 
 	LogCommands int  // how many there are

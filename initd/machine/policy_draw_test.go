@@ -20,6 +20,7 @@ func (w *world) drawPolicy() Policy {
 		StopDelay:         one(w, 0, 2*s),
 		StopTimeout:       one(w, 0, 3*s, 500*ms),
 		KillGroup:         w.chance(2),
+		PID1:              w.chance(2),
 		LeaveOrphans:      w.chance(4),
 		Respawn:           one(w, Always, Always, Always, Always, Always, OnFailure, Never),
 		MaxBackoff:        one(w, 30*s, 0, 4*s),
@@ -27,6 +28,7 @@ func (w *world) drawPolicy() Policy {
 		LogCommands:       one(w, 0, 0, 1, 2),
 		HTTP:              w.chance(3),
 	}
+	p.LeaveOrphans = p.LeaveOrphans && !p.PID1
 	if p.Ready == Alive && p.StartTimeout > 0 {
 		p.StartTimeout += p.Interval // else nothing would ever be ready
 	}

@@ -119,7 +119,7 @@ func (m *Machine) giveBack(from *generation, slot int, at time.Time) {
 func (m *Machine) allReady(g *generation) bool {
 	for slot := range m.pool.slots {
 		if m.holds(g, slot) {
-			if w := g.place(slot).worker; w == nil || w.state != ready {
+			if w := g.place(slot).worker; w == nil || !w.isReady() {
 				return false
 			}
 		}
@@ -205,7 +205,7 @@ func (m *Machine) canSpare(number int) bool {
 // accepts reports whether a slot has a worker that is ready.
 func (m *Machine) accepts(slot int) bool {
 	_, w := m.holder(slot)
-	return w != nil && w.state == ready
+	return w != nil && w.isReady()
 }
 
 // hasRoom reports whether max-workers allows one worker more. Workers that were
@@ -291,7 +291,7 @@ func (m *Machine) longestIdle() (number int) {
 	rank := func(number int) time.Time {
 		_, w := m.holder(number)
 		switch {
-		case w == nil || w.state != ready:
+		case w == nil || !w.isReady():
 			return time.Time{}
 		case w.idleSince.IsZero():
 			return m.now.Add(1) // busy

@@ -29,6 +29,8 @@ type process struct {
 	pid, generation, slot int
 	fate                  fate
 	obeys                 bool // it ends when it is asked to
+	immune                bool // it cannot be signalled
+	suspended             bool
 	executed, notified    bool
 	asked                 bool // to end
 	orphan                bool // of a worker
@@ -51,7 +53,7 @@ func (w *world) fork(a Start, f fate) {
 		}
 		return
 	}
-	p := &process{pid: w.freePID(), generation: a.Generation, slot: a.Slot, fate: f, obeys: w.calm || !w.chance(4), pings: -1}
+	p := &process{pid: w.freePID(), generation: a.Generation, slot: a.Slot, fate: f, obeys: w.calm || !w.chance(4), immune: !w.calm && w.chance(12), pings: -1}
 	if f == hangs {
 		p.pings = w.pick(3)
 	}
@@ -101,6 +103,10 @@ func (w *world) run(p *process) {
 	switch p.fate {
 	case diesEarly:
 		w.in(one(w, 0, ms, 90*ms), func() { w.endByItself(p, status) })
+	case healthy:
+		if !w.calm && w.chance(8) {
+			w.in(one(w, 0, 2*ms, 1100*ms, 3*s), func() { w.suspend(p) })
+		}
 	case readyThenDies:
 		w.in(one(w, 400*ms, 1100*ms, 2500*ms, 7*s, 20*s), func() { w.endByItself(p, status) })
 	}
@@ -117,6 +123,8 @@ func (w *world) ping(p *process) {
 	switch {
 	case p.dead:
 		return
+	case p.suspended:
+		w.in(w.policy.Watchdog*9/10, func() { w.ping(p) })
 	case p.pings != 0:
 		p.pings--
 		w.step(Pinged{p.pid})
@@ -127,8 +135,32 @@ func (w *world) ping(p *process) {
 }
 
 func (w *world) endByItself(p *process, status Status) {
-	if !w.calm && !p.dying {
+	if !w.calm && !p.dying && !p.suspended {
 		w.end(p, 0, status)
+	}
+}
+
+// suspend has a process be suspended, until it is continued or, perhaps, somebody does
+// so.
+func (w *world) suspend(p *process) {
+	if p.dead || p.dying || p.suspended || w.calm {
+		return
+	}
+	p.suspended = true
+	w.step(Suspended{p.pid})
+	if w.chance(2) {
+		w.in(one(w, time.Millisecond, 400*time.Millisecond, 7*time.Second), func() { w.resume(p) })
+	}
+}
+
+func (w *world) resume(p *process) {
+	if p.dead || !p.suspended {
+		return
+	}
+	p.suspended = false
+	w.step(Continued{p.pid})
+	if p.asked && p.obeys && !p.dying {
+		w.end(p, w.soon(), Status{Signal: TERM})
 	}
 }
 
@@ -145,6 +177,14 @@ func (w *world) end(p *process, d time.Duration, status Status) {
 			w.step(Exited{p.pid, status})
 		}
 	})
+}
+
+// long is how long a process takes to end that sleeps and cannot be woken.
+func (w *world) long() time.Duration {
+	if w.calm {
+		return 0
+	}
+	return time.Minute
 }
 
 func (w *world) reap(p *process) {
@@ -179,7 +219,7 @@ func (w *world) freePID() int {
 
 // orphansOf has a process that ends leave some of its own, and returns their pids.
 func (w *world) orphansOf(p *process) (pids []int) {
-	if w.calm || !p.executed || !w.policy.EndsOrphans() || !w.chance(6) {
+	if w.calm || !p.executed || !w.policy.EndsOrphans() || w.endsOrphans || !w.chance(6) {
 		return nil
 	}
 	for range 1 + w.pick(2) {

@@ -16,12 +16,12 @@ func (m *Machine) awaitReady() {
 		for slot := range g.places {
 			p := &g.places[slot]
 			for _, w := range [...]*worker{p.worker, p.replacement} {
-				if w == nil || w.state >= ready {
+				if w == nil || w.state > ready || w.state == ready && w != p.replacement {
 					continue
 				}
 				if m.livesLongEnough(w) {
 					m.becomeReady(g, w)
-				} else if (!g.isCandidate() || !p.inBatch) && m.due(later(m.startLimit(w.started), w.extended)) {
+				} else if (!g.isCandidate() || !p.inBatch) && w.canBeKilled() && m.due(later(m.startLimit(w.started), w.extended)) {
 					m.kill(g, w, fmt.Sprintf("it was not ready within start-timeout=%v", m.policy.StartTimeout))
 				}
 			}
@@ -33,7 +33,7 @@ func (m *Machine) awaitReady() {
 // interval, where that counts.
 func (m *Machine) livesLongEnough(w *worker) bool {
 	alive := m.policy.Respawn == Never || m.policy.Ready != Notify
-	return alive && w.state == running && m.due(w.started.Add(m.aliveAfter()))
+	return alive && w.state == running && !w.suspended && m.due(w.started.Add(m.aliveAfter()))
 }
 
 // aliveAfter is the time after which a worker that lives counts as ready. A
@@ -53,12 +53,16 @@ func (m *Machine) startLimit(began time.Time) time.Time {
 	return after(began, m.policy.StartTimeout)
 }
 
-// becomeReady takes note that a worker is ready. A replacement takes its slot over
-// at once.
+// becomeReady takes note that a worker is ready.
 func (m *Machine) becomeReady(g *generation, w *worker) {
 	w.state, w.readyAt, w.lastPing, w.extended = ready, m.now, m.now, time.Time{}
 	m.changed = true
-	if p := g.place(w.slot); p.replacement == w {
+	m.replace(g, w)
+}
+
+// replace gives a replacement its slot when it is ready.
+func (m *Machine) replace(g *generation, w *worker) {
+	if p := g.place(w.slot); p.replacement == w && w.isReady() {
 		g.vacate(p.worker)
 		m.recycling = recycling{}
 	}

@@ -28,12 +28,14 @@ func (w *world) do(action Action) {
 		w.answering++
 		w.in(d, func() { w.fork(a, f) })
 	case Stop:
-		if p := w.process(a.PID); p != nil {
+		if p := w.process(a.PID); p != nil && p.immune {
+			w.refused = append(w.refused, SignalRefused{PID: a.PID})
+		} else if p != nil {
 			p.asked = true
 			if !w.calm && w.chance(6) {
 				w.in(w.soon(), func() { w.extend(p, 2) })
 			}
-			if p.obeys || !p.executed {
+			if (p.obeys || !p.executed) && !p.suspended {
 				w.end(p, one(w, time.Millisecond, 0, 100*time.Millisecond, 2*time.Second), Status{Signal: a.Signal})
 			}
 		}
@@ -42,8 +44,14 @@ func (w *world) do(action Action) {
 			w.in(w.soon(), func() { w.endByItself(p, Status{Code: 1}) })
 		}
 	case Kill:
-		if p := w.process(a.PID); p != nil {
-			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second), Status{Signal: KILL})
+		if p := w.process(a.PID); p != nil && p.immune {
+			w.refused = append(w.refused, SignalRefused{PID: a.PID, Kill: true})
+		} else if p != nil {
+			w.end(p, one(w, time.Millisecond, 0, 20*time.Millisecond, 2*time.Second, w.long()), Status{Signal: KILL})
+		}
+	case Continue:
+		if p := w.process(a.PID); p != nil && p.suspended {
+			w.in(w.soon(), func() { w.resume(p) })
 		}
 	case Forward:
 		// Most signals are no reason to end, the first of a plain init's are, and
@@ -51,10 +59,10 @@ func (w *world) do(action Action) {
 		switch p := w.process(a.PID); {
 		case p == nil:
 		case w.policy.Respawn == Never && a.Signal != HUP && a.Signal < 16:
-			if p.asked = true; p.obeys {
+			if p.asked = true; p.obeys && !p.suspended {
 				w.end(p, w.soon(), Status{Signal: a.Signal})
 			}
-		case a.Signal == TERM && p.obeys:
+		case a.Signal == TERM && p.obeys && !p.suspended:
 			w.seen.mark("a worker ends by a signal that was asked for")
 			w.in(w.soon(), func() { w.endByItself(p, Status{Signal: TERM}) })
 		}
@@ -89,6 +97,7 @@ func (w *world) do(action Action) {
 	case StopHTTP:
 		w.http = 0
 	case EndOrphans:
+		w.endsOrphans = true
 		if number := w.http; w.orphans == 1 {
 			w.in(w.soon(), func() { w.httpEnded(number) })
 		}
@@ -99,8 +108,10 @@ func (w *world) do(action Action) {
 			w.in(time.Second, func() { w.step(Childless{}) })
 		}
 	case Exit:
-		if n := len(w.living); n > 0 {
-			w.fail("I10", "%d workers are alive at the exit", n)
+		for _, p := range w.living {
+			if !p.immune && !p.dying || !w.policy.PID1 {
+				w.fail("I10", "worker %d is alive at the exit", p.pid)
+			}
 		}
 		if w.answering > 0 {
 			w.fail("I10", "%d workers are being started at the exit", w.answering)

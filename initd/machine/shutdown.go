@@ -5,9 +5,31 @@ import (
 	"time"
 )
 
+// echo is the time within which a stop signal that comes again is the same request:
+// timeout(1) signals its child and then the group of its child. On an idle machine that
+// takes less than a millisecond.
+const echo = 500 * time.Millisecond
+
+// stopAsk is a stop signal that is not an echo.
+type stopAsk struct {
+	signal Signal
+	at     time.Time
+}
+
+// isEcho reports whether a signal is an echo of the last stop signal. The time begins
+// with that signal and not with its echoes, so that a signal that is sent repeatedly is a
+// second one in the end.
+func (m *Machine) isEcho(signal Signal) bool {
+	return signal == m.stopAsk.signal && m.now.Sub(m.stopAsk.at) < echo
+}
+
 // stop begins a stop. A second TERM or INT forces it: whatever is left is killed at
 // once.
 func (m *Machine) stop(signal Signal) {
+	if m.phase != operating && signal == QUIT || m.isEcho(signal) {
+		return
+	}
+	m.stopAsk = stopAsk{signal, m.now}
 	switch {
 	case m.phase == operating:
 		m.stopSignal = map[Signal]Signal{TERM: m.policy.SignalOnTerm, INT: TERM, QUIT: QUIT}[signal]
@@ -15,7 +37,6 @@ func (m *Machine) stop(signal Signal) {
 		m.asked = true
 		m.stopTickets(stops)
 		m.runHook(RunHook{Hook: BeforeShutdown})
-	case signal == QUIT:
 	case !m.asked && m.policy.Respawn != Never: // initd stops by its own decision: this is the first
 		m.asked = true
 	default:
@@ -53,7 +74,13 @@ func (m *Machine) halt(status int, reason string) {
 
 // terminate begins the phase in which workers are asked to end.
 func (m *Machine) terminate() {
-	m.phase, m.killAt = terminating, after(m.now, m.policy.StopTimeout)
+	m.phase, m.stopLimit = terminating, after(m.stopBegan(), m.policy.StopTimeout)
+	m.killAt = m.stopLimit
+	for _, g := range m.generations {
+		for w := range g.live {
+			w.immune = false // try once more: the worker may have changed its user
+		}
+	}
 	m.cancelHooks()
 	m.closeListeners()
 	m.changed = true
@@ -69,13 +96,23 @@ func (m *Machine) closeListeners() {
 	}
 }
 
+// stopBegan is when stop-timeout begins: now, after stop-delay. For a plain init it is
+// when the signal was forwarded, unless the command has run for longer than that since.
+func (m *Machine) stopBegan() time.Time {
+	if m.policy.Respawn == Never && m.now.Before(after(m.stopAsk.at, m.policy.StopTimeout)) {
+		return m.stopAsk.at
+	}
+	return m.now
+}
+
 // endAll asks every worker to end, once. Workers that a swap has asked to stop
 // before are asked again, for that may have been with a gentler signal.
 func (m *Machine) endAll() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state != forking && w.state < ending {
-				w.state, w.extended = ending, time.Time{}
+			if w.state != forking && w.state < ending && !w.immune {
+				w.become(ending)
+				w.extended = time.Time{}
 				m.do(Stop{g.number, w.slot, w.pid, m.stopSignal})
 			}
 		}
@@ -94,26 +131,25 @@ func (m *Machine) killOverdueAtStop() {
 	}
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state < killed && (m.forcedBy != 0 || m.due(later(m.killAt, w.extended))) {
+			if w.canBeKilled() && (m.forcedBy != 0 || m.due(later(m.killAt, w.extended))) {
 				m.kill(g, w, reason)
 			}
 		}
 	}
 }
 
-// endOrphans asks the orphans to end, once no worker is left. Where they are to be
-// left alone initd exits.
+// endOrphans asks the orphans to end when no worker is left. They get the rest of
+// stop-timeout. If they are to be left alone, initd exits.
 func (m *Machine) endOrphans() {
 	if m.policy.LeaveOrphans {
 		m.stopHTTP()
 		m.finish()
 		return
 	}
-	grace := m.policy.StopTimeout
-	if grace <= 0 {
-		grace = orphanGrace
+	m.phase, m.killAt = orphaned, m.stopLimit
+	if m.killAt.IsZero() {
+		m.killAt = m.now.Add(orphanGrace)
 	}
-	m.phase, m.killAt = orphaned, m.now.Add(grace)
 	m.do(EndOrphans{})
 }
 

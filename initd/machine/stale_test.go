@@ -73,7 +73,7 @@ func (w *world) drawStale() Event {
 	g := m.generation(number)
 	slot := w.pick(w.policy.Workers+2) - 1
 	forking := g != nil && g.forking(slot) != nil
-	switch w.pick(19) {
+	switch w.pick(21) {
 	case 0:
 		return Tick{}
 	case 1:
@@ -135,7 +135,7 @@ func (w *world) drawStale() Event {
 			}
 		}
 		for _, p := range w.living {
-			if _, worker := m.worker(p.pid); worker.state >= running && len(m.early) == 0 {
+			if _, worker := m.worker(p.pid); *worker.before() >= running && len(m.early) == 0 {
 				if worker.state >= ready {
 					return one[Event](w, Executed{p.pid}, Notified{p.pid})
 				}
@@ -153,6 +153,17 @@ func (w *world) drawStale() Event {
 	case 17:
 		if w.stops() || w.policy.Respawn == Never {
 			return Changed{"envdir"}
+		}
+	case 20:
+		if p := w.process(pid); p == nil {
+			return one[Event](w, Suspended{pid}, Continued{pid})
+		} else if p.suspended {
+			return Suspended{pid}
+		}
+		return Continued{pid}
+	case 19:
+		if _, worker := m.worker(pid); worker == nil || worker.state < stopping {
+			return SignalRefused{pid, w.chance(2)}
 		}
 	case 18:
 		if w.http == 0 {

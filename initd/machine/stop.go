@@ -16,15 +16,16 @@ func (m *Machine) stopUnneeded() {
 		}
 		for w := range g.live {
 			switch {
-			case w.state == forking || w.state >= stopping:
+			case w.state == forking || w.state >= stopping || w.immune:
 			case g.state < Retiring && !slices.Contains(g.leaving, w):
 			case w.failed && w.orphan:
 				m.kill(g, w, "its worker was killed, or ended before it was ready")
 			case w.failed:
 				m.kill(g, w, "its attempt failed")
 			case m.phase < terminating:
+				w.become(stopping)
 				w.extended = time.Time{}
-				if w.state = stopping; w.killAt.IsZero() { // else it has what its worker had left
+				if w.killAt.IsZero() { // else it has what its worker had left
 					w.killAt = after(m.now, m.policy.DrainTimeout)
 				}
 				m.do(Stop{g.number, w.slot, w.pid, m.policy.SignalOnHup})
@@ -37,7 +38,7 @@ func (m *Machine) stopUnneeded() {
 func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state < killed && m.due(later(w.killAt, w.extended)) {
+			if w.canBeKilled() && m.due(later(w.killAt, w.extended)) {
 				m.kill(g, w, fmt.Sprintf("it did not end within drain-timeout=%v", m.policy.DrainTimeout))
 			}
 		}
@@ -49,7 +50,7 @@ func (m *Machine) killOverdue() {
 func (m *Machine) killSilent() {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if w.state == ready && m.due(after(w.lastPing, m.policy.Watchdog)) {
+			if w.state == ready && w.canBeKilled() && m.due(after(w.lastPing, m.policy.Watchdog)) {
 				m.kill(g, w, fmt.Sprintf("it sent no WATCHDOG=1 within watchdog=%v", m.policy.Watchdog))
 			}
 		}
@@ -76,12 +77,13 @@ func (m *Machine) limitOld() {
 	}
 }
 
-// kill kills a worker, unless it is no process yet or has been killed.
+// kill kills a worker, unless it is no process yet, has been killed or cannot be.
 func (m *Machine) kill(g *generation, w *worker, reason string) {
-	if w.pid == 0 || w.state == killed {
+	if w.pid == 0 || !w.canBeKilled() {
 		return
 	}
-	w.state = killed
+	w.become(killed)
+	w.killedAt = m.now
 	// The group of an orphan may be that of its worker, which is not to be found by its pid.
 	m.do(Kill{g.number, w.slot, w.pid, m.policy.KillGroup && !w.orphan, reason})
 }

@@ -99,7 +99,7 @@ func (e Surveyed) apply(m *Machine) {
 	m.changed = true
 	for _, s := range e.Workers {
 		// A worker that was forked later may have the pid of one that was seen.
-		if g, w := m.worker(s.PID); w != nil && w.started.Before(asked) && w.state == ready {
+		if g, w := m.worker(s.PID); w != nil && w.started.Before(asked) && w.isReady() {
 			m.noteSample(g, w, s)
 		}
 	}
@@ -171,7 +171,7 @@ func (m *Machine) countIdle() (idle, starting int) {
 			continue
 		}
 		switch _, w := m.holder(i); {
-		case w == nil || w.state != ready || w.surveyed.IsZero():
+		case w == nil || !w.isReady() || w.surveyed.IsZero():
 			starting++
 		case !w.idleSince.IsZero():
 			idle++

@@ -57,6 +57,7 @@ var policyFields = []struct {
 	{"stop-delay", func(p *Policy) any { return &p.StopDelay }},
 	{"stop-timeout", func(p *Policy) any { return &p.StopTimeout }},
 	{"kill-group", func(p *Policy) any { return &p.KillGroup }},
+	{"pid1", func(p *Policy) any { return &p.PID1 }},
 	{"leave-orphans", func(p *Policy) any { return &p.LeaveOrphans }},
 	{"respawn", func(p *Policy) any { return &p.Respawn }},
 	{"max-backoff", func(p *Policy) any { return &p.MaxBackoff }},

@@ -42,8 +42,8 @@ type WorkerView struct {
 }
 
 // Outline returns a View without the generations. It allocates nothing, and
-// costs the same however many workers there are, but for Idle, which takes a look
-// at each slot. NextAttempt is when a back-off ends that an attempt waits for, and
+// costs the same however many workers there are, but for Idle and Readiness, which
+// take a look at each slot. NextAttempt is when a back-off ends that an attempt waits for, and
 // zero when none does.
 func (m *Machine) Outline() View {
 	v := View{
@@ -65,7 +65,7 @@ func (m *Machine) readiness() Readiness {
 	switch {
 	case m.phase != operating:
 		return Stopping
-	case m.serving() == nil:
+	case m.serving() == nil, m.hangs():
 		return NotReady
 	case m.candidate() != nil:
 		return Reloading
@@ -108,13 +108,21 @@ func (m *Machine) View() View {
 		of := GenerationView{Number: g.number, State: g.state, Began: g.attempted, Ready: g.servedAt}
 		for w := range g.live {
 			of.Workers = append(of.Workers, WorkerView{
-				Slot: w.slot, PID: w.pid, State: w.state.String(), Started: w.started, Ready: w.readyAt,
+				Slot: w.slot, PID: w.pid, State: w.stateView(), Started: w.started, Ready: w.readyAt,
 				Activity: w.activity(), Holds: m.hasSlot(g, w), Orphan: w.orphan,
 			})
 		}
 		v.Generations = append(v.Generations, of)
 	}
 	return v
+}
+
+// stateView is the word for a worker's state.
+func (w *worker) stateView() string {
+	if w.suspended && w.state < killed {
+		return "suspended"
+	}
+	return w.state.String()
 }
 
 // hasSlot reports whether a worker is the one that serves in its slot.

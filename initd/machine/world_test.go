@@ -14,17 +14,19 @@ type world struct {
 	last    int // of pending, ever
 	steps   []step
 	err     error
+	refused []SignalRefused // by what is being done
 
-	living    []*process    // by pid
-	dead      []int         // pids, ever
-	probe     int           // counts the probes
-	probing   int           // the probe that runs, else 0
-	orphans   int           // 0 none, 1 some that obey, 2 some that do not
-	calm      bool          // nothing fails any more
-	late      time.Duration // by how much the timer may be
-	reuse     bool          // of pids, at once
-	quiet     time.Time     // until then nothing comes from outside
-	answering int           // starts that have no answer yet
+	living      []*process    // by pid
+	dead        []int         // pids, ever
+	probe       int           // counts the probes
+	probing     int           // the probe that runs, else 0
+	orphans     int           // 0 none, 1 some that obey, 2 some that do not
+	endsOrphans bool          // what is left is asked to end, and orphans of workers are among them
+	calm        bool          // nothing fails any more
+	late        time.Duration // by how much the timer may be
+	reuse       bool          // of pids, at once
+	quiet       time.Time     // until then nothing comes from outside
+	answering   int           // starts that have no answer yet
 	load
 	running [hooks]int // hooks, by number; 0: it does not run
 	ran     int        // counts the hooks

@@ -66,6 +66,21 @@ func (t *Terminal) Suspend(group int) {
 	}
 }
 
+// IsCommand reports whether a process group is the command's.
+func (t *Terminal) IsCommand(group int) bool { return t != nil && t.command == group }
+
+// Lend puts a suspended process group in the foreground and continues it, if initd's own
+// group is there, and reports whether it is.
+func (t *Terminal) Lend(group int) bool {
+	if !t.IsForeground() {
+		return false
+	}
+	t.command = group
+	set(group)
+	syscall.Kill(-group, syscall.SIGCONT)
+	return true
+}
+
 // Restore puts initd's own group in the foreground again after the command's, for
 // whoever shares it: a script that goes on after initd could not read from the
 // terminal. Where another job has the foreground by now it keeps it.

@@ -15,7 +15,7 @@ import (
 var (
 	states           = []string{"not-ready", "ready", "reloading", "stopping"}
 	outcomes         = []string{"ready", "failed", "refused", "stopped"}
-	workerStates     = []string{"forking", "executing", "running", "ready", "stopping", "ending", "killed"}
+	workerStates     = []string{"forking", "executing", "running", "ready", "suspended", "stopping", "ending", "killed"}
 	generationStates = []string{"preparing", "checking", "starting", "probing", "trial", "serving", "partial", "retiring", "failed"}
 )
 
