@@ -149,3 +149,50 @@ func TestSupervisor(t *testing.T) {
 		t.Errorf("received %+v", m)
 	}
 }
+
+// A flush ends when all that came before it has been received, even if some of that is
+// nothing and others go on sending.
+func TestFlush(t *testing.T) {
+	var nobody *Sockets
+	nobody.Flush()(0)
+	received := make(chan Note)
+	s := NewSockets(func(n Note) { received <- n }, func(err error) { t.Error(err) })
+	for generation := range 2 {
+		address, err := s.Open(generation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close(generation) })
+		for i := range 5 {
+			sendTo(t, address, "STATUS="+strconv.Itoa(i))
+			sendTo(t, address, "nothing that is known")
+		}
+	}
+	for round := range 3 {
+		flushed := make(chan bool)
+		wait := s.Flush()
+		go func() {
+			wait(patience)
+			close(flushed)
+		}()
+		n := 0
+		for waiting := true; waiting; {
+			select {
+			case <-received:
+				n++
+			case <-flushed:
+				waiting = false
+			case <-time.After(patience):
+				t.Fatal("the flush does not end")
+			}
+		}
+		if want := map[int]int{0: 10}[round]; n != want {
+			t.Errorf("flush %d has received %d, want %d", round, n, want)
+		}
+	}
+	// One that is being closed is not waited for.
+	wait := s.Flush()
+	s.Close(0)
+	s.Close(1)
+	wait(patience)
+}
