@@ -60,6 +60,8 @@ type (
 	notification struct{ notify.Note }
 	// changed: something that is watched has changed.
 	changed struct{ name string }
+	// heard: what had arrived when the deadline came has been handled.
+	heard struct{}
 	// surveyed: a survey has ended.
 	surveyed struct{ machine.Surveyed }
 	// call: a client of the control socket has a request.
@@ -85,6 +87,11 @@ func (clientsIdle) handle(l *loop)    { freeHeap() }
 func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }
 func (m fileProblem) handle(l *loop)  { l.warnOfLogs(eventlog.File, m.text) }
 func (m defect) handle(*loop)         { panic(m.err) }
+
+func (heard) handle(l *loop) {
+	l.deadline = judged
+	l.then(machine.Tick{})
+}
 
 func (m changed) handle(l *loop) {
 	l.log.Info(eventlog.Changed, m.name+" has changed", "name", m.name)

@@ -44,7 +44,9 @@ type world struct {
 	held    map[int]chan error // by pid: outcomes the test keeps back
 	hold    bool
 	log     bytes.Buffer
-	clock   sync.Mutex // shows the race detector that a timer's goroutine comes after the test that let time pass
+	clock   sync.Mutex               // shows the race detector that a timer's goroutine comes after the test that let time pass
+	stopped time.Duration            // that the loop was, all told: the clock went on, and its timer did not
+	stalls  map[string]time.Duration // how long the loop takes for a signal
 
 	child, hangup, stop, other chan os.Signal
 	surveys                    chan map[int]survey.Worker // what surveys see, as the test says
@@ -141,7 +143,14 @@ func (r recorder) Enabled(context.Context, slog.Level) bool { return true }
 func (w *world) now() time.Time {
 	w.clock.Lock()
 	defer w.clock.Unlock()
-	return time.Now()
+	return time.Now().Add(w.stopped)
+}
+
+// isStopped lets time pass in which the loop cannot turn, as while its container is paused.
+func (w *world) isStopped(d time.Duration) {
+	w.clock.Lock()
+	defer w.clock.Unlock()
+	w.stopped += d
 }
 
 func (w *world) wrote(format string, args ...any) {
@@ -170,6 +179,7 @@ func (w *world) kill(pid int, s syscall.Signal) error {
 		w.t.Errorf("signal %v to %d, which is no live child", s, pid)
 	}
 	w.wrote("%v %d", machine.Signal(s), pid)
+	time.Sleep(w.stalls[machine.Signal(s).String()])
 	return nil
 }
 
