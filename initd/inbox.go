@@ -58,6 +58,11 @@ type (
 	launched struct{ *child }
 	// notification: a message came in on the notification socket of a generation.
 	notification struct{ notify.Note }
+	// envdirRead: the envdir has been read, or cannot be.
+	envdirRead struct {
+		envdirContent
+		then func(envdirContent)
+	}
 	// changed: something that is watched has changed.
 	changed struct{ name string }
 	// heard: what had arrived when the deadline came has been handled.
@@ -81,6 +86,7 @@ type (
 
 func (m launched) handle(l *loop)     { l.awaitExec(m.child) }
 func (m notification) handle(l *loop) { l.notified(m) }
+func (m envdirRead) handle(*loop)     { m.then(m.envdirContent) }
 func (m surveyed) handle(l *loop)     { l.then(m.Surveyed) }
 func (m call) handle(l *loop)         { l.called(m.Call) }
 func (clientsIdle) handle(l *loop)    { freeHeap() }

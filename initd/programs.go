@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"server-starter/initd/daemon"
-	"server-starter/initd/envdir"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
@@ -18,27 +17,28 @@ import (
 // environment, its files and its rights.
 type programs struct {
 	settings   *settings.Settings
-	base       environ            // of workers, before the envdir and what initd adds
-	dir        string             // of workers; empty: initd's own
-	started    string             // the directory that initd was started in
-	envdir     string             // its path from the root; empty: none
-	credential *launch.Credential // of workers; nil: initd's own
-	background bool               // initd goes to the background: a terminal is to be let go
-	*resources                    // the instance's, which set-up fills
+	base       environ                            // of workers, before the envdir and what initd adds
+	dir        string                             // of workers; empty: initd's own
+	started    string                             // the directory that initd was started in
+	envdir     string                             // its path from the root; empty: none
+	credential *launch.Credential                 // of workers; nil: initd's own
+	background bool                               // initd goes to the background: a terminal is to be let go
+	read       func(dir string) ([]string, error) // envdir.Read
+	gate       gate                               // for that
+	*resources                                    // the instance's, which set-up fills
 }
 
 // plain reports whether initd is a plain init: of one command, which it does not
 // swap.
 func (p *programs) plain() bool { return p.settings.Respawn.Value == machine.Never }
 
-// prepare reads the environment of a generation. It is the same for all its
-// workers but for their slot.
-func (p *programs) prepare(generation int) (environ, machine.Timing, error) {
-	env, now, err := p.read()
-	if err != nil {
-		return nil, machine.Timing{}, err
+// prepare makes the environment of a generation from what the envdir has. It is the
+// same for all its workers but for their slot.
+func (p *programs) prepare(generation int, read envdirContent) (environ, machine.Timing, error) {
+	if read.err != nil {
+		return nil, machine.Timing{}, read.err
 	}
-	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
+	env := p.environment(read).with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
 	if !p.plain() {
 		address, err := p.notify.Open(generation)
 		if err != nil {
@@ -52,25 +52,12 @@ func (p *programs) prepare(generation int) (environ, machine.Timing, error) {
 			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(time.Duration(p.settings.Watchdog).Microseconds(), 10))
 		}
 	}
-	return env, timing(now), nil
+	return env, timing(read.settings), nil
 }
 
-// read reads the environment and the settings as the envdir has them now.
-func (p *programs) read() (environ, *settings.Settings, error) {
-	env, now := p.base, p.settings
-	if p.envdir != "" {
-		assignments, err := envdir.Read(p.envdir)
-		if err != nil {
-			return nil, nil, settingError("envdir", err)
-		}
-		overrides, err := settings.Reload(assignments)
-		if err != nil {
-			return nil, nil, settingError("envdir", err)
-		}
-		now = p.settings.With(overrides)
-		env = env.with(assignments...)
-	}
-	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, nil
+// environment is that of a generation, less what is its own.
+func (p *programs) environment(read envdirContent) environ {
+	return p.base.with(read.assignments...).without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...)
 }
 
 // worker is the command of a worker: the program itself.
@@ -101,11 +88,6 @@ func (p *programs) probe(env environ) *launch.Command {
 // user, but with the environment of the generation it is about, and variables for
 // the event. It gets no listener.
 func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
-	if env == nil { // there is no generation
-		if env, _, _ = p.read(); env == nil {
-			env = p.base
-		}
-	}
 	result := "success"
 	if a.Failure != "" {
 		result = "failure"

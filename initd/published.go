@@ -16,7 +16,8 @@ import (
 // file and in the status file. It is derived from the machine after each step, and
 // written where it differs from what was written before.
 type published struct {
-	notify     func(state string) // the supervisor; nil: a plain init sends it nothing
+	notify     func(state string)                         // the supervisor; nil: a plain init sends it nothing
+	record     func(attempt, givenUp int) <-chan struct{} // in the pid file, which is done when the channel is closed; nil: there is none
 	pidFile    *pidfile.File
 	statusFile *statusfile.File
 
@@ -33,8 +34,8 @@ func (p *published) update(m *machine.Machine) (idle bool) {
 	if p.notify != nil && stateOf(before) != stateOf(now) {
 		p.notify(stateOf(now).String())
 	}
-	if p.pidFile != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
-		p.pidFile.Publish(now.Attempt, now.GivenUp)
+	if p.record != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
+		p.record(now.Attempt, now.GivenUp)
 	}
 	if p.statusFile != nil && now.Attempt > 0 {
 		p.updateWorkers(m)
@@ -42,12 +43,14 @@ func (p *published) update(m *machine.Machine) (idle bool) {
 	return now.Idle && !before.Idle
 }
 
-// attempt publishes the number of an attempt before its step is over.
-func (p *published) attempt(number int) {
+// attempt publishes the number of an attempt before its step is over. The channel is
+// closed when that is done, and nil where there is nothing to be done.
+func (p *published) attempt(number int) <-chan struct{} {
 	p.outline.Attempt = number
-	if p.pidFile != nil {
-		p.pidFile.Publish(number, p.outline.GivenUp)
+	if p.record == nil {
+		return nil
 	}
+	return p.record(number, p.outline.GivenUp)
 }
 
 // updateWorkers writes the status file. The first time it does so although there

@@ -15,6 +15,7 @@ import (
 	"server-starter/initd/addresses"
 	"server-starter/initd/control"
 	"server-starter/initd/daemon"
+	"server-starter/initd/envdir"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/notify"
@@ -42,7 +43,7 @@ type setup struct {
 func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
 	in := &instance{settings: s, started: time.Now(), inbox: newInbox(), published: &published{}}
 	in.parent = parent
-	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources}
+	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources, read: envdir.Read, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: os.Environ()}
 	for _, step := range []func() error{
@@ -116,9 +117,10 @@ func (up *setup) lookUpUsers() (err error) {
 // another instance is running, this one touches nothing of it.
 func (up *setup) openPidFile() (err error) {
 	if path := up.settings.PidFile; path != "" {
-		if up.published.pidFile, err = pidfile.Lock(absolute(path)); err != nil {
+		if up.published.pidFile, err = pidfile.Lock(absolute(path), up.inbox.start); err != nil {
 			return settingError("pid-file", err)
 		}
+		up.published.record = up.published.pidFile.Publish
 	}
 	return nil
 }
@@ -281,6 +283,8 @@ func (in *instance) blocking() int {
 	n := in.logs.Blocking()
 	for _, is := range []bool{
 		in.published.statusFile != nil,
+		in.published.pidFile != nil,
+		in.programs.envdir != "",
 		in.watch != nil,
 		in.survey.Every() > 0,
 		in.lines != in.stderr,

@@ -80,7 +80,7 @@ func (w *world) instance(policy machine.Policy) *instance {
 	in.journal = journal{log: eventlog.To(recorder{slog.NewTextHandler(&w.log, nil), w}), transcript: true, lines: lines, stderr: lines}
 	in.published.notify = func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) }
 	in.resources = resources{sockets: &socket.Set{}, logs: w.logs(policy.LogCommands)}
-	in.programs = &programs{settings: s, base: environ{"A=1"}, credential: &launch.Credential{UID: 1000}, resources: &in.resources}
+	in.programs = &programs{settings: s, base: environ{"A=1"}, credential: &launch.Credential{UID: 1000}, resources: &in.resources, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	in.survey = &survey.Surveyor{Growth: true, Look: w.look}
 	in.http = endpoint{path: "http", connect: func() (net.Conn, int, error) {

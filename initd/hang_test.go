@@ -1,0 +1,156 @@
+package initd
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"server-starter/initd/control"
+	"server-starter/initd/machine"
+)
+
+// goesOn fails the test if the loop waits for something: it has to answer clients and to
+// reap.
+func (w *world) goesOn() {
+	w.t.Helper()
+	c, answer := control.NewCall(control.Request{Request: control.AskHealth}, true)
+	go w.loop.inbox.post(call{c})
+	synctest.Wait()
+	select {
+	case <-answer:
+	default:
+		w.t.Fatal("a client is not answered")
+	}
+	w.live[99] = true
+	orphans := w.loop.history.counters.Orphans
+	w.ends(0, 99)
+	if w.loop.history.counters.Orphans == orphans {
+		w.t.Fatal("an orphan is not reaped")
+	}
+}
+
+// hanging is a file system that does not answer until the channel is closed.
+func hanging(answers <-chan bool) func(string) ([]string, error) {
+	return func(string) ([]string, error) {
+		<-answers
+		return []string{"FROM=envdir"}, nil
+	}
+}
+
+// An envdir that hangs refuses a swap, and nothing else. When it answers again, it is
+// read again.
+func TestHangingEnvdir(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		answers := make(chan bool)
+		w.loop.programs.envdir = "/envdir"
+		read := func(string) ([]string, error) { return nil, nil }
+		w.loop.programs.read = func(dir string) ([]string, error) { return read(dir) }
+		w.run()
+		w.passes(time.Second)
+		w.did("start worker 101", "report READY=1")
+		read = hanging(answers)
+		for range 2 { // of which the second does not even begin to read
+			w.signal(w.hangup, syscall.SIGHUP)
+			w.did("report RELOADING=1")
+			w.goesOn()
+			w.passes(readLimit)
+			w.did("report READY=1")
+			if swaps := w.loop.history.swaps; swaps[len(swaps)-1].Outcome != "refused" || !strings.Contains(swaps[len(swaps)-1].Reason, "/envdir") {
+				t.Errorf("the swap: %+v", swaps[len(swaps)-1])
+			}
+		}
+		close(answers)
+		w.signal(w.hangup, syscall.SIGHUP)
+		w.did("report RELOADING=1", "start worker 102")
+		if env := w.loop.environments.of[4]; env.value("FROM") != "envdir" {
+			t.Errorf("the environment is %q", env)
+		}
+		w.shutdown(101, 102)
+	})
+}
+
+// A stop does not wait for it either.
+func TestStopWhileEnvdirHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		answers := make(chan bool)
+		w.loop.programs.envdir, w.loop.programs.read = "/envdir", hanging(answers)
+		w.run()
+		w.goesOn()
+		w.signal(w.stop, syscall.SIGTERM)
+		if e := w.exited(); e.Status != 0 {
+			t.Errorf("exit %+v, want 0", e)
+		}
+		close(answers)
+	})
+}
+
+// Nor does a hook wait for it that runs before there is a generation: it gets what there
+// is when the limit is over, unless it has been cancelled by then.
+func TestHookWhileEnvdirHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Hooks[machine.AfterInit], p.HookTimeout = true, time.Minute
+		w := newWorld(t, p)
+		answers := make(chan bool)
+		w.loop.programs.envdir, w.loop.programs.read = "/envdir", hanging(answers)
+		w.run()
+		w.goesOn()
+		w.passes(readLimit)
+		w.did("start hook-after-init 101")
+		close(answers)
+		w.ends(0, 101)
+		w.did("start worker 102")
+		w.shutdown(102)
+	})
+}
+
+func TestCancelledHookWhileEnvdirHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Hooks[machine.AfterInit], p.HookTimeout = true, time.Second
+		w := newWorld(t, p)
+		answers := make(chan bool)
+		w.loop.programs.envdir, w.loop.programs.read = "/envdir", hanging(answers)
+		w.run()
+		w.goesOn()
+		w.passes(time.Second)
+		if e := w.exited(); e.Status != exitSetup || !strings.Contains(e.Reason, "hook-timeout") {
+			t.Errorf("exit %+v, want %d and why", e, exitSetup)
+		}
+		w.did("report STOPPING=1")
+		close(answers)
+	})
+}
+
+// The number of an attempt is in the pid file before the envdir is read, and the swap is
+// refused where it cannot be.
+func TestHangingPidFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		published := make(chan struct{})
+		close(published)
+		w.loop.published.record = func(int, int) <-chan struct{} { return published }
+		w.loop.programs.envdir, w.loop.programs.read = "/envdir", func(string) ([]string, error) {
+			w.wrote("read")
+			return nil, nil
+		}
+		w.run()
+		w.passes(time.Second)
+		w.did("read", "start worker 101", "report READY=1")
+		published = make(chan struct{})
+		w.signal(w.hangup, syscall.SIGHUP)
+		w.goesOn()
+		w.passes(readLimit)
+		w.did("report RELOADING=1", "report READY=1")
+		w.signal(w.hangup, syscall.SIGHUP)
+		w.did("report RELOADING=1")
+		close(published)
+		synctest.Wait()
+		w.did("read", "start worker 102")
+		w.shutdown(101, 102)
+	})
+}
