@@ -154,3 +154,20 @@ func TestHangingPidFile(t *testing.T) {
 		w.shutdown(101, 102)
 	})
 }
+
+// A worker that has ended is not waited for, although somebody else holds the pipe by
+// which its start is reported.
+func TestExitWithoutOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		w.hold = true
+		w.run()
+		w.did("start worker 101")
+		w.ends(3, 101)
+		w.goesOn()
+		if reason := w.loop.history.complaint(); !strings.Contains(reason, "exit status 3") {
+			t.Errorf("the attempt has failed because %q", reason)
+		}
+		w.shutdown()
+	})
+}

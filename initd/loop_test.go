@@ -182,12 +182,8 @@ func TestExitBeforeOutcome(t *testing.T) {
 		w.hold = true
 		w.run()
 		w.did("start worker 101")
-		go func() {
-			time.Sleep(time.Millisecond)
-			w.held[101] <- &launch.Failure{Stage: "exec", Path: "worker", Errno: syscall.ENOENT}
-		}()
+		w.held[101] <- &launch.Failure{Stage: "exec", Path: "worker", Errno: syscall.ENOENT}
 		w.ends(127, 101)
-		w.passes(time.Millisecond)
 		if e := w.exited(); e.Status != 127 || !strings.Contains(e.Reason, "no such file") {
 			t.Errorf("exit %+v, want 127 and the reason", e)
 		}

@@ -157,21 +157,34 @@ func (w *world) wrote(format string, args ...any) {
 	w.script = append(w.script, fmt.Sprintf(format, args...))
 }
 
-func (w *world) start(c *launch.Command) (int, <-chan error, error) {
+func (w *world) start(c *launch.Command) (int, outcome, error) {
 	if w.forking != nil {
 		w.wrote("cannot start %s", c.Argv[0])
-		return 0, nil, w.forking
+		return 0, outcome{}, w.forking
 	}
 	w.pid++
 	w.live[w.pid] = true
 	w.wrote("start %s %d", c.Argv[0], w.pid)
-	result := make(chan error, 1)
+	result, ended := make(chan error, 1), make(chan struct{})
 	if w.hold {
 		w.held[w.pid] = result
 	} else {
 		result <- w.failing[w.pid]
 	}
-	return w.pid, result, nil
+	wait := func() error {
+		select {
+		case err := <-result:
+			return err
+		case <-ended: // or it would hang where nobody has an outcome
+			select {
+			case err := <-result:
+				return err
+			default:
+				return nil
+			}
+		}
+	}
+	return w.pid, outcome{wait, func() { close(ended) }}, nil
 }
 
 func (w *world) kill(pid int, s syscall.Signal) error {
