@@ -34,6 +34,11 @@ type instance struct {
 
 // run is initd from the first worker to the last.
 func (in *instance) run() (status int) {
+	defer func() {
+		if p := recover(); p != nil { // after a defect already, or where nothing is left to be stopped
+			status = exitDefect
+		}
+	}()
 	defer in.close()
 	in.begin()
 	l := newLoop(newKernel(in.terminal != nil && os.Getpid() != 1), in, machine.New(in.policy()), caughtSignals())

@@ -99,7 +99,7 @@ func TestStatusFile(t *testing.T) {
 		w := newWorld(t, plan())
 		path := filepath.Join(t.TempDir(), "status")
 		os.WriteFile(path, []byte("7:7\n"), 0o600)
-		w.loop.published.statusFile, _ = statusfile.Open(path, func(err error) { t.Error(err) })
+		w.loop.published.statusFile, _ = statusfile.Open(path, w.loop.inbox.start, func(err error) { t.Error(err) })
 		holds := func(want string) {
 			t.Helper()
 			w.passes(10 * time.Millisecond) // for the file to be written

@@ -91,7 +91,7 @@ func Run(argv []string) (status int) {
 func fatal(status int, err error) int {
 	text := "initd: " + err.Error() + "\n"
 	terminationLog(text)
-	stderr := eventlog.NewWriter(2)
+	stderr := eventlog.NewWriter(2, func(run func()) { go run() })
 	stderr.Write([]byte(text))
 	stderr.Close(time.Second)
 	return status

@@ -141,7 +141,7 @@ func (up *setup) openStatusFile() (err error) {
 		}
 		up.inbox.post(fileProblem{text})
 	}
-	if up.published.statusFile, err = statusfile.Open(absolute(path), failed); err != nil {
+	if up.published.statusFile, err = statusfile.Open(absolute(path), up.inbox.start, failed); err != nil {
 		return settingError("status-file", err)
 	}
 	return nil
@@ -159,9 +159,7 @@ func (up *setup) openRest() (err error) {
 	errs := make([]error, 4)
 	up.http, errs[0] = openEndpoint(up.where.HTTP, up.programs.base)
 	errs[1] = up.openControl()
-	up.notify = notify.NewSockets(
-		func(n notify.Note) { up.inbox.post(notification{n}) },
-		func(err error) { up.inbox.post(defect{err}) })
+	up.notify = notify.NewSockets(func(n notify.Note) { up.inbox.post(notification{n}) }, up.inbox.start)
 	if !up.programs.plain() {
 		errs[2] = up.openBoard()
 		up.watch, errs[3] = up.programs.openWatch()
@@ -184,7 +182,8 @@ func (up *setup) openLogs() (err error) {
 	up.logs, err = output.OpenLogs(output.LogOptions{
 		Log: destination(s.LogFile), Access: destination(s.AccessLog), Error: destination(s.ErrorLog),
 		Daemon: bool(s.Daemonize), UID: up.programs.uid(),
-		Warn: func(text string) { up.inbox.post(fileProblem{text}) },
+		Start: up.inbox.start,
+		Warn:  func(text string) { up.inbox.post(fileProblem{text}) },
 	})
 	if failure := (*output.LogError)(nil); errors.As(err, &failure) {
 		return settingError(failure.Setting, failure.Err)
@@ -259,10 +258,10 @@ func (up *setup) changeToRoot() {
 func (up *setup) openLog() {
 	s := up.settings
 	own := up.logs.Own()
-	up.stderr = eventlog.NewWriter(2)
+	up.stderr = eventlog.NewWriter(2, up.inbox.start)
 	up.lines = up.stderr
 	if own != 2 {
-		up.lines = eventlog.NewWriter(own)
+		up.lines = eventlog.NewWriter(own, up.inbox.start)
 	}
 	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,
 		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel.Value]

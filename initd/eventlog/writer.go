@@ -24,10 +24,11 @@ type Writer struct {
 // queued is how many lines wait to be written before one is dropped.
 const queued = 256
 
-// NewWriter returns a writer to a file descriptor, which may be a broken one.
-func NewWriter(fd int) *Writer {
+// NewWriter returns a writer to a file descriptor, which may be a broken one. Start
+// starts a goroutine.
+func NewWriter(fd int, start func(func())) *Writer {
 	w := &Writer{to: output.NewStream(fd), lines: make(chan []byte, queued), done: make(chan struct{})}
-	go w.run()
+	start(w.run)
 	return w
 }
 
@@ -49,10 +50,11 @@ func (w *Writer) Write(line []byte) (int, error) {
 func (w *Writer) Dropped() int64 { return w.dropped.Load() }
 
 // Close waits until what is queued is written, for at most the time given. It
-// is for the goroutine that writes.
+// is for the goroutine that writes, and may be called again.
 func (w *Writer) Close(limit time.Duration) {
-	w.closed.Store(true)
-	close(w.lines)
+	if !w.closed.Swap(true) {
+		close(w.lines)
+	}
 	select {
 	case <-w.done:
 	case <-time.After(limit):

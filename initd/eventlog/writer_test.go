@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
+func goroutine(f func()) { go f() }
+
 func TestLogNeverBlocks(t *testing.T) {
 	var pipe [2]int
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	w := NewWriter(pipe[1])
+	w := NewWriter(pipe[1], goroutine)
 	line := bytes.Repeat([]byte("x"), 1000)
 	for range 10000 { // far more than pipe and queue hold; nobody reads
 		w.Write(line)
@@ -59,7 +61,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	w := NewWriter(int(file.Fd()))
+	w := NewWriter(int(file.Fd()), goroutine)
 	for _, json := range []bool{true, false} {
 		New(w, json, slog.LevelInfo).Info(Note, "one")
 	}
@@ -79,7 +81,7 @@ func TestClose(t *testing.T) {
 
 // A descriptor that is broken is as good as one that takes everything.
 func TestBroken(t *testing.T) {
-	w := NewWriter(1 << 20)
+	w := NewWriter(1<<20, goroutine)
 	for range 3 {
 		w.Write([]byte("one\n"))
 	}

@@ -2,9 +2,7 @@ package notify
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -15,7 +13,7 @@ import (
 // it opens none.
 type Sockets struct {
 	receive func(Note)
-	failed  func(error)
+	start   func(func())
 	open    map[int]*generationSocket
 }
 
@@ -37,9 +35,9 @@ const most = 1024
 
 // NewSockets returns sockets whose messages are passed to receive: those of one
 // generation one after the other, by a goroutine of its own, which may wait in
-// receive. If that goroutine panics, failed is called with the reason.
-func NewSockets(receive func(Note), failed func(error)) *Sockets {
-	return &Sockets{receive: receive, failed: failed, open: map[int]*generationSocket{}}
+// receive. Start starts a goroutine.
+func NewSockets(receive func(Note), start func(func())) *Sockets {
+	return &Sockets{receive: receive, start: start, open: map[int]*generationSocket{}}
 }
 
 // Open opens the socket of a generation, and returns its address for
@@ -55,16 +53,11 @@ func (s *Sockets) Open(generation int) (address string, err error) {
 	s.Close(generation)
 	socket := &generationSocket{Server: server, flushes: make(chan chan<- struct{}, 1)}
 	s.open[generation] = socket
-	go s.run(generation, socket)
+	s.start(func() { s.run(generation, socket) })
 	return server.Address(), nil
 }
 
 func (s *Sockets) run(generation int, socket *generationSocket) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.failed(fmt.Errorf("%v\n%s", p, debug.Stack()))
-		}
-	}()
 	defer socket.flushed()
 	for {
 		message, err := socket.Receive()

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func goroutine(f func()) { go f() }
+
 // expectNote waits for a note of a generation with a status text.
 func expectNote(t *testing.T, notes <-chan Note, generation int, status string) {
 	t.Helper()
@@ -32,7 +34,7 @@ func sendTo(t *testing.T, address, state string) {
 
 func TestSockets(t *testing.T) {
 	notes := make(chan Note)
-	s := NewSockets(func(n Note) { notes <- n }, func(err error) { t.Error(err) })
+	s := NewSockets(func(n Note) { notes <- n }, goroutine)
 	addresses := map[int]string{}
 	for generation := range 3 {
 		address, err := s.Open(generation)
@@ -70,7 +72,7 @@ func TestClosedSocket(t *testing.T) {
 	s := NewSockets(func(n Note) {
 		began <- true
 		notes <- n
-	}, func(err error) { t.Error(err) })
+	}, goroutine)
 	address, err := s.Open(1)
 	if err != nil {
 		t.Fatal(err)
@@ -109,25 +111,6 @@ func TestClosedSocket(t *testing.T) {
 	}
 }
 
-func TestSocketPanics(t *testing.T) {
-	failed := make(chan error)
-	s := NewSockets(func(Note) { panic("a defect") }, func(err error) { failed <- err })
-	address, err := s.Open(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(1)
-	sendTo(t, address, "READY=1")
-	select {
-	case err := <-failed:
-		if text := err.Error(); text[:len("a defect\n")] != "a defect\n" {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the panic was not reported")
-	}
-}
-
 func TestNoSockets(t *testing.T) {
 	var s *Sockets
 	address, err := s.Open(1)
@@ -156,7 +139,7 @@ func TestFlush(t *testing.T) {
 	var nobody *Sockets
 	nobody.Flush()(0)
 	received := make(chan Note)
-	s := NewSockets(func(n Note) { received <- n }, func(err error) { t.Error(err) })
+	s := NewSockets(func(n Note) { received <- n }, goroutine)
 	for generation := range 2 {
 		address, err := s.Open(generation)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,8 @@ type File struct {
 	file *os.File
 	id   ownfile.ID
 	next chan record // to be published; only the latest counts
+
+	removing sync.Once
 }
 
 // record is what Publish was given.
@@ -141,9 +144,10 @@ func (f *File) lock(kind int16, start, length int64) {
 }
 
 // Remove removes the file, if it is still this one. The locks stay until the
-// process ends: until then it can be found by them. It comes last, and may block.
+// process ends: until then it can be found by them. It comes last, may block, and may
+// be called again.
 func (f *File) Remove() error {
-	close(f.next)
+	f.removing.Do(func() { close(f.next) })
 	return f.remove()
 }
 
