@@ -171,3 +171,33 @@ func TestExitWithoutOutcome(t *testing.T) {
 		w.shutdown()
 	})
 }
+
+// A survey that does not end is taken for one that has seen nothing, once it is late, and
+// no second one waits for the same.
+func TestHangingSurvey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.MaxWorkers, p.MaxIdle, p.Survey = 2, 1, 250*time.Millisecond
+		w := newWorld(t, p)
+		w.run()
+		w.passes(1250 * time.Millisecond)
+		w.did("start worker 101", "report READY=1", "survey [101]")
+		w.goesOn()
+		for range 3 {
+			w.passes(surveyLimit + 250*time.Millisecond)
+			w.did()
+			w.goesOn()
+		}
+		if n := strings.Count(w.log.String(), "has not ended within"); n != 1 {
+			t.Errorf("it was logged %d times that a survey is late", n)
+		}
+		w.surveys <- nil
+		synctest.Wait()
+		w.did("survey [101]")
+		w.surveys <- nil
+		w.passes(250 * time.Millisecond)
+		w.did("survey [101]")
+		close(w.surveys)
+		w.shutdown(101)
+	})
+}

@@ -68,7 +68,10 @@ type (
 	// heard: what had arrived when the deadline came has been handled.
 	heard struct{}
 	// surveyed: a survey has ended.
-	surveyed struct{ machine.Surveyed }
+	surveyed struct {
+		machine.Surveyed
+		problem string // why it has not seen everything; empty: it has, or that was said before
+	}
 	// call: a client of the control socket has a request.
 	call struct{ control.Call }
 	// clientsIdle: no client has had a request for a while.
@@ -87,7 +90,7 @@ type (
 func (m launched) handle(l *loop)     { l.awaitExec(m.child) }
 func (m notification) handle(l *loop) { l.notified(m) }
 func (m envdirRead) handle(*loop)     { m.then(m.envdirContent) }
-func (m surveyed) handle(l *loop)     { l.then(m.Surveyed) }
+func (m surveyed) handle(l *loop)     { l.surveyed(m) }
 func (m call) handle(l *loop)         { l.called(m.Call) }
 func (clientsIdle) handle(l *loop)    { freeHeap() }
 func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }

@@ -30,6 +30,7 @@ type instance struct {
 	published *published
 	watch     *watch.Watch // nil: nothing is watched
 	survey    *survey.Surveyor
+	surveys   gate
 }
 
 // run is initd from the first worker to the last.

@@ -28,6 +28,7 @@ type loop struct {
 	environments environments
 	clients      clients
 	history      *history
+	unseen       string          // by the last survey, and why
 	events       []machine.Event // not yet given to the machine
 	clock        clock
 	timer        *time.Timer // for the machine's deadline

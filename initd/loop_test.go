@@ -354,7 +354,7 @@ func TestSurvey(t *testing.T) {
 		w.did("start worker 101")
 		w.passes(1250 * time.Millisecond)
 		w.did("report READY=1", "survey [101]")
-		w.passes(time.Minute)
+		w.passes(surveyLimit - time.Millisecond)
 		w.did() // one at a time
 		w.surveys <- map[int]survey.Worker{101: {Known: survey.Connections, Open: 1}}
 		w.passes(250 * time.Millisecond)

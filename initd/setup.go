@@ -42,7 +42,7 @@ type setup struct {
 // a directory is wrong. On an error all is as it was.
 func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
 	in := &instance{settings: s, started: time.Now(), inbox: newInbox(), published: &published{}}
-	in.parent = parent
+	in.parent, in.surveys = parent, newGate(in.inbox.start)
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources, read: envdir.Read, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: os.Environ()}

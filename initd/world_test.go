@@ -82,6 +82,7 @@ func (w *world) instance(policy machine.Policy) *instance {
 	in.resources = resources{sockets: &socket.Set{}, logs: w.logs(policy.LogCommands)}
 	in.programs = &programs{settings: s, base: environ{"A=1"}, credential: &launch.Credential{UID: 1000}, resources: &in.resources, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
+	in.surveys = newGate(in.inbox.start)
 	in.survey = &survey.Surveyor{Growth: true, Look: w.look}
 	in.http = endpoint{path: "http", connect: func() (net.Conn, int, error) {
 		if w.connecting != nil {
