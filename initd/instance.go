@@ -87,14 +87,20 @@ func (l *loop) end(reason string) {
 	l.terminal.Restore()
 	if reason != "" {
 		l.complain(reason)
-		terminationLog("initd: " + reason + "\n")
+		newGate(l.inbox.start).pass(closeGrace, func() { terminationLog("initd: " + reason + "\n") })
 	}
 	l.server.Close(clientGrace)
 	l.closeJournal()
 }
 
-// close closes and removes what setUp has made outside initd, in the opposite order.
-func (in *instance) close() {
+// closeGrace is how long removing files may take at the end.
+const closeGrace = 2 * time.Second
+
+// close closes and removes what setUp has made outside initd, in the opposite order. What
+// is on a file system that hangs stays.
+func (in *instance) close() { newGate(in.inbox.start).pass(closeGrace, in.remove) }
+
+func (in *instance) remove() {
 	if err := in.board.Close(); err != nil && in.log != nil {
 		in.log.Warn(eventlog.Scoreboard, err.Error())
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/machine"
+	"server-starter/initd/notify"
 	"server-starter/initd/pidfile"
 	"server-starter/initd/statusfile"
 )
@@ -18,6 +19,7 @@ import (
 type published struct {
 	notify     func(state string)                         // the supervisor; nil: a plain init sends it nothing
 	record     func(attempt, givenUp int) <-chan struct{} // in the pid file, which is done when the channel is closed; nil: there is none
+	supervisor *notify.Supervisor
 	pidFile    *pidfile.File
 	statusFile *statusfile.File
 
@@ -71,8 +73,10 @@ func (p *published) updateWorkers(m *machine.Machine) {
 	p.statusFile.Write(next)
 }
 
-// remove removes the files that name this process.
+// remove removes the files that name this process, and waits until the supervisor has
+// been notified of the end.
 func (p *published) remove() {
+	p.supervisor.Close(time.Second)
 	if p.statusFile != nil {
 		p.statusFile.Remove(time.Second)
 	}

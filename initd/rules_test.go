@@ -19,6 +19,7 @@ func TestGoroutines(t *testing.T) {
 	excepted := map[string]string{
 		"inbox.go start":            "inbox.start itself",
 		"run.go fatal":              "initd has not begun, and ends",
+		"run.go setUpUnlessStopped": "initd has not begun",
 		"threads.go reserveThreads": "it does nothing",
 		"signals/signals.go init":   "before main",
 		"control/accept.go accept":  "the server recovers, and one client loses its connection",

@@ -2,6 +2,7 @@ package initd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,17 +36,20 @@ type setup struct {
 	where   addresses.Addresses
 	initial environ // that initd was started with
 	options socket.Options
+	context context.Context // over when initd is to stop
 }
 
 // setUp sets up what settings ask for, in an order in which a second instance
 // touches nothing of a first, and nothing outside initd has changed where a user or
 // a directory is wrong. On an error all is as it was.
-func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
+//
+// A look-up of a host name ends with the context.
+func setUp(ctx context.Context, s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
 	in := &instance{settings: s, started: time.Now(), inbox: newInbox(), published: &published{}}
 	in.parent, in.surveys = parent, newGate(in.inbox.start)
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources, read: envdir.Read, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
-	up := setup{instance: in, where: where, initial: os.Environ()}
+	up := setup{instance: in, where: where, initial: os.Environ(), context: ctx}
 	for _, step := range []func() error{
 		up.checkRights, up.setDirectories, up.lookUpUsers, reaper.Subreaper,
 		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, up.openRest,
@@ -61,7 +65,6 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 		keepHeapSmall()
 	}
 	up.openLog()
-	reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking())
 	return in, nil
 }
 
@@ -97,7 +100,7 @@ func (up *setup) setDirectories() (err error) {
 func (up *setup) lookUpUsers() (err error) {
 	s := up.settings
 	up.options = socket.Options{Backlog: int(s.Backlog), Mode: fs.FileMode(s.SocketMode), UID: -1, GID: -1, Environ: up.initial,
-		Elsewhere: bool(s.Examined), ReusePort: bool(s.ReusePort) && !up.programs.plain(), Slots: int(s.MaxWorkers)}
+		Elsewhere: bool(s.Examined), ReusePort: bool(s.ReusePort) && !up.programs.plain(), Slots: int(s.MaxWorkers), Context: up.context}
 	if s.User.User != "" {
 		if up.programs.credential, err = launch.LookupUser(s.User.String()); err != nil {
 			return settingError("user", err)
@@ -157,18 +160,16 @@ func (up *setup) openSockets() (err error) {
 // wrong.
 func (up *setup) openRest() (err error) {
 	errs := make([]error, 4)
-	up.http, errs[0] = openEndpoint(up.where.HTTP, up.programs.base)
+	up.http, errs[0] = openEndpoint(up.context, up.where.HTTP, up.programs.base)
 	errs[1] = up.openControl()
 	up.notify = notify.NewSockets(func(n notify.Note) { up.inbox.post(notification{n}) }, up.inbox.start)
 	if !up.programs.plain() {
 		errs[2] = up.openBoard()
 		up.watch, errs[3] = up.programs.openWatch()
-		supervisor := notify.Supervisor{Address: up.initial.value("NOTIFY_SOCKET")}
-		up.published.notify = func(state string) {
-			if err := supervisor.Send(state); err != nil {
-				up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
-			}
-		}
+		up.published.supervisor = notify.NewSupervisor(up.initial.value("NOTIFY_SOCKET"), up.inbox.start, func(err error) {
+			up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
+		})
+		up.published.notify = up.published.supervisor.Send
 	} else {
 		up.terminal = terminal.Open()
 	}
@@ -283,6 +284,7 @@ func (in *instance) blocking() int {
 	for _, is := range []bool{
 		in.published.statusFile != nil,
 		in.published.pidFile != nil,
+		in.published.supervisor != nil,
 		in.programs.envdir != "",
 		in.watch != nil,
 		in.survey.Every() > 0,

@@ -138,12 +138,3 @@ func (s *Sockets) Close(generation int) {
 		delete(s.open, generation)
 	}
 }
-
-// Supervisor is what initd itself was started by, and reports to. The zero
-// Supervisor is none.
-type Supervisor struct {
-	Address string // the value of NOTIFY_SOCKET; empty: nobody listens
-}
-
-// Send sends a state as [Send] does.
-func (s Supervisor) Send(state string) error { return Send(s.Address, state) }

@@ -121,15 +121,26 @@ func TestNoSockets(t *testing.T) {
 }
 
 func TestSupervisor(t *testing.T) {
-	if err := (Supervisor{}).Send("READY=1"); err != nil {
-		t.Error(err)
-	}
+	nobody := NewSupervisor("", goroutine, nil)
+	nobody.Send("READY=1")
+	nobody.Close(patience)
 	server := listen(t)
-	if err := (Supervisor{server.Address()}).Send("READY=1"); err != nil {
-		t.Fatal(err)
+	s := NewSupervisor(server.Address(), goroutine, func(err error) { t.Error(err) })
+	s.Send("READY=1")
+	s.Send("STATUS=end")
+	for range 2 {
+		s.Close(patience)
 	}
 	if m := receive(t, server); !m.Ready {
 		t.Errorf("received %+v", m)
+	}
+	if m := receive(t, server); m.Status != "end" {
+		t.Errorf("received %+v", m)
+	}
+	failed := make(chan error, 1)
+	NewSupervisor("@"+t.Name(), goroutine, func(err error) { failed <- err }).Send("READY=1")
+	if err := <-failed; err == nil {
+		t.Error("nobody listens, and that was no error")
 	}
 }
 

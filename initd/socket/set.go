@@ -2,6 +2,7 @@ package socket
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,8 @@ type Options struct {
 	Mode     fs.FileMode // permission bits of unix sockets, applied exactly
 	UID, GID int         // owner of unix sockets, -1 leaves initd's own
 	Environ  []string    // the environment initd was started with: LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES
+
+	Context context.Context // gives up the look-up of host names; nil: that has its own limit alone
 
 	// Elsewhere adopts a socket that a Spec names by =fd wherever it is bound, and
 	// shows it to workers as if it were at the Spec's address. It is for an initd
@@ -90,7 +93,7 @@ func (s *Set) open(specs []Spec) error {
 	s.listeners = slices.Repeat([]Listener{{FD: -1}}, len(specs))
 	for i, spec := range specs {
 		if spec.Network != "unix" {
-			if at[i], err = resolve(spec); err != nil {
+			if at[i], err = resolve(s.options.Context, spec); err != nil {
 				return fail(spec, "", err)
 			}
 		}
