@@ -100,7 +100,7 @@ func (up *setup) setDirectories() (err error) {
 func (up *setup) lookUpUsers() (err error) {
 	s := up.settings
 	up.options = socket.Options{Backlog: int(s.Backlog), Mode: fs.FileMode(s.SocketMode), UID: -1, GID: -1, Environ: up.initial,
-		Elsewhere: bool(s.Examined), ReusePort: bool(s.ReusePort) && !up.programs.plain(), Slots: int(s.MaxWorkers), Context: up.context}
+		Elsewhere: bool(s.Examined), ReusePort: bool(s.ReusePort) && !up.programs.plain(), Slots: int(s.MaxWorkers), Context: up.context, Start: up.inbox.start}
 	if s.User.User != "" {
 		if up.programs.credential, err = launch.LookupUser(s.User.String()); err != nil {
 			return settingError("user", err)

@@ -166,3 +166,24 @@ func TestHangingLogOfDaemon(t *testing.T) {
 	}
 	eventually(t, "the daemon has removed its pid file", removed)
 }
+
+// TestHangingListener: a worker has shut its unix listener down, and initd goes on though it cannot make another.
+func TestHangingListener(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := newStage(t)
+	d := run{mode: subreaper, args: flags(s.puppet(), "ready=notify", "interval=0", "path="+dir+"/socket")}.start(t)
+	p := s.generation(1)
+	p.ready()
+	d.is("serving", 1)
+	hang(t, dir)
+	p.do("shutdown", "3")
+	p.tell("exit", "1")
+	s.generation(2).ready()
+	d.is("serving", 2)
+	d.stop()
+}

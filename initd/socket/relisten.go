@@ -3,6 +3,8 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +46,10 @@ func (s *Set) Relisten() ([]Mended, error) {
 		case l.Network == "tcp" && !accepting(l.FD):
 			err = listenAgain(l.FD, s.options.Backlog)
 		case l.Network == "unix" && hungUp(l.FD):
-			err = l.replace(s.options)
+			var replaced bool
+			if replaced, err = l.replace(s.options); !replaced && err == nil {
+				continue
+			}
 		default:
 			continue
 		}
@@ -58,6 +63,14 @@ func (s *Set) Relisten() ([]Mended, error) {
 		errs = append(errs, s.Steer(s.chosen))
 	}
 	return mended, errors.Join(errs...)
+}
+
+// ShutDown reports whether a listener was shut down that a worker in slot has. It costs a
+// system call for each listener, however many slots there are.
+func (s *Set) ShutDown(slot int) bool {
+	return slices.ContainsFunc(s.all(), func(l Listener) bool {
+		return l.Network == "tcp" && !accepting(l.of(slot)) || l.Network == "unix" && hungUp(l.FD)
+	})
 }
 
 // listenAgain revives a TCP listener: shutdown(2) took it back to the state of
@@ -87,27 +100,64 @@ func hungUp(fd int) bool {
 	return err == nil && fds[0].Revents&unix.POLLRDHUP != 0
 }
 
+// replacement is a new unix socket in place of a dead one.
+type replacement struct {
+	fd   int
+	node node
+	err  error
+}
+
+// replaceLimit is how long a replacement is waited for: its file may be on a file system
+// that hangs. It is taken later then, when Relisten is called again.
+const replaceLimit = 100 * time.Millisecond
+
 // replace makes a new socket in place of a dead unix one, with the same path and
-// initd's same file descriptor. An abstract name cannot be bound again while anyone
-// holds the dead socket, and an adopted path is not initd's.
-func (l *Listener) replace(o Options) error {
+// initd's same file descriptor, and reports whether it is there. An abstract name cannot
+// be bound again while anyone holds the dead socket, and an adopted path is not initd's.
+func (l *Listener) replace(o Options) (replaced bool, err error) {
 	if l.node.path == "" {
-		return errors.New("a worker shut it down, which cannot be undone; restart initd")
+		return false, errors.New("a worker shut it down, which cannot be undone; restart initd")
 	}
-	if err := l.node.remove(); err != nil {
-		return err
+	late := make(<-chan time.Time)
+	if l.replacing == nil {
+		replacing, dead := make(chan replacement, 1), l.node
+		l.replacing, late = replacing, time.After(replaceLimit)
+		o.Start(func() { replacing <- dead.replace(o) })
+	} else if len(l.replacing) == 0 {
+		return false, nil // which was reported
 	}
-	fd, made, err := bindUnix(l.node.path, o)
-	if err != nil {
-		return errors.Join(err, made.remove())
+	var r replacement
+	select {
+	case r = <-l.replacing:
+	case <-late:
+		return false, fmt.Errorf("%s has not been replaced within %v: does the file system hang?", l.node.path, replaceLimit)
 	}
-	defer unix.Close(fd)
-	if err = unix.Listen(fd, o.Backlog); err == nil {
-		err = unix.Dup3(fd, l.FD, unix.O_CLOEXEC)
+	l.replacing = nil
+	if r.err == nil {
+		defer unix.Close(r.fd)
+		if r.err = unix.Dup3(r.fd, l.FD, unix.O_CLOEXEC); r.err != nil {
+			r.err = errors.Join(r.err, r.node.remove())
+		}
 	}
-	if err != nil {
-		return errors.Join(err, made.remove())
+	if r.err != nil {
+		return false, r.err
 	}
-	l.node = made
-	return nil
+	l.node = r.node
+	return true, nil
+}
+
+// replace makes a new socket with the path of a dead one. It may block for ever.
+func (n node) replace(o Options) (r replacement) {
+	if r.err = n.remove(); r.err != nil {
+		return r
+	}
+	if r.fd, r.node, r.err = bindUnix(n.path, o); r.err != nil {
+		r.err = errors.Join(r.err, r.node.remove())
+		return r
+	}
+	if r.err = unix.Listen(r.fd, o.Backlog); r.err != nil {
+		unix.Close(r.fd)
+		r.err = errors.Join(r.err, r.node.remove())
+	}
+	return r
 }

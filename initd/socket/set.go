@@ -28,6 +28,8 @@ type Options struct {
 	// that is being checked, whose sockets must not be the real ones.
 	Elsewhere bool
 
+	Start func(func()) // starts a goroutine; nil: it is waited for
+
 	// ReusePort gives each of the Slots, at least 1, a socket of its own of
 	// every TCP and UDP listener that is bound here. See Steer.
 	ReusePort bool
@@ -46,8 +48,11 @@ type Listener struct {
 	name    string         // in LISTEN_FDNAMES, if it was handed down with one
 	at      netip.AddrPort // the address of tcp and udp
 	adopted bool
-	node    node   // the file that was made for a unix socket
-	group   *group // the sockets of all slots; nil: they share FD
+	node    node // the file that was made for a unix socket
+
+	replacing chan replacement // of a unix socket that was shut down, when it is there; nil: none is being made
+
+	group *group // the sockets of all slots; nil: they share FD
 }
 
 // A Set is all listeners. Its methods are for one goroutine. A nil *Set has none.
@@ -71,6 +76,9 @@ type Set struct {
 func Open(specs []Spec, o Options) (*Set, error) {
 	if o.Backlog <= 0 {
 		o.Backlog = math.MaxInt32 // listen(2) cuts it down to somaxconn
+	}
+	if o.Start == nil {
+		o.Start = func(f func()) { f() }
 	}
 	set := &Set{options: o}
 	if err := set.open(specs); err != nil {
