@@ -1,9 +1,6 @@
 package machine
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // stopUnneeded asks workers to stop that are not needed any more: those of
 // retiring generations and those that have lost their slot, each once. It kills
@@ -13,10 +10,9 @@ func (m *Machine) stopUnneeded() {
 		if m.phase != operating {
 			m.cancelProbe(g)
 		}
-		for w := range g.live {
+		for w := range g.unneeded {
 			switch {
 			case w.state == forking || w.state >= stopping:
-			case g.state < Retiring && !slices.Contains(g.leaving, w):
 			case w.failed:
 				m.kill(g, w, "its attempt failed")
 			case m.phase < terminating:
@@ -30,7 +26,7 @@ func (m *Machine) stopUnneeded() {
 // killOverdue kills the workers that have not ended within drain-timeout.
 func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
-		for w := range g.live {
+		for w := range g.unneeded {
 			if w.state < killed && m.due(w.killAt) {
 				m.kill(g, w, fmt.Sprintf("it did not end within drain-timeout=%v", m.policy.DrainTimeout))
 			}
@@ -41,6 +37,9 @@ func (m *Machine) killOverdue() {
 // killSilent kills ready workers that have not sent WATCHDOG=1 for too long;
 // sd_notify(3).
 func (m *Machine) killSilent() {
+	if m.policy.Watchdog <= 0 {
+		return
+	}
 	for _, g := range m.generations {
 		for w := range g.live {
 			if w.state == ready && m.due(after(w.lastPing, m.policy.Watchdog)) {
