@@ -5,9 +5,13 @@ import (
 	"server-starter/initd/eventlog"
 )
 
-// relisten makes listeners accept again after a worker has called shutdown(2) on
-// them, which takes effect for all workers.
-func (l *loop) relisten() {
+// relisten makes listeners accept again after the worker of a slot has called shutdown(2)
+// on them, which takes effect for all workers that share them. When initd stops nobody
+// would accept.
+func (l *loop) relisten(slot int) {
+	if l.published.outline.Stopping || !l.sockets.ShutDown(slot) {
+		return
+	}
 	mended, err := l.sockets.Relisten()
 	l.history.counters.Relistened += int64(len(mended))
 	for _, m := range mended {

@@ -70,6 +70,7 @@ func (l *loop) run() machine.Exit {
 	l.then(machine.Begin{})
 	l.turn()
 	for l.exit == nil {
+		l.published.updateWorkers(l.machine)
 		select {
 		case <-l.signals.child:
 			l.reapAll()

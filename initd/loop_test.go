@@ -365,3 +365,23 @@ func TestSurvey(t *testing.T) {
 		w.shutdown(101, 102, 103, 104)
 	})
 }
+
+// The end of a process costs the same however many there are: nobody lists them all
+// before orphans are asked to end.
+func TestEndsListNoChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.LogCommands = 1
+		w := newWorld(t, p)
+		w.run()
+		w.passes(time.Second)
+		for range 3 {
+			w.live[99] = true
+			w.ends(0, 99)
+		}
+		if w.listed > 0 {
+			t.Errorf("all children were listed %d times", w.listed)
+		}
+		w.shutdown(102)
+	})
+}

@@ -23,11 +23,15 @@ type delivery struct {
 	signal syscall.Signal
 }
 
-// orphansLeft gives the machine an event if no child is left but log commands.
+// orphansLeft gives the machine an event if no child is left but log commands, once
+// orphans were asked to end: before that it does not want to know.
 func (l *loop) orphansLeft(children bool) {
+	if !l.orphans.asked {
+		return
+	}
 	if !children || !l.anyOther() {
 		l.then(machine.Childless{})
-	} else if l.orphans.asked {
+	} else {
 		l.signalOrphans(syscall.SIGTERM) // those that the ended have left behind
 	}
 }

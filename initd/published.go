@@ -24,12 +24,13 @@ type published struct {
 	statusFile *statusfile.File
 
 	outline machine.View        // as of the last step
+	stale   bool                // the status file has not been looked at since then
 	workers []statusfile.Worker // that the status file names; nil: it was never written
 	spare   []statusfile.Worker // to collect the next in
 }
 
-// update publishes what a step has changed, and reports whether initd has become
-// idle by it.
+// update publishes what a step has changed, but for the workers, and reports whether
+// initd has become idle by it.
 func (p *published) update(m *machine.Machine) (idle bool) {
 	before, now := p.outline, m.Outline()
 	p.outline = now
@@ -39,9 +40,7 @@ func (p *published) update(m *machine.Machine) (idle bool) {
 	if p.record != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
 		p.record(now.Attempt, now.GivenUp)
 	}
-	if p.statusFile != nil && now.Attempt > 0 {
-		p.updateWorkers(m)
-	}
+	p.stale = p.statusFile != nil && now.Attempt > 0
 	return now.Idle && !before.Idle
 }
 
@@ -55,9 +54,14 @@ func (p *published) attempt(number int) <-chan struct{} {
 	return p.record(number, p.outline.GivenUp)
 }
 
-// updateWorkers writes the status file. The first time it does so although there
+// updateWorkers writes the status file, if there was a step since the last time. Of
+// thousands of ends that are reaped together it does so once. The first time it does so although there
 // is no worker yet, which removes what another process has left there.
 func (p *published) updateWorkers(m *machine.Machine) {
+	if !p.stale {
+		return
+	}
+	p.stale = false
 	next := p.spare[:0]
 	if next == nil {
 		next = []statusfile.Worker{} // not nil, which stands for never

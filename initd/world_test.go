@@ -38,6 +38,7 @@ type world struct {
 	pid     int
 	script  []string // what the loop has done
 	exits   []reaper.Exit
+	listed  int // times that the loop has asked for all children
 	live    map[int]bool
 	forking error              // what the next starts fail with
 	failing map[int]error      // by pid: what becomes of its execve
@@ -208,7 +209,10 @@ func (w *world) reap(each func(reaper.Exit)) bool {
 	return len(w.live) > 0
 }
 
-func (w *world) children() ([]int, error) { return slices.Sorted(maps.Keys(w.live)), nil }
+func (w *world) children() ([]int, error) {
+	w.listed++
+	return slices.Sorted(maps.Keys(w.live)), nil
+}
 
 // look is what a survey takes time for: as long as the test wants.
 func (w *world) look(r survey.Request) (map[int]survey.Worker, error) {
