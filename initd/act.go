@@ -22,10 +22,9 @@ func (l *loop) do(action machine.Action) {
 	case machine.CancelProbe:
 		l.cancel(func(r role) bool { p, ok := r.(*probe); return ok && p.generation == a.Generation })
 	case machine.RunHook:
-		l.start(&hook{a})
+		l.runHook(a)
 	case machine.CancelHook:
-		l.log.Warn(eventlog.Hook, "cancelling hook-"+a.Hook.String(), "hook", a.Hook.String())
-		l.cancel(func(r role) bool { h, ok := r.(*hook); return ok && h.Hook == a.Hook })
+		l.cancelHook(a.Hook)
 	case machine.StartLogCommand:
 		l.start(&logCommand{number: a.Number})
 	case machine.StartHTTP:
@@ -125,31 +124,36 @@ func (l *loop) reportStuck(a machine.Stuck) {
 	l.log.Error(eventlog.Stuck, text, "generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 }
 
-// prepare puts the environment of an attempt together. That there is one is
+// prepare has the environment of an attempt put together. That there is one is
 // published first: whoever waits for a later one may have changed what is read.
 func (l *loop) prepare(a machine.Prepare) {
-	l.published.attempt(a.Generation)
+	published := l.published.attempt(a.Generation)
 	l.history.begun(l.now(), a)
 	if err := l.checkOld(); err != nil {
 		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
 		return
 	}
-	l.relisten()
-	env, timing, ignored, err := l.programs.prepare(a.Generation)
-	if len(ignored) > 0 {
-		l.log.Warn(eventlog.Note, fmt.Sprintf("envdir: ignoring %s: a variable is a regular file whose name has only letters, digits and _, and does not begin with a digit", quoted(ignored)),
-			"generation", a.Generation)
+	l.relisten(everySlot)
+	l.readEnvdir(published, func(read envdirContent) { l.prepared(a.Generation, read) })
+}
+
+// prepared puts the environment of an attempt together.
+func (l *loop) prepared(generation int, read envdirContent) {
+	if len(read.ignored) > 0 {
+		l.log.Warn(eventlog.Note, fmt.Sprintf("envdir: ignoring %s: a variable is a regular file whose name has only letters, digits and _, and does not begin with a digit", quoted(read.ignored)),
+			"generation", generation)
 	}
+	env, timing, err := l.programs.prepare(generation, read)
 	if err != nil {
-		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
+		l.then(machine.Refused{Generation: generation, Reason: err.Error()})
 		return
 	}
 	l.environments.drop()
 	if before := l.environmentFor(0); before != nil {
-		l.history.differs(a.Generation, difference(before, env))
+		l.history.differs(generation, difference(before, env))
 	}
-	l.environments.of[a.Generation] = env
-	l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
+	l.environments.of[generation] = env
+	l.then(machine.Prepared{Generation: generation, Timing: timing})
 }
 
 // states are the events of a generation that enters one.

@@ -27,7 +27,7 @@ type api struct {
 // It is made as those of workers are: nobody can connect before its mode is right,
 // and one that is in use is left alone.
 func (up *setup) openControl() (err error) {
-	options := socket.Options{Mode: 0o600, UID: -1, GID: -1, Alone: true}
+	options := socket.Options{Mode: 0o600, UID: -1, GID: -1, Alone: true, Start: up.inbox.start}
 	switch {
 	case len(up.where.Control) > 0:
 		up.controlSocket, err = socket.Open(up.where.Control, options)

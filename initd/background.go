@@ -51,7 +51,8 @@ func beforeDaemonize(s *settings.Settings) error {
 	timely := limit.Stop()
 	var ended unix.WaitStatus
 	eintr.Retry(func() error { _, err := unix.Wait4(pid, &ended, 0, nil); return err })
-	switch err := <-outcome; {
+	outcome.Ended()
+	switch err := outcome.Wait(); {
 	case err != nil:
 		return settingError("hook-before-daemonize", err)
 	case !timely:

@@ -21,6 +21,7 @@ type child struct {
 	started time.Time
 	tail    *output.Tail // what it writes to stderr; nil: that does not pass through initd
 
+	outcome outcome
 	known   chan struct{} // closed when it is known whether the program was executed
 	failure error         // why it was not; to be read once known is closed
 	handled bool          // the loop has recorded it
@@ -88,9 +89,8 @@ func (c children) anyLogCommand() bool {
 func (l *loop) start(r role) {
 	c := &child{role: r, known: make(chan struct{})}
 	command, err := r.command(l, c)
-	var outcome <-chan error
 	if err == nil {
-		c.pid, outcome, err = l.kernel.start(command)
+		c.pid, c.outcome, err = l.kernel.start(command)
 	}
 	if c.tail != nil {
 		c.tail.CloseWrite() // that end is the process's alone
@@ -102,22 +102,21 @@ func (l *loop) start(r role) {
 	c.started = l.now()
 	l.children[c.pid] = c
 	r.begun(l, c)
-	select {
-	case c.failure = <-outcome:
+	if c.outcome.wait == nil {
 		close(c.known)
 		l.awaitExec(c)
-	default:
-		l.inbox.start(func() {
-			c.failure = <-outcome
-			close(c.known)
-			l.inbox.post(launched{c})
-		})
+		return
 	}
+	l.inbox.start(func() {
+		c.failure = c.outcome.wait()
+		close(c.known)
+		l.inbox.post(launched{c})
+	})
 }
 
-// awaitExec records whether a child has become its program. For one that has been
-// reaped it does not block for long, as nobody holds the other end of the pipe any more;
-// for the others the loop calls it when it is known.
+// awaitExec records whether a child has become its program. It does not block: the loop
+// calls it when that is known, or when the child has been reaped and the outcome was
+// told so.
 func (l *loop) awaitExec(c *child) {
 	if c.handled {
 		return
@@ -147,6 +146,9 @@ func (l *loop) reaped(e reaper.Exit) {
 		l.log.Debug(eventlog.Orphan, "orphan reaped", append([]any{"pid", e.PID}, statusAttr(statusOf(e))...)...)
 		l.orphanEnded(e)
 	default:
+		if c.outcome.ended != nil {
+			c.outcome.ended()
+		}
 		l.awaitExec(c)
 		delete(l.children, e.PID)
 		c.ended(l, c, statusOf(e))

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,7 +31,7 @@ type endpoint struct {
 
 // openEndpoint binds the socket of the HTTP endpoint, as those of the workers are
 // bound, and finds the program that is to serve on it.
-func openEndpoint(specs []socket.Spec, env environ) (e endpoint, err error) {
+func openEndpoint(ctx context.Context, specs []socket.Spec, env environ) (e endpoint, err error) {
 	if len(specs) == 0 {
 		return e, nil
 	}
@@ -38,7 +39,7 @@ func openEndpoint(specs []socket.Spec, env environ) (e endpoint, err error) {
 		return e, settingError("http", err)
 	}
 	e.connect = connection
-	if e.sockets, err = socket.Open(specs, socket.Options{UID: -1, GID: -1}); err == nil {
+	if e.sockets, err = socket.Open(specs, socket.Options{UID: -1, GID: -1, Context: ctx}); err == nil {
 		e.listener = e.sockets.All()[0]
 	}
 	return e, err

@@ -58,10 +58,20 @@ type (
 	launched struct{ *child }
 	// notification: a message came in on the notification socket of a generation.
 	notification struct{ notify.Note }
+	// envdirRead: the envdir has been read, or cannot be.
+	envdirRead struct {
+		envdirContent
+		then func(envdirContent)
+	}
 	// changed: something that is watched has changed.
 	changed struct{ name string }
+	// heard: what had arrived when the deadline came has been handled.
+	heard struct{}
 	// surveyed: a survey has ended.
-	surveyed struct{ machine.Surveyed }
+	surveyed struct {
+		machine.Surveyed
+		problem string // why it has not seen everything; empty: it has, or that was said before
+	}
 	// call: a client of the control socket has a request.
 	call struct{ control.Call }
 	// clientsIdle: no client has had a request for a while.
@@ -79,12 +89,18 @@ type (
 
 func (m launched) handle(l *loop)     { l.awaitExec(m.child) }
 func (m notification) handle(l *loop) { l.notified(m) }
-func (m surveyed) handle(l *loop)     { l.then(m.Surveyed) }
+func (m envdirRead) handle(*loop)     { m.then(m.envdirContent) }
+func (m surveyed) handle(l *loop)     { l.surveyed(m) }
 func (m call) handle(l *loop)         { l.called(m.Call) }
 func (clientsIdle) handle(l *loop)    { freeHeap() }
 func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }
 func (m fileProblem) handle(l *loop)  { l.warnOfLogs(eventlog.File, m.text) }
 func (m defect) handle(*loop)         { panic(m.err) }
+
+func (heard) handle(l *loop) {
+	l.deadline = judged
+	l.then(machine.Tick{})
+}
 
 func (m changed) handle(l *loop) {
 	l.log.Info(eventlog.Changed, m.name+" has changed", "name", m.name)

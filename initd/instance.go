@@ -29,10 +29,16 @@ type instance struct {
 	published *published
 	watch     *watch.Watch // nil: nothing is watched
 	survey    *survey.Surveyor
+	surveys   gate
 }
 
 // run is initd from the first worker to the last.
 func (in *instance) run() (status int) {
+	defer func() {
+		if p := recover(); p != nil { // after a defect already, or where nothing is left to be stopped
+			status = exitDefect
+		}
+	}()
 	defer in.close()
 	in.begin()
 	l := newLoop(newKernel(), in, machine.New(in.policy()), caughtSignals())
@@ -80,14 +86,20 @@ func (l *loop) end(reason string) {
 	l.terminal.Restore()
 	if reason != "" {
 		l.complain(reason)
-		terminationLog("initd: " + reason + "\n")
+		newGate(l.inbox.start).pass(closeGrace, func() { terminationLog("initd: " + reason + "\n") })
 	}
 	l.server.Close(clientGrace)
 	l.closeJournal()
 }
 
-// close closes and removes what setUp has made outside initd, in the opposite order.
-func (in *instance) close() {
+// closeGrace is how long removing files may take at the end.
+const closeGrace = 2 * time.Second
+
+// close closes and removes what setUp has made outside initd, in the opposite order. What
+// is on a file system that hangs stays.
+func (in *instance) close() { newGate(in.inbox.start).pass(closeGrace, in.remove) }
+
+func (in *instance) remove() {
 	if err := in.board.Close(); err != nil && in.log != nil {
 		in.log.Warn(eventlog.Scoreboard, err.Error())
 	}

@@ -13,7 +13,7 @@ import (
 // Tests have a kernel of their own, with virtual processes and time.
 type kernel struct {
 	now      func() time.Time
-	start    func(*launch.Command) (pid int, outcome <-chan error, err error)
+	start    func(*launch.Command) (pid int, o outcome, err error)
 	kill     func(pid int, signal syscall.Signal) error   // a negative pid: its process group; -1: everything
 	reap     func(each func(reaper.Exit)) (children bool) // all that have ended, were suspended or continued; whether any child is left
 	children func() ([]int, error)                        // the pids of all children
@@ -26,13 +26,27 @@ type kernel struct {
 	sockets func(pid int) (inodes []uint32, err error)
 }
 
+// outcome is what becomes of a start, as launch.Outcome has it.
+type outcome struct {
+	wait  func() error // nil: the program was executed already
+	ended func()
+}
+
+func start(c *launch.Command) (pid int, o outcome, err error) {
+	pid, of, err := launch.Start(c)
+	if of != nil {
+		o = outcome{of.Wait, of.Ended}
+	}
+	return pid, o, err
+}
+
 // newKernel returns the kernel itself.
 func newKernel() kernel {
 	const options = syscall.WUNTRACED | syscall.WCONTINUED
 	var r proc.Reader
 	return kernel{
 		now:      time.Now,
-		start:    launch.Start,
+		start:    start,
 		kill:     syscall.Kill,
 		reap:     func(each func(reaper.Exit)) bool { return reaper.Drain(options, each) },
 		children: reaper.Children,

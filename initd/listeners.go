@@ -7,9 +7,13 @@ import (
 	"server-starter/initd/socket"
 )
 
-// relisten makes listeners accept again after a worker has called shutdown(2) on
-// them, which takes effect for all workers, or has removed the path of a unix socket.
-func (l *loop) relisten() {
+// everySlot is where relisten looks at the listeners of all slots.
+const everySlot = -1
+
+// relisten makes listeners accept again after the worker of a slot has called shutdown(2)
+// on them, which takes effect for all workers that share them, and restores the paths of
+// unix sockets that were removed.
+func (l *loop) relisten(slot int) {
 	restored, err := l.controlSocket.Relisten()
 	for _, m := range restored {
 		l.log.Warn(eventlog.Relisten, "the path "+m.Key+" of the control socket was removed; initd restored it", "key", m.Key)
@@ -17,7 +21,11 @@ func (l *loop) relisten() {
 	if err != nil {
 		l.log.Error(eventlog.Relisten, "control socket: "+err.Error())
 	}
-	mended, err := l.sockets.Relisten()
+	again := l.sockets.RestorePaths
+	if slot == everySlot || l.sockets.ShutDown(slot) {
+		again = l.sockets.Relisten
+	}
+	mended, err := again()
 	l.history.counters.Relistened += int64(len(mended))
 	for _, m := range mended {
 		l.log.Warn(eventlog.Relisten, l.whatWasMended(m), "key", m.Key)

@@ -28,10 +28,22 @@ type loop struct {
 	environments environments
 	clients      clients
 	history      *history
+	unseen       string          // by the last survey, and why
 	events       []machine.Event // not yet given to the machine
-	timer        *time.Timer
+	clock        clock
+	timer        *time.Timer // for the machine's deadline
+	deadline     judging
 	exit         *machine.Exit
 }
+
+// judging is how far the loop is with the machine's deadline.
+type judging int
+
+const (
+	awaited judging = iota // it has not come, or nobody has noticed
+	hearing                // it has, and what has arrived by then goes first
+	judged                 // the machine may act on it
+)
 
 // signalChannels are where signals arrive. Tests have channels of their own.
 type signalChannels struct{ child, hangup, stop, other <-chan os.Signal }
@@ -44,9 +56,9 @@ func newLoop(k kernel, in *instance, m *machine.Machine, s signalChannels) *loop
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	return &loop{
-		kernel: k, instance: in, machine: m, signals: s, timer: timer,
+		kernel: k, instance: in, machine: m, signals: s, timer: timer, clock: clock{kernel: k.now},
 		children:     children{},
-		environments: environments{of: map[int]environ{}},
+		environments: environments{of: map[int]environ{}, hooks: map[machine.Hook]*hook{}},
 		orphans:      orphans{worker: map[int]*worker{}},
 		clients:      clients{asking: map[int]control.Call{}},
 		history:      newHistory(),
@@ -59,6 +71,7 @@ func (l *loop) run() machine.Exit {
 	l.then(machine.Begin{})
 	l.turn()
 	for l.exit == nil {
+		l.published.updateWorkers(l.machine)
 		select {
 		case <-l.signals.child:
 			l.reapAll()
@@ -72,13 +85,14 @@ func (l *loop) run() machine.Exit {
 		case m := <-l.inbox.messages:
 			m.handle(l)
 		case <-l.timer.C:
-			l.then(machine.Tick{})
+			l.hear()
 		}
 		l.turn()
 	}
 	return *l.exit
 }
 
+// now is the time of the day, for the log and for clients.
 func (l *loop) now() time.Time { return l.kernel.now() }
 
 // then queues an event for the machine, which gets it in the current turn or the next.
@@ -95,7 +109,7 @@ func (l *loop) turn() {
 		l.events = l.events[1:]
 		l.transcribe(event)
 		l.clients.refusals = nil
-		for _, action := range l.machine.Step(l.now(), event) {
+		for _, action := range l.machine.Step(l.time(), event) {
 			l.transcribe(action)
 			l.do(action)
 		}
@@ -103,11 +117,40 @@ func (l *loop) turn() {
 			freeHeap()
 		}
 	}
-	if deadline := l.machine.Deadline(); deadline.IsZero() {
+	if l.deadline == judged {
+		l.deadline = awaited
+	}
+	deadline := l.machine.Deadline()
+	if wait := l.clock.wait(deadline); deadline.IsZero() || l.deadline == hearing {
 		l.timer.Stop()
 	} else {
-		l.timer.Reset(deadline.Sub(l.now()))
+		l.timer.Reset(wait)
 	}
+}
+
+// time is that of the machine. It comes up to the deadline only when what arrived
+// before that has been handled: no worker is to be killed for what it did in time.
+func (l *loop) time() time.Time {
+	now, deadline := l.clock.now(), l.machine.Deadline()
+	if l.deadline != judged && !deadline.IsZero() && !now.Before(deadline) {
+		return deadline.Add(-1)
+	}
+	return now
+}
+
+// hearLimit is how long the loop waits for what has arrived.
+const hearLimit = time.Second
+
+// hear is for a deadline that has come: the ends of children, and what is in the inbox
+// and in the notification sockets, are handled before it is judged.
+func (l *loop) hear() {
+	l.deadline = hearing
+	l.reapAll()
+	received := l.notify.Flush()
+	l.inbox.start(func() {
+		received(hearLimit)
+		l.inbox.post(heard{})
+	})
 }
 
 // transcribe logs a step in the words of the machine's transcripts.
@@ -148,14 +191,14 @@ func (l *loop) reapAll() {
 }
 
 // reapUntil reaps until done returns true, and reports whether it did so within the
-// limit. Done is asked after all that have ended were reaped.
+// limit. Done is asked after all that have ended were reaped, also at the end.
 func (l *loop) reapUntil(limit time.Duration, each func(reaper.Exit), done func(children bool) bool) bool {
 	over := time.After(limit)
 	for !done(l.kernel.reap(each)) {
 		select {
 		case <-l.signals.child:
 		case <-over:
-			return false
+			return done(l.kernel.reap(each))
 		}
 	}
 	return true

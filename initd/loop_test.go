@@ -129,7 +129,7 @@ func TestStatusFile(t *testing.T) {
 		w := newWorld(t, plan())
 		path := filepath.Join(t.TempDir(), "status")
 		os.WriteFile(path, []byte("7:7\n"), 0o600)
-		w.loop.published.statusFile, _ = statusfile.Open(path, func(err error) { t.Error(err) })
+		w.loop.published.statusFile, _ = statusfile.Open(path, w.loop.inbox.start, func(err error) { t.Error(err) })
 		holds := func(want string) {
 			t.Helper()
 			w.passes(10 * time.Millisecond) // for the file to be written
@@ -212,12 +212,8 @@ func TestExitBeforeOutcome(t *testing.T) {
 		w.hold = true
 		w.run()
 		w.did("start worker 101")
-		go func() {
-			time.Sleep(time.Millisecond)
-			w.held[101] <- &launch.Failure{Stage: "exec", Path: "worker", Errno: syscall.ENOENT}
-		}()
+		w.held[101] <- &launch.Failure{Stage: "exec", Path: "worker", Errno: syscall.ENOENT}
 		w.ends(127, 101)
-		w.passes(time.Millisecond)
 		if e := w.exited(); e.Status != 127 || !strings.Contains(e.Reason, "no such file") {
 			t.Errorf("exit %+v, want 127 and the reason", e)
 		}
@@ -388,7 +384,7 @@ func TestSurvey(t *testing.T) {
 		w.did("start worker 101")
 		w.passes(1250 * time.Millisecond)
 		w.did("report READY=1", "survey [101]")
-		w.passes(time.Minute)
+		w.passes(surveyLimit - time.Millisecond)
 		w.did() // one at a time
 		w.surveys <- map[int]survey.Worker{101: {Known: survey.Connections, Open: 1}}
 		w.passes(250 * time.Millisecond)
@@ -397,5 +393,25 @@ func TestSurvey(t *testing.T) {
 		w.passes(time.Second)
 		w.did("report RELOADING=1", "start worker 103", "start worker 104")
 		w.shutdown(101, 102, 103, 104)
+	})
+}
+
+// The end of a process costs the same however many there are: nobody lists them all
+// before orphans are asked to end.
+func TestEndsListNoChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.LogCommands = 1
+		w := newWorld(t, p)
+		w.run()
+		w.passes(time.Second)
+		for range 3 {
+			w.live[99] = true
+			w.ends(0, 99)
+		}
+		if w.listed > 0 {
+			t.Errorf("all children were listed %d times", w.listed)
+		}
+		w.shutdown(102)
 	})
 }

@@ -31,11 +31,15 @@ func (o *orphans) some(w *worker) int {
 }
 
 // orphansLeft gives the machine an event if no child is left except log commands, and
-// workers that cannot be ended, for which PID 1 does not wait.
+// workers that cannot be ended, for which PID 1 does not wait, once orphans were asked to
+// end: before that it does not want to know.
 func (l *loop) orphansLeft(children bool) {
+	if l.orphans.asked == nil {
+		return
+	}
 	if !children || !l.anyOther() {
 		l.then(machine.Childless{})
-	} else if l.orphans.asked != nil {
+	} else {
 		pids, _ := l.kernel.children() // those that the ended have left behind
 		l.askOrphans(pids)
 	}

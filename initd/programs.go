@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"server-starter/initd/daemon"
-	"server-starter/initd/envdir"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
@@ -18,31 +17,32 @@ import (
 // environment, its files and its rights.
 type programs struct {
 	settings   *settings.Settings
-	base       environ            // of workers, before the envdir and what initd adds
-	dir        string             // of workers; empty: initd's own
-	started    string             // the directory that initd was started in
-	envdir     string             // its path from the root; empty: none
-	credential *launch.Credential // of workers; nil: initd's own
-	background bool               // initd goes to the background: a terminal is to be let go
-	*resources                    // the instance's, which set-up fills
+	base       environ                                                     // of workers, before the envdir and what initd adds
+	dir        string                                                      // of workers; empty: initd's own
+	started    string                                                      // the directory that initd was started in
+	envdir     string                                                      // its path from the root; empty: none
+	credential *launch.Credential                                          // of workers; nil: initd's own
+	background bool                                                        // initd goes to the background: a terminal is to be let go
+	read       func(dir string) (assignments, ignored []string, err error) // envdir.Read
+	gate       gate                                                        // for that
+	*resources                                                             // the instance's, which set-up fills
 }
 
 // plain reports whether initd is a plain init: of one command, which it does not
 // swap.
 func (p *programs) plain() bool { return p.settings.Respawn.Value == machine.Never }
 
-// prepare reads the environment of a generation. It is the same for all its
-// workers but for their slot. What the envdir has that is ignored is named.
-func (p *programs) prepare(generation int) (env environ, timed machine.Timing, ignored []string, err error) {
-	env, now, ignored, err := p.read()
-	if err != nil {
-		return nil, machine.Timing{}, nil, err
+// prepare makes the environment of a generation from what the envdir has. It is the
+// same for all its workers but for their slot.
+func (p *programs) prepare(generation int, read envdirContent) (environ, machine.Timing, error) {
+	if read.err != nil {
+		return nil, machine.Timing{}, read.err
 	}
-	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
+	env := p.environment(read).with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
 	if !p.plain() {
 		address, err := p.notify.Open(generation)
 		if err != nil {
-			return nil, machine.Timing{}, nil, err
+			return nil, machine.Timing{}, err
 		}
 		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC")
 		if address != "" {
@@ -52,25 +52,12 @@ func (p *programs) prepare(generation int) (env environ, timed machine.Timing, i
 			env = env.with("WATCHDOG_USEC=" + strconv.FormatInt(time.Duration(p.settings.Watchdog).Microseconds(), 10))
 		}
 	}
-	return env, timing(now), ignored, nil
+	return env, timing(read.settings), nil
 }
 
-// read reads the environment and the settings as the envdir has them now.
-func (p *programs) read() (env environ, now *settings.Settings, ignored []string, err error) {
-	env, now = p.base, p.settings
-	if p.envdir != "" {
-		var assignments []string
-		if assignments, ignored, err = envdir.Read(p.envdir); err != nil {
-			return nil, nil, nil, settingError("envdir", err)
-		}
-		overrides, err := settings.Reload(assignments)
-		if err != nil {
-			return nil, nil, nil, settingError("envdir", err)
-		}
-		now = p.settings.With(overrides)
-		env = env.with(assignments...)
-	}
-	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, ignored, nil
+// environment is that of a generation, less what is its own.
+func (p *programs) environment(read envdirContent) environ {
+	return p.base.with(read.assignments...).without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...)
 }
 
 // worker is the command of a worker: the program itself.
@@ -101,11 +88,6 @@ func (p *programs) probe(env environ) *launch.Command {
 // user, but with the environment of the generation it is about, and variables for
 // the event. It gets no listener.
 func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
-	if env == nil { // there is no generation
-		if env, _, _, _ = p.read(); env == nil {
-			env = p.base
-		}
-	}
 	result := "success"
 	if a.Failure != "" {
 		result = "failure"

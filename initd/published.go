@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/machine"
+	"server-starter/initd/notify"
 	"server-starter/initd/pidfile"
 	"server-starter/initd/statusfile"
 )
@@ -16,43 +17,51 @@ import (
 // file and in the status file. It is derived from the machine after each step, and
 // written where it differs from what was written before.
 type published struct {
-	notify     func(state string) // the supervisor; nil: a plain init sends it nothing
+	notify     func(state string)                         // the supervisor; nil: a plain init sends it nothing
+	record     func(attempt, givenUp int) <-chan struct{} // in the pid file, which is done when the channel is closed; nil: there is none
+	supervisor *notify.Supervisor
 	pidFile    *pidfile.File
 	statusFile *statusfile.File
 
 	outline machine.View        // as of the last step
+	stale   bool                // the status file has not been looked at since then
 	workers []statusfile.Worker // that the status file names; nil: it was never written
 	spare   []statusfile.Worker // to collect the next in
 }
 
-// update publishes what a step has changed, and reports whether initd has become
-// idle by it.
+// update publishes what a step has changed, but for the workers, and reports whether
+// initd has become idle by it.
 func (p *published) update(m *machine.Machine) (idle bool) {
 	before, now := p.outline, m.Outline()
 	p.outline = now
 	if p.notify != nil && stateOf(before) != stateOf(now) {
 		p.notify(stateOf(now).String())
 	}
-	if p.pidFile != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
-		p.pidFile.Publish(now.Attempt, now.GivenUp)
+	if p.record != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
+		p.record(now.Attempt, now.GivenUp)
 	}
-	if p.statusFile != nil && now.Attempt > 0 {
-		p.updateWorkers(m)
-	}
+	p.stale = p.statusFile != nil && now.Attempt > 0
 	return now.Idle && !before.Idle
 }
 
-// attempt publishes the number of an attempt before its step is over.
-func (p *published) attempt(number int) {
+// attempt publishes the number of an attempt before its step is over. The channel is
+// closed when that is done, and nil where there is nothing to be done.
+func (p *published) attempt(number int) <-chan struct{} {
 	p.outline.Attempt = number
-	if p.pidFile != nil {
-		p.pidFile.Publish(number, p.outline.GivenUp)
+	if p.record == nil {
+		return nil
 	}
+	return p.record(number, p.outline.GivenUp)
 }
 
-// updateWorkers writes the status file. The first time it does so although there
+// updateWorkers writes the status file, if there was a step since the last time. Of
+// thousands of ends that are reaped together it does so once. The first time it does so although there
 // is no worker yet, which removes what another process has left there.
 func (p *published) updateWorkers(m *machine.Machine) {
+	if !p.stale {
+		return
+	}
+	p.stale = false
 	next := p.spare[:0]
 	if next == nil {
 		next = []statusfile.Worker{} // not nil, which stands for never
@@ -68,8 +77,10 @@ func (p *published) updateWorkers(m *machine.Machine) {
 	p.statusFile.Write(next)
 }
 
-// remove removes the files that name this process.
+// remove removes the files that name this process, and waits until the supervisor has
+// been notified of the end.
 func (p *published) remove() {
+	p.supervisor.Close(time.Second)
 	if p.statusFile != nil {
 		p.statusFile.Remove(time.Second)
 	}

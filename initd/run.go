@@ -24,17 +24,21 @@
 package initd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"server-starter/initd/addresses"
 	"server-starter/initd/daemon"
 	"server-starter/initd/eventlog"
+	"server-starter/initd/machine"
 	"server-starter/initd/settings"
+	"server-starter/initd/signals"
 )
 
 // The exit statuses that are initd's own. 126 and 127 come from package launch.
@@ -79,11 +83,53 @@ func Run(argv []string) (status int) {
 		return goToBackground(argv)
 	}
 	closeOnExec()
-	in, err := setUp(s, where, parent)
+	in, err := setUpUnlessStopped(s, where, parent)
 	if err != nil {
 		return fatal(exitSetup, err)
 	}
+	reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking())
 	return in.run()
+}
+
+// setUpGrace is how long a set-up may go on after a signal that stops initd, and then
+// has to give up.
+const setUpGrace = time.Second
+
+// setUpUnlessStopped sets an instance up. That may take long, where a name server does not
+// answer or a file system hangs: TERM, INT and QUIT end it then, which PID 1 would not
+// notice otherwise; signal(7). One that is about to be set up stops as always.
+func setUpUnlessStopped(s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
+	type result struct {
+		*instance
+		error
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan result, 1)
+	go func() {
+		in, err := setUp(ctx, s, where, parent)
+		done <- result{in, err}
+	}()
+	select {
+	case r := <-done:
+		return r.instance, r.error
+	case stop := <-signals.Stop:
+		for range 2 {
+			select {
+			case r := <-done:
+				if r.error == nil {
+					select {
+					case signals.Stop <- stop: // for the loop
+					default: // which has more of them than it needs
+					}
+				}
+				return r.instance, r.error
+			case <-time.After(setUpGrace):
+				cancel()
+			}
+		}
+		return nil, fmt.Errorf("%v came before initd was set up; does a file system hang?", machine.Signal(stop.(syscall.Signal)))
+	}
 }
 
 // fatal writes why initd cannot start to its standard error, and to where Kubernetes
@@ -91,7 +137,7 @@ func Run(argv []string) (status int) {
 func fatal(status int, err error) int {
 	text := "initd: " + err.Error() + "\n"
 	terminationLog(text)
-	stderr := eventlog.NewWriter(2)
+	stderr := eventlog.NewWriter(2, func(run func()) { go run() })
 	stderr.Write([]byte(text))
 	stderr.Close(time.Second)
 	return status

@@ -2,6 +2,7 @@ package initd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"server-starter/initd/addresses"
 	"server-starter/initd/control"
 	"server-starter/initd/daemon"
+	"server-starter/initd/envdir"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/notify"
@@ -34,17 +36,20 @@ type setup struct {
 	where   addresses.Addresses
 	initial environ // that initd was started with
 	options socket.Options
+	context context.Context // over when initd is to stop
 }
 
 // setUp sets up what settings ask for, in an order in which a second instance
 // touches nothing of a first, and nothing outside initd has changed where a user or
 // a directory is wrong. On an error all is as it was.
-func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
+//
+// A look-up of a host name ends with the context.
+func setUp(ctx context.Context, s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
 	in := &instance{settings: s, started: time.Now(), inbox: newInbox(), published: &published{}}
-	in.parent = parent
-	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources}
+	in.parent, in.surveys = parent, newGate(in.inbox.start)
+	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources, read: envdir.Read, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
-	up := setup{instance: in, where: where, initial: os.Environ()}
+	up := setup{instance: in, where: where, initial: os.Environ(), context: ctx}
 	for _, step := range []func() error{
 		up.checkRights, up.setDirectories, up.lookUpUsers, reaper.Subreaper,
 		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, up.openRest,
@@ -61,7 +66,6 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 		keepHeapSmall()
 	}
 	up.openLog()
-	reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking())
 	return in, nil
 }
 
@@ -97,7 +101,7 @@ func (up *setup) setDirectories() (err error) {
 func (up *setup) lookUpUsers() (err error) {
 	s := up.settings
 	up.options = socket.Options{Backlog: int(s.Backlog), Mode: fs.FileMode(s.SocketMode), UID: -1, GID: -1, Environ: up.initial,
-		Elsewhere: bool(s.Examined), ReusePort: bool(s.ReusePort) && !up.programs.plain(), Slots: int(s.MaxWorkers)}
+		Elsewhere: bool(s.Examined), ReusePort: bool(s.ReusePort) && !up.programs.plain(), Slots: int(s.MaxWorkers), Context: up.context, Start: up.inbox.start}
 	if s.User.User != "" {
 		if up.programs.credential, err = launch.LookupUser(s.User.String()); err != nil {
 			return settingError("user", err)
@@ -120,9 +124,10 @@ func (up *setup) lookUpUsers() (err error) {
 // another instance is running, this one touches nothing of it.
 func (up *setup) openPidFile() (err error) {
 	if path := up.settings.PidFile; path != "" {
-		if up.published.pidFile, err = pidfile.Lock(absolute(path)); err != nil {
+		if up.published.pidFile, err = pidfile.Lock(absolute(path), up.inbox.start); err != nil {
 			return settingError("pid-file", err)
 		}
+		up.published.record = up.published.pidFile.Publish
 	}
 	return nil
 }
@@ -143,7 +148,7 @@ func (up *setup) openStatusFile() (err error) {
 		}
 		up.inbox.post(fileProblem{text})
 	}
-	if up.published.statusFile, err = statusfile.Open(absolute(path), failed); err != nil {
+	if up.published.statusFile, err = statusfile.Open(absolute(path), up.inbox.start, failed); err != nil {
 		return settingError("status-file", err)
 	}
 	return nil
@@ -159,20 +164,16 @@ func (up *setup) openSockets() (err error) {
 // wrong.
 func (up *setup) openRest() (err error) {
 	errs := make([]error, 4)
-	up.http, errs[0] = openEndpoint(up.where.HTTP, up.programs.base)
+	up.http, errs[0] = openEndpoint(up.context, up.where.HTTP, up.programs.base)
 	errs[1] = up.openControl()
-	up.notify = notify.NewSockets(
-		func(n notify.Note) { up.inbox.post(notification{n}) },
-		func(err error) { up.inbox.post(defect{err}) })
+	up.notify = notify.NewSockets(func(n notify.Note) { up.inbox.post(notification{n}) }, up.inbox.start)
 	if !up.programs.plain() {
 		errs[2] = up.openBoard()
 		up.watch, errs[3] = up.programs.openWatch()
-		supervisor := notify.Supervisor{Address: up.initial.value("NOTIFY_SOCKET")}
-		up.published.notify = func(state string) {
-			if err := supervisor.Send(state); err != nil {
-				up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
-			}
-		}
+		up.published.supervisor = notify.NewSupervisor(up.initial.value("NOTIFY_SOCKET"), up.inbox.start, func(err error) {
+			up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
+		})
+		up.published.notify = up.published.supervisor.Send
 	}
 	up.terminal = terminal.Open()
 	up.openSurvey()
@@ -185,7 +186,8 @@ func (up *setup) openLogs() (err error) {
 	up.logs, err = output.OpenLogs(output.LogOptions{
 		Log: destination(s.LogFile), Access: destination(s.AccessLog), Error: destination(s.ErrorLog),
 		Daemon: bool(s.Daemonize), UID: up.programs.uid(),
-		Warn: func(text string) { up.inbox.post(fileProblem{text}) },
+		Start: up.inbox.start,
+		Warn:  func(text string) { up.inbox.post(fileProblem{text}) },
 	})
 	if failure := (*output.LogError)(nil); errors.As(err, &failure) {
 		return settingError(failure.Setting, failure.Err)
@@ -270,10 +272,10 @@ func (up *setup) changeToRoot() {
 func (up *setup) openLog() {
 	s := up.settings
 	own := up.logs.Own()
-	up.stderr = eventlog.NewWriter(2)
+	up.stderr = eventlog.NewWriter(2, up.inbox.start)
 	up.lines = up.stderr
 	if own != 2 {
-		up.lines = eventlog.NewWriter(own)
+		up.lines = eventlog.NewWriter(own, up.inbox.start)
 	}
 	level := map[settings.LogLevel]slog.Level{settings.Debug: slog.LevelDebug, settings.Info: slog.LevelInfo,
 		settings.Warn: slog.LevelWarn, settings.Error: slog.LevelError}[s.LogLevel.Value]
@@ -294,6 +296,9 @@ func (in *instance) blocking() int {
 	n := in.logs.Blocking()
 	for _, is := range []bool{
 		in.published.statusFile != nil,
+		in.published.pidFile != nil,
+		in.published.supervisor != nil,
+		in.programs.envdir != "",
 		in.watch != nil,
 		in.survey.Every() > 0,
 		in.lines != in.stderr,

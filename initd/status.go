@@ -24,9 +24,7 @@ func (l *loop) status() *control.Status {
 		Generations: []control.Generation{}, Listeners: []control.Listener{},
 		Swaps: l.history.latest(now), Counters: l.history.counts(),
 	}
-	if !v.NextAttempt.IsZero() {
-		s.NextAttempt = &v.NextAttempt
-	}
+	s.NextAttempt = l.moment(v.NextAttempt)
 	for _, g := range v.Generations {
 		l.describe(g, s)
 	}
@@ -37,9 +35,9 @@ func (l *loop) status() *control.Status {
 
 // describe adds a generation to a status, and its workers to the sums.
 func (l *loop) describe(g machine.GenerationView, s *control.Status) {
-	d := control.Generation{Number: g.Number, State: g.State.String(), Began: g.Began, Ready: since(g.Ready), Workers: []control.Worker{}}
+	d := control.Generation{Number: g.Number, State: g.State.String(), Began: l.clock.real(g.Began), Ready: l.moment(g.Ready), Workers: []control.Worker{}}
 	for _, w := range g.Workers {
-		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: w.Started, Ready: since(w.Ready), Orphan: w.Orphan}
+		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: l.clock.real(w.Started), Ready: l.moment(w.Ready), Orphan: w.Orphan}
 		does := w.Activity
 		if p := l.children.worker(w.PID); p != nil {
 			worker.Message = p.status
@@ -68,12 +66,13 @@ func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 	s.Generations = append(s.Generations, d)
 }
 
-// since is a time as it stands in a status: nil for none.
-func since(t time.Time) *time.Time {
+// moment is a time of the machine as it stands in a status: nil for none.
+func (l *loop) moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &t
+	real := l.clock.real(t)
+	return &real
 }
 
 // health is the answer to health checks.

@@ -65,7 +65,7 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		l.history.counters.Requests += int64(row.Requests)
 	}
 	l.board.Release(w.row)
-	l.relisten()
+	l.relisten(w.slot)
 	l.takeTerminal(c.pid)
 	if !w.asked {
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})

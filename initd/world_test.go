@@ -39,6 +39,7 @@ type world struct {
 	pid     int
 	script  []string // what the loop has done
 	exits   []reaper.Exit
+	listed  int // times that the loop has asked for all children
 	live    map[int]bool
 	immune  map[int]bool       // to signals
 	forking error              // what the next starts fail with
@@ -46,7 +47,9 @@ type world struct {
 	held    map[int]chan error // by pid: outcomes the test keeps back
 	hold    bool
 	log     bytes.Buffer
-	clock   sync.Mutex // shows the race detector that a timer's goroutine comes after the test that let time pass
+	clock   sync.Mutex               // shows the race detector that a timer's goroutine comes after the test that let time pass
+	stopped time.Duration            // that the loop was, all told: the clock went on, and its timer did not
+	stalls  map[string]time.Duration // how long the loop takes for a signal
 
 	child, hangup, stop, other chan os.Signal
 	surveys                    chan map[int]survey.Worker // what surveys see, as the test says
@@ -80,8 +83,9 @@ func (w *world) instance(policy machine.Policy) *instance {
 	in.journal = journal{log: eventlog.To(recorder{slog.NewTextHandler(&w.log, nil), w}), transcript: true, lines: lines, stderr: lines}
 	in.published.notify = func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) }
 	in.resources = resources{sockets: &socket.Set{}, logs: w.logs(policy.LogCommands)}
-	in.programs = &programs{settings: s, base: environ{"A=1"}, credential: &launch.Credential{UID: 1000}, resources: &in.resources}
+	in.programs = &programs{settings: s, base: environ{"A=1"}, credential: &launch.Credential{UID: 1000}, resources: &in.resources, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
+	in.surveys = newGate(in.inbox.start)
 	in.survey = &survey.Surveyor{Growth: true, Look: w.look}
 	in.http = endpoint{path: "http", connect: func() (net.Conn, int, error) {
 		if w.connecting != nil {
@@ -143,28 +147,48 @@ func (r recorder) Enabled(context.Context, slog.Level) bool { return true }
 func (w *world) now() time.Time {
 	w.clock.Lock()
 	defer w.clock.Unlock()
-	return time.Now()
+	return time.Now().Add(w.stopped)
+}
+
+// isStopped lets time pass in which the loop cannot turn, as while its container is paused.
+func (w *world) isStopped(d time.Duration) {
+	w.clock.Lock()
+	defer w.clock.Unlock()
+	w.stopped += d
 }
 
 func (w *world) wrote(format string, args ...any) {
 	w.script = append(w.script, fmt.Sprintf(format, args...))
 }
 
-func (w *world) start(c *launch.Command) (int, <-chan error, error) {
+func (w *world) start(c *launch.Command) (int, outcome, error) {
 	if w.forking != nil {
 		w.wrote("cannot start %s", c.Argv[0])
-		return 0, nil, w.forking
+		return 0, outcome{}, w.forking
 	}
 	w.pid++
 	w.live[w.pid] = true
 	w.wrote("start %s %d", c.Argv[0], w.pid)
-	result := make(chan error, 1)
+	result, ended := make(chan error, 1), make(chan struct{})
 	if w.hold {
 		w.held[w.pid] = result
 	} else {
 		result <- w.failing[w.pid]
 	}
-	return w.pid, result, nil
+	wait := func() error {
+		select {
+		case err := <-result:
+			return err
+		case <-ended: // or it would hang where nobody has an outcome
+			select {
+			case err := <-result:
+				return err
+			default:
+				return nil
+			}
+		}
+	}
+	return w.pid, outcome{wait, func() { close(ended) }}, nil
 }
 
 func (w *world) kill(pid int, s syscall.Signal) error {
@@ -178,6 +202,7 @@ func (w *world) kill(pid int, s syscall.Signal) error {
 		return nil
 	}
 	w.wrote("%v %d", machine.Signal(s), pid)
+	time.Sleep(w.stalls[machine.Signal(s).String()])
 	return nil
 }
 
@@ -192,7 +217,10 @@ func (w *world) reap(each func(reaper.Exit)) bool {
 	return len(w.live) > 0
 }
 
-func (w *world) children() ([]int, error) { return slices.Sorted(maps.Keys(w.live)), nil }
+func (w *world) children() ([]int, error) {
+	w.listed++
+	return slices.Sorted(maps.Keys(w.live)), nil
+}
 
 // look is what a survey takes time for: as long as the test wants.
 func (w *world) look(r survey.Request) (map[int]survey.Worker, error) {

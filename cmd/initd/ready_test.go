@@ -142,6 +142,25 @@ func TestWatchdog(t *testing.T) {
 			d.is("serving", 2)
 			d.stop()
 		})
+		t.Run("Stopped", func(t *testing.T) {
+			t.Parallel()
+			d, _, first := serving(t, as, "watchdog=1")
+			d.signal(syscall.SIGSTOP)
+			again := time.NewTicker(500 * time.Millisecond)
+			defer again.Stop()
+			for range 4 { // for longer than it may be silent
+				<-again.C
+				first.do("notify", "WATCHDOG=1")
+			}
+			d.signal(syscall.SIGCONT)
+			first.do("notify", "STATUS=alive")
+			d.says("alive")
+			if got := first.next(0); got != 0 && got != syscall.SIGCONT {
+				t.Errorf("the worker got signal %d", got)
+			}
+			first.do("nothing")
+			d.stop()
+		})
 		t.Run("Trigger", func(t *testing.T) {
 			t.Parallel()
 			d, s, first := serving(t, as, "watchdog=1000")

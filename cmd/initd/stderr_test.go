@@ -3,10 +3,14 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/notify"
 )
 
 // TestBrokenStderr: nobody reads the log any more, or nobody reads it just now. Neither ends or holds up
@@ -89,10 +93,9 @@ func TestDroppedLines(t *testing.T) {
 	writer.Close()
 	p := s.generation(1)
 	p.ready()
-	// Each is logged; a pipe holds some 400 lines, and initd as many as it will.
-	for range 1500 {
-		d.signal(syscall.SIGUSR1)
-		p.gets(syscall.SIGUSR1)
+	// Each is a line of the log, and initd keeps 8 MiB of them.
+	for range 16_000 {
+		p.do("notify", "STATUS="+strings.Repeat("x", notify.MaxStatus))
 	}
 	go func() {
 		for buffer := make([]byte, 4096); ; {
@@ -105,5 +108,26 @@ func TestDroppedLines(t *testing.T) {
 		}
 	}()
 	d.says(`"event":"log-dropped"`)
+	d.stop()
+}
+
+// TestManyLines: what is logged in one turn is written, however much it is.
+func TestManyLines(t *testing.T) {
+	t.Parallel()
+	const listeners = 400
+	s := newStage(t)
+	settings := append(slices.Repeat([]string{"port=127.0.0.1:0"}, listeners), "ready=notify")
+	d := run{mode: subreaper, args: flags(s.puppet(), settings...)}.start(t)
+	s.generation(1).ready()
+	d.is("serving", 1)
+	n := 0
+	for _, e := range d.entries() {
+		if e.Event == "listen" {
+			n++
+		}
+	}
+	if n != listeners {
+		t.Errorf("%d of %d lines about listeners were written", n, listeners)
+	}
 	d.stop()
 }

@@ -62,6 +62,7 @@ type Server struct {
 	state    atomic.Int64 // grows with every change
 	answered atomic.Int64
 	over     chan struct{} // closed by Close: no call is answered any more
+	closing  sync.Once
 
 	mu          sync.Mutex
 	connections []*connection             // those that count against the bound
@@ -87,9 +88,10 @@ func (s *Server) Answered() int64 { return s.answered.Load() }
 
 // Close is called at the end, when the loop answers no more calls. Clients get the
 // outcomes and events that were published before, and are disconnected. It waits for
-// that no longer than limit, which a client that does not read uses up.
+// that no longer than limit, which a client that does not read uses up. It may be
+// called again.
 func (s *Server) Close(limit time.Duration) {
-	close(s.over)
+	s.closing.Do(func() { close(s.over) })
 	s.mu.Lock()
 	empty := make(chan struct{})
 	if s.empty = empty; len(s.connections) == 0 {

@@ -17,8 +17,8 @@ const Null = 0
 // Parent is who waits for initd to go to the background. A nil Parent is none:
 // initd stays where it is, and the methods do nothing.
 type Parent struct {
-	pipe int    // descriptor; -1: the parent has been released
-	log  string // path
+	pipe int // descriptor; -1: the parent has been released
+	log  int // descriptor of stderr's place once it is released; -1: none
 }
 
 // Inherited returns the parent that waits, nil if there is none. It is to be
@@ -45,14 +45,18 @@ func Inherited() *Parent {
 	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getppid()) {
 		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	return &Parent{pipe: fd}
+	return &Parent{pipe: fd, log: -1}
 }
 
 // SetLog names a file that has stderr's place once the parent is released: for
-// what the Go runtime writes if it ends the program. Without one that is lost.
+// what the Go runtime writes if it ends the program. Without one that is lost. It opens
+// the file, which later may hang.
 func (p *Parent) SetLog(path string) {
-	if p != nil {
-		p.log = path
+	if p == nil || path == "" {
+		return
+	}
+	if fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
+		p.log = fd
 	}
 }
 
@@ -77,10 +81,9 @@ func (p *Parent) release(message string) {
 	p.pipe = -1
 	unix.Dup3(Null, 1, 0)
 	unix.Dup3(Null, 2, 0)
-	if p.log != "" {
-		if fd, err := unix.Open(p.log, unix.O_WRONLY|unix.O_APPEND|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
-			unix.Dup3(fd, 2, 0)
-			unix.Close(fd)
-		}
+	if p.log >= 0 {
+		unix.Dup3(p.log, 2, 0)
+		unix.Close(p.log)
+		p.log = -1
 	}
 }

@@ -55,7 +55,7 @@ var (
 	Reopen     = define("reopen", "The log files are reopened.")
 	LogCommand = define("log-command", "A log command has ended, or could not be started.")
 	File       = define("file", "A log file or the status file cannot be written, or can be written again.")
-	LogDropped = define("log-dropped", "Lines of the log were dropped: stderr was blocked.")
+	LogDropped = define("log-dropped", "Lines of the log were dropped: too many were waiting to be written.")
 	Missed     = define("missed", "Only for subscribers (initctl events): events are missing, because they came too fast for this client or were too long.")
 
 	Note   = define("note", "Something to look at that is not an error, such as a setting without effect.")

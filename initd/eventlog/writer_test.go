@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -11,12 +12,14 @@ import (
 	"time"
 )
 
+func goroutine(f func()) { go f() }
+
 func TestLogNeverBlocks(t *testing.T) {
 	var pipe [2]int
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	w := NewWriter(pipe[1])
+	w := NewWriter(pipe[1], goroutine)
 	line := bytes.Repeat([]byte("x"), 1000)
 	for range 10000 { // far more than pipe and queue hold; nobody reads
 		w.Write(line)
@@ -59,7 +62,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	w := NewWriter(int(file.Fd()))
+	w := NewWriter(int(file.Fd()), goroutine)
 	for _, json := range []bool{true, false} {
 		New(w, json, slog.LevelInfo).Info(Note, "one")
 	}
@@ -79,7 +82,7 @@ func TestClose(t *testing.T) {
 
 // A descriptor that is broken is as good as one that takes everything.
 func TestBroken(t *testing.T) {
-	w := NewWriter(1 << 20)
+	w := NewWriter(1<<20, goroutine)
 	for range 3 {
 		w.Write([]byte("one\n"))
 	}
@@ -90,3 +93,35 @@ func TestBroken(t *testing.T) {
 		t.Error("the writer has not ended")
 	}
 }
+
+// However many lines come at once, each is written as long as they fit in memory, and
+// however slowly they are read.
+func TestManyLinesAtOnce(t *testing.T) {
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	w := NewWriter(pipe[1], goroutine)
+	const lines = 10_000
+	for i := range lines {
+		fmt.Fprintf(w, "%0200d\n", i)
+	}
+	got := make(chan []byte)
+	go func() {
+		text, _ := io.ReadAll(os.NewFile(uintptr(pipe[0]), "log"))
+		got <- text
+	}()
+	w.Close(time.Minute)
+	syscall.Close(pipe[1])
+	text := <-got
+	if n := bytes.Count(text, newline); n != lines || w.Dropped() != 0 {
+		t.Fatalf("%d of %d lines were written, %d dropped", n, lines, w.Dropped())
+	}
+	for i, line := range bytes.Split(bytes.TrimSuffix(text, newline), newline) {
+		if want := fmt.Sprintf("%0200d", i); string(line) != want {
+			t.Fatalf("line %d is %q", i, line)
+		}
+	}
+}
+
+var newline = []byte("\n")

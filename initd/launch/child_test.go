@@ -130,7 +130,7 @@ func playLeader() {
 				fmt.Println("Start:", err)
 				continue
 			}
-			if err := <-outcome; err != nil {
+			if err := outcome.Wait(); err != nil {
 				fmt.Println(err)
 			}
 			syscall.Wait4(pid, nil, 0, nil)
@@ -197,8 +197,7 @@ func TestStartLeavesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range outcome {
-			}
+			outcome.Wait()
 			wait(t, pid)
 		}
 		if _, _, err := Start(command("true", strings.Repeat("x", 1<<20))); err == nil {

@@ -14,8 +14,6 @@
 package launch
 
 import (
-	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -59,27 +57,21 @@ type Command struct {
 // The caller must be locked to its thread, runtime.LockOSThread, as c.DeathSignal is sent when that thread ends, not the
 // process (prctl(2)); and it must be the one who waits for children.
 //
-// If err is nil there is a child, pid, to be waited for, and outcome yields once and is closed: nil when the program
-// was executed, a *Failure when it could not be, in which case the child exits with its ExitStatus. A child that ends
-// before it could execute anything yields nil, too, for end of file is all that can be seen: only its exit shows it.
-// That happens when it is killed, and near a limit of processes (pids.max, RLIMIT_NPROC) when it cannot start the
-// stage's three further threads: then it exits with 2, and the Go runtime's message is on its standard error.
+// If err is nil there is a child, pid, to be waited for, and outcome is to be waited for, too; it is nil where the
+// program was executed already. If the program could not be executed the child exits with the Failure's ExitStatus.
 //
 // An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
 // arguments and environment are too large (E2BIG).
-func Start(c *Command) (pid int, outcome <-chan error, err error) {
+func Start(c *Command) (pid int, outcome *Outcome, err error) {
 	if pid, ok := c.direct(); ok {
-		executed := make(chan error, 1)
-		executed <- nil
-		close(executed)
-		return pid, executed, nil
+		return pid, nil, nil
 	}
 	return c.staged()
 }
 
 // staged starts c through the stage. The report comes over a pipe whose end of file, when execve(2) closes the stage's
 // end, means success. The program may be on a file system that hangs: so the runtime's poller waits for it.
-func (c *Command) staged() (int, <-chan error, error) {
+func (c *Command) staged() (int, *Outcome, error) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return 0, nil, failed("pipe", "", err)
@@ -98,16 +90,7 @@ func (c *Command) staged() (int, <-chan error, error) {
 		}
 		return 0, nil, failed("fork/exec", self, err)
 	}
-	unix.SetNonblock(pipe[0], true)
-	outcome := make(chan error, 1)
-	go func() {
-		defer close(outcome)
-		file := os.NewFile(uintptr(pipe[0]), "report")
-		defer file.Close()
-		text, _ := io.ReadAll(file)
-		outcome <- parseFailure(text)
-	}()
-	return pid, outcome, nil
+	return pid, newOutcome(pipe[0]), nil
 }
 
 // direct starts c without the stage, if the caller wants that and it makes no difference. It reports no failure: c is

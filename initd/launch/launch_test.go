@@ -114,11 +114,7 @@ func run(t *testing.T, c *Command) (output string, status syscall.WaitStatus, ou
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcome = <-outcomes
-	if _, more := <-outcomes; more {
-		t.Error("the outcome came twice")
-	}
-	return string(text), wait(t, pid), outcome
+	return string(text), wait(t, pid), outcomes.Wait()
 }
 
 // runs is run for what must succeed.
@@ -372,7 +368,28 @@ func playUnentitled() {
 			fmt.Println("Start:", err)
 			continue
 		}
-		fmt.Println(<-outcome)
+		fmt.Println(outcome.Wait())
 		syscall.Wait4(pid, nil, 0, nil)
+	}
+}
+
+// Who has been reaped is not waited for, although another process holds its pipe; what it has reported counts.
+func TestOutcomeOfOneThatHasEnded(t *testing.T) {
+	for _, reports := range []bool{true, false} {
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		want := error(nil)
+		if reports {
+			want = &Failure{Stage: "exec", Path: "/app", Errno: syscall.ENOENT}
+			unix.Write(ends[1], want.(*Failure).report())
+		}
+		outcome := newOutcome(ends[0])
+		outcome.Ended()
+		if got := outcome.Wait(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("outcome %v, want %v", got, want)
+		}
+		unix.Close(ends[1])
 	}
 }

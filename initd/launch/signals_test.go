@@ -58,7 +58,7 @@ func playMother() {
 		c.Credential = &Credential{UID: 12345, GID: 12345}
 	}
 	pid, outcome, err := Start(c)
-	if err != nil || <-outcome != nil {
+	if err != nil || outcome.Wait() != nil {
 		os.Exit(1)
 	}
 	fmt.Println(pid)
@@ -114,7 +114,7 @@ func playDirty() {
 	unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 	unix.PthreadSigmask(unix.SIG_BLOCK, nil, &before)
 	pid, outcome, err := Start(c)
-	if err != nil || <-outcome != nil {
+	if err != nil || outcome.Wait() != nil {
 		os.Exit(3)
 	}
 	if unix.PthreadSigmask(unix.SIG_BLOCK, nil, &after); before != after {
@@ -164,20 +164,22 @@ func TestEarlySignal(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				known := make(chan error, 1)
+				go func() { known <- outcome.Wait() }()
 				if i < 3 { // the first come after the program was executed, and show how long that takes
-					<-outcome
+					known <- <-known
 					took = min(took, time.Since(start))
 				}
 				for until := took * time.Duration(i) / time.Duration(times); time.Since(start) < until; {
 				}
-				if i >= 3 && len(outcome) == 0 {
+				if i >= 3 && len(known) == 0 {
 					before++
 				}
 				syscall.Kill(pid, sent)
 				if status := wait(t, pid); !status.Signaled() || status.Signal() != sent {
 					t.Fatalf("no. %d ended with %#x", i, status)
 				}
-				if err := <-outcome; err != nil {
+				if err := <-known; err != nil {
 					t.Errorf("outcome of the killed child: %v", err)
 				}
 			}

@@ -34,7 +34,7 @@ func (m *Machine) autoRestart() {
 		return
 	}
 	alone := len(m.generations) == 1
-	if alone && m.due(m.swappedAt.Add(interval)) || !alone && m.due(m.swappedAt.Add(2*interval)) {
+	if alone && m.due(m.swappedAt.Add(interval)) || !alone && m.due(m.swappedAt.Add(times(interval, 2))) {
 		m.request(OnClock)
 	}
 }

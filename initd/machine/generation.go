@@ -133,6 +133,20 @@ func (g *generation) live(yield func(*worker) bool) {
 	}
 }
 
+// unneeded yields the workers that have not ended and are to: all of a generation that
+// retires or has failed, else those that have lost their slot.
+func (g *generation) unneeded(yield func(*worker) bool) {
+	if g.state >= Retiring {
+		g.live(yield)
+		return
+	}
+	for _, w := range g.leaving {
+		if !yield(w) {
+			return
+		}
+	}
+}
+
 // isAlive reports whether a worker is left that can be killed.
 func (g *generation) isAlive() bool {
 	for w := range g.live {

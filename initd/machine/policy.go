@@ -120,9 +120,18 @@ func (p *Policy) backoff(failures int) time.Duration {
 	}
 	wait := p.stableAfter()
 	for i := 1; i < failures && wait < limit; i++ {
-		wait *= 2
+		wait = times(wait, 2)
 	}
 	return min(wait, limit)
+}
+
+// times is n times a duration, or the longest there is.
+func times(d time.Duration, n int) time.Duration {
+	const longest = time.Duration(1<<63 - 1)
+	if d > longest/time.Duration(n) {
+		return longest
+	}
+	return d * time.Duration(n)
 }
 
 // exitStatus is the status initd ends with when it takes over a worker's.

@@ -173,6 +173,9 @@ func (m *Machine) setSize(size int, reason string) {
 // under way.
 func (m *Machine) resize() {
 	p := &m.pool
+	if open, closing := p.count(); open == p.size && closing == 0 {
+		return
+	}
 	for m.serving() != nil && p.stayingOpen() < p.size && m.openSlot() {
 	}
 	for m.serving() != nil && m.candidate() == nil && p.stayingOpen() > p.size {
@@ -229,13 +232,23 @@ func (m *Machine) hasRoom() bool {
 }
 
 // stayingOpen is the number of slots that are open and are not being closed.
-func (p *pool) stayingOpen() (n int) {
-	for _, s := range p.slots {
-		if s.staysOpen() {
-			n++
+func (p *pool) stayingOpen() int {
+	open, _ := p.count()
+	return open
+}
+
+// count is the number of slots that are open and are not being closed, and of those
+// that are being closed.
+func (p *pool) count() (open, closing int) {
+	for i := range p.slots {
+		switch s := &p.slots[i]; {
+		case !s.closing.IsZero():
+			closing++
+		case s.open:
+			open++
 		}
 	}
-	return n
+	return open, closing
 }
 
 // openSlot opens a slot, and reports whether it could: a closed one that connections

@@ -13,6 +13,9 @@ type Recycling struct {
 	Seed        uint64 // of the random part
 }
 
+// recycles reports whether there is a limit after which a worker is recycled.
+func (r Recycling) recycles() bool { return r.MaxRequests > 0 || r.MaxMemory > 0 || r.MaxLifetime > 0 }
+
 // recycling is the state of the recycling, which goes one worker at a time.
 type recycling struct {
 	failures  int       // replacements in a row that have failed
@@ -54,6 +57,9 @@ func (l *lifetime) wear(s Sample) {
 // It waits until the last worker that was recycled in the same slot has ended:
 // however long workers take to stop, there are no more than two to a slot.
 func (m *Machine) recycle() {
+	if !m.policy.recycles() {
+		return
+	}
 	g := m.serving()
 	if g == nil || m.waiting.ticket != 0 || m.candidate() != nil || m.pool.shared() || !m.allReady(g) {
 		return

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -14,10 +13,9 @@ func (m *Machine) stopUnneeded() {
 		if m.phase != operating {
 			m.cancelProbe(g)
 		}
-		for w := range g.live {
+		for w := range g.unneeded {
 			switch {
 			case w.state == forking || w.state >= stopping || w.immune:
-			case g.state < Retiring && !slices.Contains(g.leaving, w):
 			case w.failed && w.orphan:
 				m.kill(g, w, "its worker was killed, or ended before it was ready")
 			case w.failed:
@@ -37,7 +35,7 @@ func (m *Machine) stopUnneeded() {
 // killOverdue kills the workers that have not ended within drain-timeout.
 func (m *Machine) killOverdue() {
 	for _, g := range m.generations {
-		for w := range g.live {
+		for w := range g.unneeded {
 			if w.canBeKilled() && m.due(later(w.killAt, w.extended)) {
 				m.kill(g, w, fmt.Sprintf("it did not end within drain-timeout=%v", m.policy.DrainTimeout))
 			}
@@ -48,6 +46,9 @@ func (m *Machine) killOverdue() {
 // killSilent kills ready workers that have not sent WATCHDOG=1 for too long;
 // sd_notify(3).
 func (m *Machine) killSilent() {
+	if m.policy.Watchdog <= 0 {
+		return
+	}
 	for _, g := range m.generations {
 		for w := range g.live {
 			if w.state == ready && w.canBeKilled() && m.due(after(w.lastPing, m.policy.Watchdog)) {

@@ -31,7 +31,7 @@ func (m *Machine) swapChanged() {
 	if m.watch.first.IsZero() {
 		return
 	}
-	quiet, limit := m.watch.last.Add(m.policy.Debounce), m.watch.first.Add(maxDebounces*m.policy.Debounce)
+	quiet, limit := m.watch.last.Add(m.policy.Debounce), m.watch.first.Add(times(m.policy.Debounce, maxDebounces))
 	if m.due(quiet) || m.due(limit) {
 		m.watch, m.changed = debounce{}, true
 		m.request(OnWatch)

@@ -2,9 +2,11 @@ package notify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -94,26 +96,46 @@ func (s *Server) Close() error { return s.file.Close() }
 // along are closed when the datagram is read, for which sd_notify_barrier(3)
 // waits: so Receive should be called again at once.
 //
-// It is for one goroutine. The error is os.ErrClosed after Close; any other is
-// the kernel's, of recvmsg(2), and the socket stays usable.
+// It is for one goroutine. The error is os.ErrClosed after Close, and
+// os.ErrDeadlineExceeded once after Interrupt; any other is the kernel's, of
+// recvmsg(2), and the socket stays usable.
 func (s *Server) Receive() (Message, error) {
 	for {
-		data, sender, err := s.read()
-		if err != nil {
-			return Message{}, fmt.Errorf("receive notify: %w", err)
+		if m, known, err := s.receive(s.conn.Read); known || err != nil {
+			return m, err
 		}
-		m := Message{PID: int(sender.Pid), UID: int(sender.Uid), Assignments: Parse(data)}
-		// 0 is nobody: the credentials are missing, or are those of a process
-		// outside our pid namespace.
-		if m.PID <= 0 || m.Assignments == (Assignments{}) {
-			continue
-		}
-		var r proc.Reader
-		m.Lineage = ancestors(m.PID, &r)
-		stat, _ := r.Stat(m.PID) // zero for a process that is gone
-		m.Group = stat.Group
-		return m, nil
 	}
+}
+
+// Interrupt has Receive, or the next call of it, return os.ErrDeadlineExceeded.
+func (s *Server) Interrupt() { s.file.SetReadDeadline(time.Unix(1, 0)) } // long past
+
+// arrived is Receive for the next datagram that has arrived; known is false where it
+// has no known assignment. The error is EAGAIN if there is none.
+func (s *Server) arrived() (m Message, known bool, err error) {
+	return s.receive(func(read func(fd uintptr) bool) error {
+		return s.conn.Control(func(fd uintptr) { read(fd) })
+	})
+}
+
+// receive reads a datagram, by a function that calls another with the descriptor until
+// that returns true.
+func (s *Server) receive(by func(func(fd uintptr) bool) error) (m Message, known bool, err error) {
+	data, sender, err := s.read(by)
+	if err != nil {
+		return m, false, fmt.Errorf("receive notify: %w", err)
+	}
+	m = Message{PID: int(sender.Pid), UID: int(sender.Uid), Assignments: Parse(data)}
+	// 0 is nobody: the credentials are missing, or are those of a process
+	// outside our pid namespace.
+	if m.PID <= 0 || m.Assignments == (Assignments{}) {
+		return m, false, nil
+	}
+	var r proc.Reader
+	m.Lineage = ancestors(m.PID, &r)
+	stat, _ := r.Stat(m.PID) // zero for a process that is gone
+	m.Group = stat.Group
+	return m, true, nil
 }
 
 // ancestors are pid and those above it, up to this process. A zombie still has a
@@ -125,11 +147,11 @@ func ancestors(pid int, r *proc.Reader) []int {
 	})
 }
 
-// read waits for one datagram. Of a longer one than maxDatagram it returns the
+// read reads one datagram. Of a longer one than maxDatagram it returns the
 // lines that arrived whole: a READY=1 counts, whatever a long STATUS= did.
-func (s *Server) read() (data []byte, sender unix.Ucred, err error) {
+func (s *Server) read(by func(func(fd uintptr) bool) error) (data []byte, sender unix.Ucred, err error) {
 	var n, controln, flags int
-	closed := s.conn.Read(func(fd uintptr) bool {
+	failed := by(func(fd uintptr) bool {
 		err = eintr.Retry(func() (err error) {
 			n, controln, flags, _, err = unix.Recvmsg(int(fd), s.data, s.control, 0)
 			return err
@@ -137,7 +159,10 @@ func (s *Server) read() (data []byte, sender unix.Ucred, err error) {
 		return err != unix.EAGAIN
 	})
 	switch {
-	case closed != nil: // the poller has no other reason, and its error no exported name
+	case errors.Is(failed, os.ErrDeadlineExceeded):
+		s.file.SetReadDeadline(time.Time{})
+		return nil, sender, os.ErrDeadlineExceeded
+	case failed != nil: // the poller has no other reason, and its error no exported name
 		return nil, sender, os.ErrClosed
 	case err != nil:
 		return nil, sender, os.NewSyscallError("recvmsg", err)

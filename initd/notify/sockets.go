@@ -1,9 +1,10 @@
 package notify
 
 import (
-	"fmt"
-	"runtime/debug"
+	"errors"
+	"os"
 	"sync/atomic"
+	"time"
 )
 
 // Sockets are the notification sockets of generations, one each, so that what a
@@ -12,7 +13,7 @@ import (
 // it opens none.
 type Sockets struct {
 	receive func(Note)
-	failed  func(error)
+	start   func(func())
 	open    map[int]*generationSocket
 }
 
@@ -24,14 +25,19 @@ type Note struct {
 
 type generationSocket struct {
 	*Server
-	closed atomic.Bool
+	closed  atomic.Bool
+	flushes chan chan<- struct{} // what to send to when all that has come was received
 }
+
+// most is how many datagrams a flush takes from a socket, where senders go on sending:
+// more than wait in one anywhere (net.unix.max_dgram_qlen).
+const most = 1024
 
 // NewSockets returns sockets whose messages are passed to receive: those of one
 // generation one after the other, by a goroutine of its own, which may wait in
-// receive. If that goroutine panics, failed is called with the reason.
-func NewSockets(receive func(Note), failed func(error)) *Sockets {
-	return &Sockets{receive: receive, failed: failed, open: map[int]*generationSocket{}}
+// receive. Start starts a goroutine.
+func NewSockets(receive func(Note), start func(func())) *Sockets {
+	return &Sockets{receive: receive, start: start, open: map[int]*generationSocket{}}
 }
 
 // Open opens the socket of a generation, and returns its address for
@@ -45,24 +51,77 @@ func (s *Sockets) Open(generation int) (address string, err error) {
 		return "", err
 	}
 	s.Close(generation)
-	socket := &generationSocket{Server: server}
+	socket := &generationSocket{Server: server, flushes: make(chan chan<- struct{}, 1)}
 	s.open[generation] = socket
-	go s.run(generation, socket)
+	s.start(func() { s.run(generation, socket) })
 	return server.Address(), nil
 }
 
 func (s *Sockets) run(generation int, socket *generationSocket) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.failed(fmt.Errorf("%v\n%s", p, debug.Stack()))
-		}
-	}()
+	defer socket.flushed()
 	for {
 		message, err := socket.Receive()
-		if err != nil || socket.closed.Load() {
+		switch {
+		case socket.closed.Load():
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.flush(generation, socket)
+		case err != nil:
+			return
+		default:
+			s.receive(Note{generation, message})
 		}
-		s.receive(Note{generation, message})
+	}
+}
+
+// flush receives all that has come.
+func (s *Sockets) flush(generation int, socket *generationSocket) {
+	for range most {
+		message, known, err := socket.arrived()
+		if err != nil || socket.closed.Load() {
+			break
+		}
+		if known {
+			s.receive(Note{generation, message})
+		}
+	}
+	socket.flushed()
+}
+
+// flushed lets go who waits for it.
+func (g *generationSocket) flushed() {
+	select {
+	case done := <-g.flushes:
+		done <- struct{}{}
+	default:
+	}
+}
+
+// Flush has all that has come to the sockets by now received. What it returns waits
+// until receive has returned for all of that, or the limit is over, and is for any
+// goroutine.
+func (s *Sockets) Flush() (wait func(limit time.Duration)) {
+	if s == nil {
+		return func(time.Duration) {}
+	}
+	done, n := make(chan struct{}, len(s.open)), 0
+	for _, socket := range s.open {
+		select {
+		case socket.flushes <- done:
+			n++
+			socket.Interrupt()
+		default: // the last flush has not got to it yet
+		}
+	}
+	return func(limit time.Duration) {
+		over := time.After(limit)
+		for range n {
+			select {
+			case <-done:
+			case <-over:
+				return
+			}
+		}
 	}
 }
 
@@ -79,12 +138,3 @@ func (s *Sockets) Close(generation int) {
 		delete(s.open, generation)
 	}
 }
-
-// Supervisor is what initd itself was started by, and reports to. The zero
-// Supervisor is none.
-type Supervisor struct {
-	Address string // the value of NOTIFY_SOCKET; empty: nobody listens
-}
-
-// Send sends a state as [Send] does.
-func (s Supervisor) Send(state string) error { return Send(s.Address, state) }

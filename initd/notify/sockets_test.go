@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func goroutine(f func()) { go f() }
+
 // expectNote waits for a note of a generation with a status text.
 func expectNote(t *testing.T, notes <-chan Note, generation int, status string) {
 	t.Helper()
@@ -32,7 +34,7 @@ func sendTo(t *testing.T, address, state string) {
 
 func TestSockets(t *testing.T) {
 	notes := make(chan Note)
-	s := NewSockets(func(n Note) { notes <- n }, func(err error) { t.Error(err) })
+	s := NewSockets(func(n Note) { notes <- n }, goroutine)
 	addresses := map[int]string{}
 	for generation := range 3 {
 		address, err := s.Open(generation)
@@ -70,7 +72,7 @@ func TestClosedSocket(t *testing.T) {
 	s := NewSockets(func(n Note) {
 		began <- true
 		notes <- n
-	}, func(err error) { t.Error(err) })
+	}, goroutine)
 	address, err := s.Open(1)
 	if err != nil {
 		t.Fatal(err)
@@ -109,25 +111,6 @@ func TestClosedSocket(t *testing.T) {
 	}
 }
 
-func TestSocketPanics(t *testing.T) {
-	failed := make(chan error)
-	s := NewSockets(func(Note) { panic("a defect") }, func(err error) { failed <- err })
-	address, err := s.Open(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(1)
-	sendTo(t, address, "READY=1")
-	select {
-	case err := <-failed:
-		if text := err.Error(); text[:len("a defect\n")] != "a defect\n" {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the panic was not reported")
-	}
-}
-
 func TestNoSockets(t *testing.T) {
 	var s *Sockets
 	address, err := s.Open(1)
@@ -138,14 +121,72 @@ func TestNoSockets(t *testing.T) {
 }
 
 func TestSupervisor(t *testing.T) {
-	if err := (Supervisor{}).Send("READY=1"); err != nil {
-		t.Error(err)
-	}
+	nobody := NewSupervisor("", goroutine, nil)
+	nobody.Send("READY=1")
+	nobody.Close(patience)
 	server := listen(t)
-	if err := (Supervisor{server.Address()}).Send("READY=1"); err != nil {
-		t.Fatal(err)
+	s := NewSupervisor(server.Address(), goroutine, func(err error) { t.Error(err) })
+	s.Send("READY=1")
+	s.Send("STATUS=end")
+	for range 2 {
+		s.Close(patience)
 	}
 	if m := receive(t, server); !m.Ready {
 		t.Errorf("received %+v", m)
 	}
+	if m := receive(t, server); m.Status != "end" {
+		t.Errorf("received %+v", m)
+	}
+	failed := make(chan error, 1)
+	NewSupervisor("@"+t.Name(), goroutine, func(err error) { failed <- err }).Send("READY=1")
+	if err := <-failed; err == nil {
+		t.Error("nobody listens, and that was no error")
+	}
+}
+
+// A flush ends when all that came before it has been received, even if some of that is
+// nothing and others go on sending.
+func TestFlush(t *testing.T) {
+	var nobody *Sockets
+	nobody.Flush()(0)
+	received := make(chan Note)
+	s := NewSockets(func(n Note) { received <- n }, goroutine)
+	for generation := range 2 {
+		address, err := s.Open(generation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close(generation) })
+		for i := range 5 {
+			sendTo(t, address, "STATUS="+strconv.Itoa(i))
+			sendTo(t, address, "nothing that is known")
+		}
+	}
+	for round := range 3 {
+		flushed := make(chan bool)
+		wait := s.Flush()
+		go func() {
+			wait(patience)
+			close(flushed)
+		}()
+		n := 0
+		for waiting := true; waiting; {
+			select {
+			case <-received:
+				n++
+			case <-flushed:
+				waiting = false
+			case <-time.After(patience):
+				t.Fatal("the flush does not end")
+			}
+		}
+		if want := map[int]int{0: 10}[round]; n != want {
+			t.Errorf("flush %d has received %d, want %d", round, n, want)
+		}
+	}
+	// One that is being closed is not waited for.
+	wait := s.Flush()
+	s.Close(0)
+	s.Close(1)
+	wait(patience)
 }

@@ -28,9 +28,9 @@ type File struct {
 }
 
 // OpenFile opens the file at path for appending, and makes it where it is not
-// there. Failed is called, by another goroutine, with the error when the file
+// there. Start starts a goroutine. Failed is called, by another goroutine, with the error when the file
 // cannot be written, and with nil when it can be written again.
-func OpenFile(path string, uid int, failed func(error)) (*File, error) {
+func OpenFile(path string, uid int, start func(func()), failed func(error)) (*File, error) {
 	file, err := open(path)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func OpenFile(path string, uid int, failed func(error)) (*File, error) {
 	// No other process has the read end, so its flags concern nobody else.
 	unix.SetNonblock(pipe.Read, true)
 	f := &File{Pipe: pipe, path: path, failed: failed, source: os.NewFile(uintptr(pipe.Read), "log"), done: make(chan struct{}), file: file}
-	go f.run()
+	start(f.run)
 	return f, nil
 }
 

@@ -33,8 +33,9 @@ type LogOptions struct {
 	// log, initd's log and the workers' stdout go to it, too.
 	Daemon bool
 
-	UID  int               // of the workers
-	Warn func(text string) // a file cannot be written, or can be again; called by other goroutines
+	UID   int               // of the workers
+	Start func(func())      // starts a goroutine
+	Warn  func(text string) // a file cannot be written, or can be again; called by other goroutines
 }
 
 // Logs are where output goes. A nil *Logs is none: everything stays on the stdout
@@ -44,6 +45,7 @@ type Logs struct {
 	path           string // the file that it leads to; empty: none, or a command
 	stdout, stderr int    // descriptors for the workers
 	warn           func(text string)
+	start          func(func())
 	uid            int
 	files          []*File
 	commands       []logCommand
@@ -68,7 +70,7 @@ func (e *LogError) Unwrap() error { return e.Err }
 // OpenLogs opens the files, and the pipes to the commands, which the caller has to
 // start. Two logs with the same destination share it.
 func OpenLogs(o LogOptions) (*Logs, error) {
-	l := &Logs{own: 2, stdout: 1, stderr: 2, warn: o.Warn, uid: o.UID}
+	l := &Logs{own: 2, stdout: 1, stderr: 2, warn: o.Warn, start: o.Start, uid: o.UID}
 	shared := map[string]*Pipe{}
 	// write is the descriptor by which a log is written.
 	write := func(setting string, d Destination) (fd int, err error) {
@@ -115,7 +117,7 @@ func (l *Logs) open(setting string, d Destination) (*Pipe, error) {
 		l.commands = append(l.commands, logCommand{pipe, d.Command})
 		return pipe, nil
 	}
-	file, err := OpenFile(d.File, l.uid, func(err error) {
+	file, err := OpenFile(d.File, l.uid, l.start, func(err error) {
 		if err != nil {
 			l.warn(fmt.Sprintf("%s: %v; output is lost until it can be written again", setting, err))
 		} else {
@@ -180,7 +182,7 @@ func (l *Logs) Blocking() (n int) {
 
 // OpenRelay lets what workers write to stderr pass through initd, which keeps so
 // many of the last lines of each. It is not for a nil *Logs.
-func (l *Logs) OpenRelay(lines int) { l.relay = NewRelay(l.stderr, lines, l.uid) }
+func (l *Logs) OpenRelay(lines int) { l.relay = NewRelay(l.stderr, lines, l.uid, l.start) }
 
 // Tail returns a stderr for a worker that is to be started, nil where there is no
 // relay.

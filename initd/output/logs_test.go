@@ -16,7 +16,7 @@ import (
 func openLogs(t *testing.T, o LogOptions) (*Logs, chan string) {
 	t.Helper()
 	warnings := make(chan string, 10)
-	o.UID, o.Warn = os.Getuid(), func(text string) { warnings <- text }
+	o.UID, o.Start, o.Warn = os.Getuid(), goroutine, func(text string) { warnings <- text }
 	l, err := OpenLogs(o)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 func opened(t *testing.T, path string) (*File, chan error) {
 	t.Helper()
 	reported := make(chan error, 10)
-	f, err := OpenFile(path, os.Getuid(), func(err error) { reported <- err })
+	f, err := OpenFile(path, os.Getuid(), goroutine, func(err error) { reported <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +42,8 @@ func waitForText(t *testing.T, path, want string) {
 	}
 	t.Fatalf("%s has %q, and never %q", path, text, want)
 }
+
+func goroutine(f func()) { go f() }
 
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
@@ -90,7 +92,7 @@ func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	syscall.Mkfifo(dir+"/fifo", 0o600)
 	for _, path := range []string{dir, dir + "/missing/log", dir + "/fifo"} { // nobody reads the FIFO
-		if f, err := OpenFile(path, 0, nil); err == nil || !strings.Contains(err.Error(), path) {
+		if f, err := OpenFile(path, 0, goroutine, nil); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, %v", path, f, err)
 		}
 	}

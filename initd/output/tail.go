@@ -33,6 +33,7 @@ import (
 type Relay struct {
 	to         Stream
 	lines, uid int
+	start      func(func())
 
 	// The goroutine of a worker's pipe holds the mutex while it reads from the pipe
 	// and writes to the stream. So one thread at most is in write(2), where it may
@@ -47,9 +48,9 @@ type Relay struct {
 }
 
 // NewRelay returns a relay to a file descriptor that keeps the given number of
-// lines of each worker. Workers run as the user uid.
-func NewRelay(to, lines, uid int) *Relay {
-	r := &Relay{to: NewStream(to), lines: lines, uid: uid, buffer: make([]byte, size), tails: map[*Tail]bool{}, most: 512}
+// lines of each worker. Workers run as the user uid. Start starts a goroutine.
+func NewRelay(to, lines, uid int, start func(func())) *Relay {
+	r := &Relay{start: start, to: NewStream(to), lines: lines, uid: uid, buffer: make([]byte, size), tails: map[*Tail]bool{}, most: 512}
 	var files unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
 		r.most = int(min(files.Cur, 1<<20) / 2)
@@ -100,7 +101,7 @@ func (r *Relay) Open() (*Tail, error) {
 	r.mu.Lock()
 	r.tails[t] = true
 	r.mu.Unlock()
-	go t.run()
+	r.start(t.run)
 	return t, nil
 }
 

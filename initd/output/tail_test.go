@@ -92,7 +92,7 @@ func stream(t testing.TB) *Pipe {
 // relay returns one to a stream, which it has left alone when the test ends.
 func relay(t testing.TB, to *Pipe, lines int) *Relay {
 	t.Helper()
-	r := NewRelay(to.Write, lines, -1)
+	r := NewRelay(to.Write, lines, -1, goroutine)
 	t.Cleanup(func() {
 		syscall.Close(to.Read) // so it does not hang any more
 		to.Read = -1
@@ -182,7 +182,7 @@ func TestLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	r := NewRelay(int(null.Fd()), 3, -1)
+	r := NewRelay(int(null.Fd()), 3, -1, goroutine)
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for _, c := range []struct {
 		name   string
@@ -223,7 +223,7 @@ func TestLines(t *testing.T) {
 func TestManyLines(t *testing.T) {
 	null, _ := os.OpenFile("/dev/null", os.O_WRONLY, 0)
 	defer null.Close()
-	tail := tail(t, NewRelay(int(null.Fd()), 1_000_000, -1))
+	tail := tail(t, NewRelay(int(null.Fd()), 1_000_000, -1, goroutine))
 	var want []string
 	for i := range 3000 {
 		want = append(want, fmt.Sprint(i))
@@ -370,7 +370,7 @@ func TestBroken(t *testing.T) {
 	defer reading.Close()
 	for name, fd := range map[string]int{"EPIPE": to.Write, "EBADF": 1 << 20, "EBADF, open for reading": int(reading.Fd())} {
 		t.Run(name, func(t *testing.T) {
-			tail := tail(t, NewRelay(fd, 1, -1))
+			tail := tail(t, NewRelay(fd, 1, -1, goroutine))
 			pid := start(t, "flood 1000", tail.Write)
 			tail.CloseWrite()
 			wait(t, pid)
@@ -492,7 +492,7 @@ func TestMemory(t *testing.T) {
 	defer null.Close()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	tail := tail(t, NewRelay(int(null.Fd()), 3, -1))
+	tail := tail(t, NewRelay(int(null.Fd()), 3, -1, goroutine))
 	pid := start(t, "flood 30000", tail.Write) // some 60 MB
 	tail.CloseWrite()
 	wait(t, pid)
@@ -649,7 +649,7 @@ func BenchmarkWorker(b *testing.B) {
 				fd := int(file.Fd())
 				var tail *Tail
 				if how == "relayed" {
-					tail, err = NewRelay(fd, 10, -1).Open()
+					tail, err = NewRelay(fd, 10, -1, goroutine).Open()
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -686,7 +686,7 @@ func BenchmarkTail(b *testing.B) {
 	defer null.Close()
 	for _, text := range []string{"", strings.Repeat("line\n", 2000)} {
 		b.Run(fmt.Sprintf("%d bytes written", len(text)), func(b *testing.B) {
-			r := NewRelay(int(null.Fd()), 10, -1)
+			r := NewRelay(int(null.Fd()), 10, -1, goroutine)
 			in := func() uint64 {
 				runtime.GC()
 				var m runtime.MemStats
@@ -763,7 +763,7 @@ func BenchmarkLines(b *testing.B) {
 
 // TestTailsAreBounded: whoever keeps the ends of pipes does not use up the files that may be open.
 func TestTailsAreBounded(t *testing.T) {
-	r := NewRelay(2, 1, os.Geteuid())
+	r := NewRelay(2, 1, os.Geteuid(), goroutine)
 	r.most = 2
 	one, err := r.Open()
 	if err != nil {

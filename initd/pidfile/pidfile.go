@@ -15,23 +15,34 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/ownfile"
 )
 
-// File is a pid file that this process holds.
+// File is a pid file that this process holds. A goroutine of its own publishes
+// attempts, for a file system may hang.
 type File struct {
 	path string
 	file *os.File
 	id   ownfile.ID
+	next chan record // to be published; only the latest counts
+
+	removing sync.Once
+}
+
+// record is what Publish was given.
+type record struct {
+	attempt, givenUp int
+	published        []chan struct{} // to be closed when it is
 }
 
 // Lock locks the file at path, which may be left from a process that has ended, or
 // makes it, and writes the pid. If another process holds it, the error is which one,
-// and the file is not changed.
-func Lock(path string) (*File, error) {
+// and the file is not changed. Start starts a goroutine.
+func Lock(path string, start func(func())) (*File, error) {
 	for {
 		// O_NONBLOCK is for a FIFO, which would wait for a reader.
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
@@ -45,7 +56,11 @@ func Lock(path string) (*File, error) {
 		}
 		// Its holder may have removed it after it was opened and before it was locked.
 		if id.Behind(path) {
-			return write(&File{path, file, id})
+			f, err := write(&File{path: path, file: file, id: id, next: make(chan record, 1)})
+			if err == nil {
+				start(f.run)
+			}
+			return f, err
 		}
 		file.Close()
 	}
@@ -81,34 +96,62 @@ func write(f *File) (*File, error) {
 		err = f.file.Truncate(int64(len(text))) // only now: it is never empty while it is ours
 	}
 	if err != nil {
-		f.Remove() // it would be empty, or have another pid
+		f.remove() // it would be empty, or have another pid
 		f.file.Close()
 		return nil, err
 	}
-	f.Publish(0, 0)
+	f.publish(record{})
 	return f, nil
 }
 
 // Publish publishes the number of the last attempt, and that of the last one that was
-// given up. Neither may be less than before. On a file system without record locks it
-// does nothing.
-func (f *File) Publish(attempt, givenUp int) {
-	// Adjacent locks of one process become one, fcntl(2): there is always a lock.
-	f.record(unix.F_WRLCK, int64(givenUp), int64(attempt-givenUp+1))
-	if givenUp > 0 {
-		f.record(unix.F_UNLCK, 0, int64(givenUp))
+// given up. Neither may be less than before. It never blocks; the channel is closed
+// when they are published, or later ones. On a file system without record locks
+// nothing is. It is for one goroutine.
+func (f *File) Publish(attempt, givenUp int) <-chan struct{} {
+	published := make(chan struct{})
+	r := record{attempt, givenUp, []chan struct{}{published}}
+	select {
+	case earlier := <-f.next:
+		r.published = append(r.published, earlier.published...)
+	default:
+	}
+	f.next <- r
+	return published
+}
+
+func (f *File) run() {
+	for r := range f.next {
+		f.publish(r)
+		for _, published := range r.published {
+			close(published)
+		}
 	}
 }
 
-func (f *File) record(kind int16, start, length int64) {
+func (f *File) publish(r record) {
+	// Adjacent locks of one process become one, fcntl(2): there is always a lock.
+	f.lock(unix.F_WRLCK, int64(r.givenUp), int64(r.attempt-r.givenUp+1))
+	if r.givenUp > 0 {
+		f.lock(unix.F_UNLCK, 0, int64(r.givenUp))
+	}
+}
+
+func (f *File) lock(kind int16, start, length int64) {
 	control(f.file, func(fd int) error {
 		return unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: kind, Start: start, Len: length})
 	})
 }
 
 // Remove removes the file, if it is still this one. The locks stay until the
-// process ends: until then it can be found by them.
+// process ends: until then it can be found by them. It comes last, may block, and may
+// be called again.
 func (f *File) Remove() error {
+	f.removing.Do(func() { close(f.next) })
+	return f.remove()
+}
+
+func (f *File) remove() error {
 	if !f.id.Behind(f.path) { // which may be a link: Lock follows one
 		return nil
 	}

@@ -22,18 +22,20 @@ func TestMain(m *testing.M) {
 	if !ok {
 		os.Exit(m.Run())
 	}
-	f, err := Lock(path)
+	f, err := Lock(path, goroutine)
 	fmt.Println(err)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var attempt, givenUp int
 		if n, _ := fmt.Sscan(lines.Text(), &attempt, &givenUp); n == 2 {
-			f.Publish(attempt, givenUp)
+			<-f.Publish(attempt, givenUp)
 		} else {
 			f.Remove()
 		}
 		fmt.Println("done")
 	}
 }
+
+func goroutine(f func()) { go f() }
 
 // holder is a process that holds, or has tried to hold, a pid file.
 type holder struct {
@@ -116,7 +118,7 @@ func TestLock(t *testing.T) {
 func TestStaleContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	os.WriteFile(path, []byte("123456789012\nmore\n"), 0o600)
-	f, err := Lock(path)
+	f, err := Lock(path, goroutine)
 	if got := content(t, path); err != nil || got != strconv.Itoa(os.Getpid())+"\n" {
 		t.Errorf("%v, the file has %q", err, got)
 	}
@@ -125,7 +127,7 @@ func TestStaleContent(t *testing.T) {
 
 func TestRemoveLeavesAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	f, err := Lock(path)
+	f, err := Lock(path, goroutine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +145,7 @@ func TestLockErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, fifo, filepath.Join(dir, "missing", "pid")} {
-		if f, err := Lock(path); err == nil || !strings.Contains(err.Error(), path) {
+		if f, err := Lock(path, goroutine); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, %v", path, f, err)
 		}
 	}
@@ -160,7 +162,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	defer syscall.Unmount(dir, syscall.MNT_DETACH)
 	os.WriteFile(dir+"/filler", make([]byte, 2<<20), 0o600)
-	if f, err := Lock(dir + "/pid"); err == nil || !strings.Contains(err.Error(), "no space left") {
+	if f, err := Lock(dir+"/pid", goroutine); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("%v, %v", f, err)
 	}
 	if _, err := os.Stat(dir + "/pid"); !os.IsNotExist(err) {

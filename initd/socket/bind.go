@@ -17,7 +17,7 @@ const lookupTime = 10 * time.Second
 
 // resolve returns the address that a tcp or udp Spec is bound to: the first IPv4
 // address of a host name, or else its first IPv6 address.
-func resolve(spec Spec) (netip.AddrPort, error) {
+func resolve(ctx context.Context, spec Spec) (netip.AddrPort, error) {
 	port := uint16(spec.Port)
 	if spec.Host == "" {
 		return netip.AddrPortFrom(netip.IPv4Unspecified(), port), nil
@@ -25,7 +25,10 @@ func resolve(spec Spec) (netip.AddrPort, error) {
 	if address, err := netip.ParseAddr(spec.Host); err == nil {
 		return netip.AddrPortFrom(address, port), nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", spec.Host)
 	if err != nil {

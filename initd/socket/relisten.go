@@ -3,6 +3,8 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +25,15 @@ type Mended struct {
 // the paths of unix sockets that were removed, as some servers do when they end. It is
 // to be called after a worker has ended, and before others are started. The error joins one for each listener
 // that could not be mended, and that of Steer, which is done again.
-func (s *Set) Relisten() ([]Mended, error) {
+func (s *Set) Relisten() ([]Mended, error) { return s.relisten(func(*Listener) bool { return true }) }
+
+// RestorePaths does what Relisten does for unix sockets alone. It costs nothing where
+// there are none.
+func (s *Set) RestorePaths() ([]Mended, error) {
+	return s.relisten(func(l *Listener) bool { return l.node.path != "" })
+}
+
+func (s *Set) relisten(concerns func(*Listener) bool) ([]Mended, error) {
 	if s == nil || s.inodes != nil {
 		return nil, nil // or released: there is nobody to accept
 	}
@@ -32,6 +42,9 @@ func (s *Set) Relisten() ([]Mended, error) {
 	again := false
 	for i := range s.listeners {
 		l := &s.listeners[i]
+		if !concerns(l) {
+			continue
+		}
 		var err error
 		switch {
 		case l.group != nil && l.Network == "tcp":
@@ -47,14 +60,18 @@ func (s *Set) Relisten() ([]Mended, error) {
 		case l.Network == "tcp" && !accepting(l.FD):
 			err = listenAgain(l.FD, s.options.Backlog)
 		case l.Network == "unix" && hungUp(l.FD):
-			err = l.replace(s.options)
-		case l.node.path != "" && !l.node.there():
-			switch err = l.node.restore(); {
-			case err == nil:
+			var replaced bool
+			if replaced, err = l.replace(s.options); !replaced && err == nil {
+				continue
+			}
+		case l.node.path != "":
+			was, failure := l.restore(s.options)
+			switch err = failure; {
+			case was == restored:
 				mended = append(mended, Mended{Key: l.Key, Slot: -1, Restored: true})
 				continue
-			case err == errNoSpare && !s.options.Alone:
-				err = l.replace(s.options)
+			case was == intact && err == nil:
+				continue
 			}
 		default:
 			continue
@@ -69,6 +86,14 @@ func (s *Set) Relisten() ([]Mended, error) {
 		errs = append(errs, s.Steer(s.chosen))
 	}
 	return mended, errors.Join(errs...)
+}
+
+// ShutDown reports whether a listener was shut down that a worker in slot has. It costs a
+// system call for each listener, however many slots there are.
+func (s *Set) ShutDown(slot int) bool {
+	return slices.ContainsFunc(s.all(), func(l Listener) bool {
+		return l.Network == "tcp" && !accepting(l.of(slot)) || l.Network == "unix" && hungUp(l.FD)
+	})
 }
 
 // listenAgain revives a TCP listener: shutdown(2) took it back to the state of
@@ -98,27 +123,99 @@ func hungUp(fd int) bool {
 	return err == nil && fds[0].Revents&unix.POLLRDHUP != 0
 }
 
+// repaired is what became of the file of a unix listener.
+type repaired int
+
+const (
+	intact   repaired = iota // it is there, or that is not known yet
+	restored                 // its path was removed, and is there again
+	replaced                 // there is a new socket
+)
+
+// repair is what became of a unix listener, and its new socket where it was replaced.
+type repair struct {
+	was  repaired
+	fd   int
+	node node
+	err  error
+}
+
+// repairLimit is how long a repair is waited for: the file may be on a file system that
+// hangs. It is taken later then, when Relisten is called again.
+const repairLimit = 100 * time.Millisecond
+
 // replace makes a new socket in place of a dead unix one, with the same path and
-// initd's same file descriptor. An abstract name cannot be bound again while anyone
-// holds the dead socket, and an adopted path is not initd's.
-func (l *Listener) replace(o Options) error {
+// initd's same file descriptor, and reports whether it is there. An abstract name cannot
+// be bound again while anyone holds the dead socket, and an adopted path is not initd's.
+func (l *Listener) replace(o Options) (bool, error) {
 	if l.node.path == "" {
-		return errors.New("a worker shut it down, which cannot be undone; restart initd")
+		return false, errors.New("a worker shut it down, which cannot be undone; restart initd")
 	}
-	if err := l.node.remove(); err != nil {
-		return err
+	dead := l.node
+	was, err := l.repair(o, func() repair { return dead.replace(o) })
+	return was == replaced, err
+}
+
+// restore gives a unix socket its path back if that was removed. Where the file has no
+// other name, it is replaced, unless it is alone.
+func (l *Listener) restore(o Options) (repaired, error) {
+	n := l.node
+	return l.repair(o, func() (r repair) {
+		if n.there() {
+			return r
+		}
+		switch r.err = n.restore(); {
+		case r.err == nil:
+			r.was = restored
+		case r.err == errNoSpare && !o.Alone:
+			return n.replace(o)
+		}
+		return r
+	})
+}
+
+// repair has a goroutine do what may block for ever, one at a time.
+func (l *Listener) repair(o Options, do func() repair) (repaired, error) {
+	late := make(<-chan time.Time)
+	if l.repairing == nil {
+		repairing := make(chan repair, 1)
+		l.repairing, late = repairing, time.After(repairLimit)
+		o.Start(func() { repairing <- do() })
+	} else if len(l.repairing) == 0 {
+		return intact, nil // which was reported
 	}
-	fd, made, err := bindUnix(l.node.path, o)
-	if err != nil {
-		return errors.Join(err, made.remove())
+	var r repair
+	select {
+	case r = <-l.repairing:
+	case <-late:
+		return intact, fmt.Errorf("%s has not been repaired within %v: does the file system hang?", l.node.path, repairLimit)
 	}
-	defer unix.Close(fd)
-	if err = unix.Listen(fd, o.Backlog); err == nil {
-		err = unix.Dup3(fd, l.FD, unix.O_CLOEXEC)
+	l.repairing = nil
+	if r.was != replaced || r.err != nil {
+		return r.was, r.err
 	}
-	if err != nil {
-		return errors.Join(err, made.remove())
+	defer unix.Close(r.fd)
+	if err := unix.Dup3(r.fd, l.FD, unix.O_CLOEXEC); err != nil {
+		return intact, errors.Join(err, r.node.remove())
 	}
-	l.node = made
-	return nil
+	l.node = r.node
+	return replaced, nil
+}
+
+// replace makes a new socket with the path of a dead one. It may block for ever.
+func (n node) replace(o Options) (r repair) {
+	if r.err = n.remove(); r.err != nil {
+		return r
+	}
+	if r.fd, r.node, r.err = bindUnix(n.path, o); r.err != nil {
+		r.err = errors.Join(r.err, r.node.remove())
+		return r
+	}
+	if r.err = unix.Listen(r.fd, o.Backlog); r.err != nil {
+		unix.Close(r.fd)
+		r.err = errors.Join(r.err, r.node.remove())
+		return r
+	}
+	r.was = replaced
+	return r
 }

@@ -130,3 +130,45 @@ func TestRelistenUnixRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file system that hangs is waited for once, and for a moment; the socket is there when it answers again.
+func TestRelistenUnixLater(t *testing.T) {
+	set := open(t, "path "+filepath.Join(t.TempDir(), "s"))
+	defer set.Close()
+	answers, made := make(chan bool), make(chan bool)
+	set.options.Start = func(f func()) {
+		go func() {
+			<-answers
+			f()
+			close(made)
+		}()
+	}
+	l := set.All()[0]
+	unix.Shutdown(l.FD, unix.SHUT_RDWR)
+	if mended, err := set.Relisten(); len(mended) > 0 || err == nil || !strings.Contains(err.Error(), "hang") {
+		t.Errorf("Relisten() = %+v, %v; want an error", mended, err)
+	}
+	if mended, err := set.Relisten(); len(mended) > 0 || err != nil || !set.ShutDown(0) {
+		t.Errorf("Relisten() = %+v, %v; want nothing", mended, err)
+	}
+	close(answers)
+	<-made
+	if mended, err := set.Relisten(); len(mended) != 1 || err != nil || set.ShutDown(0) {
+		t.Errorf("Relisten() = %+v, %v; want one replaced", mended, err)
+	}
+	if err := connect(l); err != nil {
+		t.Error(err)
+	}
+}
+
+// Only the sockets of one slot are looked at.
+func TestShutDown(t *testing.T) {
+	set := openSlots(t, 4, "port 127.0.0.1:0")
+	defer set.Close()
+	shutDown(t, set.All()[0], 2)
+	for slot := range 5 {
+		if got := set.ShutDown(slot); got != (slot == 2) {
+			t.Errorf("slot %d: %v", slot, got)
+		}
+	}
+}

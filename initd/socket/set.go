@@ -2,6 +2,7 @@ package socket
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,8 @@ type Options struct {
 	UID, GID int         // owner of unix sockets, -1 leaves initd's own
 	Environ  []string    // the environment initd was started with: LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES
 
+	Context context.Context // gives up the look-up of host names; nil: that has its own limit alone
+
 	// Elsewhere adopts a socket that a Spec names by =fd wherever it is bound, and
 	// shows it to workers as if it were at the Spec's address. It is for an initd
 	// that is being checked, whose sockets must not be the real ones.
@@ -28,6 +31,7 @@ type Options struct {
 	// Alone is for sockets that no worker has, but a goroutine of initd's accepts on: none
 	// can be replaced by another.
 	Alone bool
+	Start func(func()) // starts a goroutine; nil: it is waited for
 
 	// ReusePort gives each of the Slots, at least 1, a socket of its own of
 	// every TCP and UDP listener that is bound here. See Steer.
@@ -47,8 +51,11 @@ type Listener struct {
 	name    string         // in LISTEN_FDNAMES, if it was handed down with one
 	at      netip.AddrPort // the address of tcp and udp
 	adopted bool
-	node    node   // the file that was made for a unix socket
-	group   *group // the sockets of all slots; nil: they share FD
+	node    node // the file that was made for a unix socket
+
+	repairing chan repair // of a unix socket, when it is done; nil: none is under way
+
+	group *group // the sockets of all slots; nil: they share FD
 }
 
 // A Set is all listeners. Its methods are for one goroutine. A nil *Set has none.
@@ -74,6 +81,9 @@ func Open(specs []Spec, o Options) (*Set, error) {
 	if o.Backlog <= 0 {
 		o.Backlog = math.MaxInt32 // listen(2) cuts it down to somaxconn
 	}
+	if o.Start == nil {
+		o.Start = func(f func()) { f() }
+	}
 	set := &Set{options: o}
 	if err := set.open(specs); err != nil {
 		return nil, errors.Join(err, set.Close())
@@ -95,7 +105,7 @@ func (s *Set) open(specs []Spec) error {
 	s.listeners = slices.Repeat([]Listener{{FD: -1}}, len(specs))
 	for i, spec := range specs {
 		if spec.Network != "unix" {
-			if at[i], err = resolve(spec); err != nil {
+			if at[i], err = resolve(s.options.Context, spec); err != nil {
 				return fail(spec, "", err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"server-starter/initd/ownfile"
@@ -34,13 +35,15 @@ type File struct {
 	done   chan struct{}
 	ours   ownfile.ID // what was written last; zero: nothing yet
 	failed bool
+
+	removing sync.Once
 }
 
 // Open returns a file at path. A status file that another process has left there is
 // removed by the first Write, for its pids mean nothing any more; any other file is
-// left alone, and an error. Report is called by another goroutine: with an error when
+// left alone, and an error. Start starts a goroutine. Report is called by another goroutine: with an error when
 // a write fails, the first time in a row, and with nil when one succeeds again.
-func Open(path string, report func(error)) (*File, error) {
+func Open(path string, start func(func()), report func(error)) (*File, error) {
 	recognise := func(r io.Reader) bool {
 		text, err := io.ReadAll(r)
 		return err == nil && isStatus(string(text))
@@ -49,7 +52,7 @@ func Open(path string, report func(error)) (*File, error) {
 		return nil, err
 	}
 	f := &File{path: path, report: report, next: make(chan []Worker, 1), done: make(chan struct{})}
-	go f.run()
+	start(f.run)
 	return f, nil
 }
 
@@ -91,9 +94,9 @@ func text(workers []Worker) string {
 }
 
 // Remove ends writing, and removes the file if it is still the one that was
-// written. It waits for that no longer than limit.
+// written. It waits for that no longer than limit. It may be called again.
 func (f *File) Remove(limit time.Duration) {
-	close(f.next)
+	f.removing.Do(func() { close(f.next) })
 	select {
 	case <-f.done:
 	case <-time.After(limit):

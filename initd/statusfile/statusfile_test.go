@@ -38,12 +38,14 @@ func content(t *testing.T, path string) string {
 	return string(text)
 }
 
+func goroutine(f func()) { go f() }
+
 // In a bubble of synctest a goroutine that does system calls runs on, and
 // virtual time stands still meanwhile.
 func TestWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "status")
-		f, err := Open(path, func(err error) { t.Error(err) })
+		f, err := Open(path, goroutine, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +79,7 @@ func TestWrite(t *testing.T) {
 func TestRemoveLeavesAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "status")
-		f, _ := Open(path, nil)
+		f, _ := Open(path, goroutine, nil)
 		write(t, f, "1:101\n")
 		os.Remove(path)
 		os.WriteFile(path, []byte("7:7\n"), 0o600)
@@ -93,7 +95,7 @@ func TestFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "dir")
 		told := make(chan error, 10)
-		f, err := Open(dir+"/status", func(err error) { told <- err })
+		f, err := Open(dir+"/status", goroutine, func(err error) { told <- err })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +124,7 @@ func TestFailure(t *testing.T) {
 // The last text is written, however fast they come.
 func TestLatestWins(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status")
-	f, _ := Open(path, nil)
+	f, _ := Open(path, goroutine, nil)
 	for range 1000 {
 		f.Write([]Worker{{1, 1}})
 	}
@@ -139,7 +141,7 @@ func TestOpen(t *testing.T) {
 	path := filepath.Join(dir, "status")
 	for _, stale := range []string{"", "1:101\n2:102\n", "7:1"} {
 		os.WriteFile(path, []byte(stale), 0o600)
-		f, err := Open(path, nil)
+		f, err := Open(path, goroutine, nil)
 		if err != nil {
 			t.Fatalf("%q: %v", stale, err)
 		}
@@ -154,13 +156,13 @@ func TestOpen(t *testing.T) {
 	}
 	for _, precious := range []string{"root:x:0:0:root:/root:/bin/bash\n", "letter", "1:1\n\nx", "4711\n"} {
 		os.WriteFile(path, []byte(precious), 0o600)
-		if _, err := Open(path, nil); err == nil || !strings.Contains(err.Error(), "not a status file") || content(t, path) != precious {
+		if _, err := Open(path, goroutine, nil); err == nil || !strings.Contains(err.Error(), "not a status file") || content(t, path) != precious {
 			t.Errorf("%q: %v, the file has %q", precious, err, content(t, path))
 		}
 	}
 	syscall.Mkfifo(dir+"/fifo", 0o600)
 	for _, other := range []string{dir, dir + "/fifo"} {
-		if _, err := Open(other, nil); err == nil {
+		if _, err := Open(other, goroutine, nil); err == nil {
 			t.Errorf("%s was taken", other)
 		}
 	}

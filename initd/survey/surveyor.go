@@ -65,9 +65,10 @@ func (s *Surveyor) Every() time.Duration {
 // Take is the part that takes time: it asks /proc and the kernel's lists of
 // connections. It is to be run by another goroutine, one survey at a time, and
 // returns also what keeps it from seeing all of the workers: each kind of error
-// once, and else nothing.
-func (s *Surveyor) Begin(now time.Time, workers map[int]int) (take func() (seen machine.Surveyed, warning string)) {
-	seen := s.queues()
+// once, and else nothing. Queues is what is seen without it.
+func (s *Surveyor) Begin(now time.Time, workers map[int]int) (queues machine.Surveyed, take func() (seen machine.Surveyed, warning string)) {
+	queues = s.queues()
+	seen := queues
 	request := Request{PIDs: slices.Sorted(maps.Keys(workers)), Descendants: true}
 	if s.Sockets != nil {
 		request.Listeners = s.Sockets.All()
@@ -81,7 +82,7 @@ func (s *Surveyor) Begin(now time.Time, workers map[int]int) (take func() (seen 
 		s.measured = now
 		request.Facts |= Resident | Proportional
 	}
-	return func() (machine.Surveyed, string) {
+	return queues, func() (machine.Surveyed, string) {
 		if request.Facts == 0 {
 			return seen, ""
 		}

@@ -82,7 +82,7 @@ func TestNeeded(t *testing.T) {
 				}
 				return nil, nil
 			}
-			if _, warning := s.Begin(time.Now(), test.workers)(); got != test.want || warning != "" {
+			if _, warning := take(&s, time.Now(), test.workers); got != test.want || warning != "" {
 				t.Errorf("facts %b, want %b; warning %q", got, test.want, warning)
 			}
 		})
@@ -97,7 +97,7 @@ func TestSamples(t *testing.T) {
 			20: {Known: CPU | Resident, CPU: time.Minute, Resident: 7},
 		}, nil
 	}}
-	seen, _ := s.Begin(time.Now(), map[int]int{30: -1, 10: 1, 20: 0})()
+	seen, _ := take(&s, time.Now(), map[int]int{30: -1, 10: 1, 20: 0})
 	want := machine.Surveyed{Workers: []machine.Sample{
 		{PID: 10, Activity: machine.Busy, Requests: 20, CPU: time.Second, Clients: 3, Gone: 2, Memory: 5},
 		{PID: 20, Activity: machine.Idle, Requests: 10, CPU: time.Minute, Clients: -1, Memory: 7},
@@ -117,7 +117,7 @@ func TestMemoryEvery(t *testing.T) {
 		after time.Duration
 		want  int
 	}{{0, 1}, {time.Second, 1}, {4999 * time.Millisecond, 1}, {5 * time.Second, 2}, {9 * time.Second, 2}, {10 * time.Second, 3}} {
-		if s.Begin(start.Add(test.after), map[int]int{1: -1})(); looked != test.want {
+		if take(&s, start.Add(test.after), map[int]int{1: -1}); looked != test.want {
 			t.Errorf("after %v memory was looked at %d times, want %d", test.after, looked, test.want)
 		}
 	}
@@ -149,7 +149,7 @@ func TestQueues(t *testing.T) {
 		s := Surveyor{Sockets: set, PerSlot: perSlot}
 		seen := machine.Surveyed{}
 		for end := time.Now().Add(30 * time.Second); seen.Queue != clients; { // the last may not be there yet
-			if seen, _ = s.Begin(time.Now(), nil)(); time.Now().After(end) {
+			if seen, _ = take(&s, time.Now(), nil); time.Now().After(end) {
 				t.Fatalf("per slot %v: %v", perSlot, seen)
 			}
 		}
@@ -167,7 +167,7 @@ func TestQueues(t *testing.T) {
 func TestSurvey(t *testing.T) {
 	const nobody = 1<<22 + 1 // pid_max, proc_sys_kernel(5), is less
 	s := Surveyor{Memory: true}
-	seen, warning := s.Begin(time.Now(), map[int]int{unix.Getpid(): -1, nobody: -1})()
+	seen, warning := take(&s, time.Now(), map[int]int{unix.Getpid(): -1, nobody: -1})
 	if warning != "" || len(seen.Workers) != 2 || seen.Workers[0].Memory == 0 || seen.Workers[1] != (machine.Sample{PID: nobody, Clients: -1}) {
 		t.Errorf("%v, %q", seen, warning)
 	}
@@ -200,4 +200,10 @@ func TestComplaintOnce(t *testing.T) {
 	if n := len(warnings); n != maxWarned {
 		t.Errorf("%d warnings", n)
 	}
+}
+
+// take takes a survey, as another goroutine would.
+func take(s *Surveyor, now time.Time, workers map[int]int) (machine.Surveyed, string) {
+	_, take := s.Begin(now, workers)
+	return take()
 }
