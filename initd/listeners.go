@@ -57,7 +57,7 @@ func (l *loop) hint() string {
 		}
 	}
 	if l.sockets.Len() > 0 {
-		return "a program that binds the port itself fails with EADDRINUSE, because initd holds the port: configure it to use the inherited socket"
+		return "if the program reported EADDRINUSE (address already in use): initd holds the port, so it has to use the inherited socket instead of binding its own"
 	}
 	return ""
 }

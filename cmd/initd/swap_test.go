@@ -109,7 +109,7 @@ func TestFailedAttempt(t *testing.T) {
 	}{
 		{"Exits", nil, func(p *puppet) { p.tell("exit", "3") }, "exit status 3"},
 		{"ExitsWith0", nil, func(p *puppet) { p.tell("exit", "0") }, "exit status 0"},
-		{"Crashes", nil, func(p *puppet) { p.tell("die", "11") }, "signal=SEGV"},
+		{"Crashes", nil, func(p *puppet) { p.tell("die", "11") }, "signal SEGV"},
 		{"NeverReady", []string{"start-timeout=1.5"}, func(p *puppet) { p.ends() }, "start-timeout"},
 		{"BindsItself", nil, func(p *puppet) { p.tell("exit", "98") }, "EADDRINUSE"},
 	} {
