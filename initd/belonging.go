@@ -29,15 +29,16 @@ func (l *loop) leave(pid int, w *worker) {
 		if l.children[orphan] != nil || l.orphans.worker[orphan] != nil {
 			continue
 		}
-		switch owner := l.owner(orphan, w); {
-		case owner == nil || !owner.over:
-		case owner == w:
-			l.belongs(orphan, w)
-			l.then(machine.Orphaned{PID: pid, Orphan: orphan})
-		default:
-			l.belongs(orphan, owner)
-			l.then(machine.Orphaned{PID: l.orphans.some(owner), Orphan: orphan})
+		owner := l.owner(orphan, w)
+		if owner == nil || !owner.over {
+			continue
 		}
+		heir := pid
+		if owner != w {
+			heir = l.orphans.some(owner) // which the machine knows
+		}
+		l.belongs(orphan, owner)
+		l.then(machine.Orphaned{PID: heir, Orphan: orphan})
 	}
 }
 
@@ -69,31 +70,41 @@ func (l *loop) belongs(orphan int, w *worker) {
 
 // owner is the worker that an orphan belongs to, nil for none. That is shown by its
 // process group, which no stranger can join; by the variables that tell a worker who
-// it is; or by a listener, where it can be of no worker that lives. What shows
-// nothing may be a daemon of a worker that lives.
+// it is; or by a listener, which it has from the last worker that was started before
+// it, if that is not one that lives. What shows nothing may be a daemon of a worker
+// that lives.
 func (l *loop) owner(orphan int, ended *worker) *worker {
 	s, err := l.kernel.stat(orphan)
 	if err != nil || s.State == 'Z' || l.children[s.Group] != nil && l.children.worker(s.Group) == nil {
 		return nil
 	}
-	var named []*worker
-	generation, slot := l.name(orphan)
-	older := false
 	for w := range l.owners(ended) {
 		if slices.Contains(w.groups, s.Group) {
 			return w
 		}
-		if w.generation == generation && w.slot == slot {
-			named = append(named, w)
+	}
+	var named, living *worker
+	later := false // one that lives was started between the one that has ended and the orphan
+	generation, slot := l.name(orphan)
+	for w := range l.owners(ended) {
+		if !w.over && w.start > s.Start {
+			continue // it is not old enough
 		}
-		older = older || !w.over && w.begin(l) <= s.Start
+		later = later || !w.over && ended != nil && w.start > ended.start
+		switch {
+		case w.generation != generation || w.slot != slot:
+		case w.over:
+			named = w
+		default:
+			living = w
+		}
 	}
 	switch {
-	case len(named) == 1:
-		return named[0]
-	case len(named) > 1 && !slices.ContainsFunc(named, func(w *worker) bool { return !w.over }):
-		return named[len(named)-1]
-	case len(named) == 0 && !older && l.holdsListener(orphan):
+	case living != nil:
+		return living
+	case named != nil:
+		return named
+	case ended != nil && !later && l.holdsListener(orphan):
 		return ended
 	}
 	return nil
@@ -139,13 +150,4 @@ func (l *loop) holdsListener(pid int) bool {
 	}
 	listeners := l.sockets.Inodes()
 	return slices.ContainsFunc(held, func(inode uint32) bool { return slices.Contains(listeners, inode) })
-}
-
-// begin is when a worker that lives was started, in ticks since the boot.
-func (w *worker) begin(l *loop) uint64 {
-	if w.start == 0 {
-		s, _ := l.kernel.stat(w.pid)
-		w.start = s.Start
-	}
-	return w.start
 }

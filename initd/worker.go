@@ -13,7 +13,7 @@ import (
 type worker struct {
 	generation, slot int
 	pid              int
-	start            uint64         // in ticks since the boot; 0: not known yet
+	start            uint64         // when it was started, in ticks since the boot
 	groups           []int          // process groups of its own, whose members belong to it
 	over             bool           // it has ended
 	main             int            // the process that it hands over to; 0: none
@@ -40,6 +40,9 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 
 func (w *worker) begun(l *loop, c *child) {
 	w.pid, w.groups = c.pid, []int{c.pid} // the leader of its own, launch.Start
+	if s, err := l.kernel.stat(c.pid); err == nil {
+		w.start = s.Start
+	}
 	l.board.Assign(w.row, c.pid)
 	if l.programs.plain() {
 		l.terminal.SetCommand(c.pid)

@@ -170,9 +170,12 @@ func (d *daemon) insist(s syscall.Signal, p *puppet) {
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for late := time.After(initdtest.Patience); ; {
-		d.signal(s)
+		syscall.Kill(d.pid, s) // it may have just ended
 		select {
 		case <-p.ended:
+			return
+		case <-d.ended:
+			p.ends()
 			return
 		case <-again.C:
 		case <-late:

@@ -135,7 +135,10 @@ func (w *world) drawStale() Event {
 			}
 		}
 		for _, p := range w.living {
-			if _, worker := m.worker(p.pid); *worker.before() >= running && len(m.early) == 0 {
+			_, worker := m.worker(p.pid)
+			if worker.state >= stopping && w.chance(2) {
+				return HandedOver{p.pid, 77777} // it was asked to end, and so will be the other
+			} else if *worker.before() >= running && len(m.early) == 0 {
 				if worker.state >= ready {
 					return one[Event](w, Executed{p.pid}, Notified{p.pid})
 				}

@@ -70,7 +70,7 @@ var mutations = []mutation{
 	{"back-off not reset", "machine.go",
 		"\t\tm.failures = 0\n", ""},
 	{"back-off does not grow", "policy.go",
-		"wait *= 2", "wait *= 1"},
+		"wait = times(wait, 2)", "wait = times(wait, 1)"},
 	{"exit with workers alive", "machine.go",
 		"if !m.awaitsWorkers() {", "if true {"},
 	{"log command started again at once", "service.go",
