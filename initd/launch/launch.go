@@ -88,7 +88,7 @@ func (c *Command) staged() (int, <-chan error, error) {
 	report := len(c.Files) // above all the files that the program is to have
 	argv := slices.Concat([]string{stage, strconv.Itoa(report)}, c.steps(), []string{"--"}, c.Argv)
 	pid, err := c.fork(self, argv, &everySignal, &syscall.ProcAttr{
-		Env:   append(slices.DeleteFunc(slices.Clone(c.Environ), isProcessors), oneProcessor),
+		Env:   append(Hide(c.Environ), oneProcessor),
 		Files: slices.Concat(c.Files, []uintptr{uintptr(pipe[1])}),
 	})
 	if err != nil {
