@@ -15,6 +15,7 @@ import (
 	"server-starter/initd/addresses"
 	"server-starter/initd/control"
 	"server-starter/initd/daemon"
+	"server-starter/initd/environment"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/notify"
@@ -44,7 +45,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 	in.parent = parent
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
-	up := setup{instance: in, where: where, initial: os.Environ()}
+	up := setup{instance: in, where: where, initial: environment.Environ()}
 	for _, step := range []func() error{
 		up.checkRights, up.setDirectories, up.lookUpUsers, reaper.Subreaper,
 		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, up.openRest,

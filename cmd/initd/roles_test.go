@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"server-starter/initd/environment"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,11 +42,14 @@ func playGiven(args []string) int {
 
 func become(argv []string, err error) int {
 	if err == nil {
-		err = syscall.Exec(argv[0], argv, os.Environ())
+		err = syscall.Exec(argv[0], argv, append(environment.Environ(), again...))
 	}
 	fmt.Fprintf(os.Stderr, "cannot become %q: %v\n", argv, err)
 	return 99
 }
+
+// again are variables that come after all others, which may have the same names.
+var again []string
 
 // surround changes something that the program about to be executed inherits.
 func surround(what, value string) error {
@@ -81,6 +85,8 @@ func surround(what, value string) error {
 		for fd := range 3 {
 			unix.CloseOnExec(fd)
 		}
+	case "again":
+		again = append(again, value)
 	case "dir":
 		return os.Chdir(value)
 	case "small": // a file system of one page there

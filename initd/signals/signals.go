@@ -19,7 +19,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	_ "server-starter/initd/launch" // its init comes first, and is all there is to a stage
+	_ "server-starter/initd/environment" // its init comes first, as it may execute the program again
 )
 
 var (
