@@ -11,30 +11,33 @@ import (
 // have used the limit up. The caller is locked to its thread.
 //
 // There are to be enough for all that may block in the kernel at one time
-// beside the loop: the log, a reader of /proc, the poller, the receiver of
-// signals. Who is alone has the first and the last of these: a plain init without
-// clients, whose goroutines are too few to make the runtime want a thread for each
-// processor. Blocking are the goroutines that read or write files, or look at
-// workers.
+// beside the loop: the log, the receiver of signals, and where there are clients
+// or generations a reader of /proc and the poller. Who is alone, a plain init
+// without clients, has none of these. Blocking are the goroutines that read or
+// write files, or look at workers.
+//
+// All that does not block shares one processor: there is nothing to be done in
+// parallel, the runtime would want a thread for each that is idle when a signal
+// comes, and what a processor costs in memory and wakeups is not to grow with the
+// machine.
 func reserveThreads(alone bool, blocking int) {
-	spare := 1 + blocking
-	if !alone {
-		spare = 4 + blocking
-		// There is nothing to be done in parallel, and what a processor costs in
-		// memory and wakeups is not to grow with the machine.
-		runtime.GOMAXPROCS(1)
+	runtime.GOMAXPROCS(1)
+	spare := 4 + blocking
+	if alone {
+		spare = 2 + blocking
 	}
-	var running sync.WaitGroup
+	var running, over sync.WaitGroup
 	release := make(chan struct{})
+	running.Add(spare)
 	for range spare {
-		running.Add(1)
-		go func() {
+		over.Go(func() {
 			runtime.LockOSThread() // one thread each
+			defer runtime.UnlockOSThread()
 			running.Done()
 			<-release
-			runtime.UnlockOSThread()
-		}()
+		})
 	}
 	running.Wait()
 	close(release)
+	over.Wait() // a thread that is still locked to its goroutine cannot take another
 }
