@@ -61,7 +61,10 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 		keepHeapSmall()
 	}
 	up.openLog()
-	reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking())
+	if err := reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking()); err != nil {
+		in.close()
+		return nil, err
+	}
 	return in, nil
 }
 

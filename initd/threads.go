@@ -3,28 +3,33 @@ package initd
 import (
 	"runtime"
 	"sync"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/processes"
 )
 
 // reserveThreads makes threads while there can be some. The runtime makes one
 // when it wants it and never ends it, but where a limit of processes is reached
 // it gives up the whole program; that must not be PID 1 because its workers
-// have used the limit up. The caller is locked to its thread.
+// have used the limit up. The caller is locked to its thread. The error is that a limit allows
+// too few.
 //
-// There are to be enough for all that may block in the kernel at one time
-// beside the loop: the log, the receiver of signals, and where there are clients
-// or generations a reader of /proc and the poller. Who is alone, a plain init
-// without clients, has none of these. Blocking are the goroutines that read or
-// write files, or look at workers.
+// There have to be enough for all that may block in the kernel at the same time
+// as the loop: the log, the receiver of signals, and, unless initd is alone, a reader
+// of /proc and the poller. A plain init without clients is alone. Blocking is the
+// number of goroutines that read or write files, or look at workers.
 //
-// All that does not block shares one processor: there is nothing to be done in
-// parallel, the runtime would want a thread for each that is idle when a signal
-// comes, and what a processor costs in memory and wakeups is not to grow with the
-// machine.
-func reserveThreads(alone bool, blocking int) {
+// One processor is enough for the rest. With more, the runtime would want a thread
+// for each idle one when a signal arrives, and use more memory and wake up more often
+// on larger machines.
+func reserveThreads(alone bool, blocking int) error {
 	runtime.GOMAXPROCS(1)
 	spare := 4 + blocking
 	if alone {
 		spare = 2 + blocking
+	}
+	if err := processes.Check(spare + launch.Processes); err != nil { // for the first worker
+		return err
 	}
 	var running, over sync.WaitGroup
 	release := make(chan struct{})
@@ -39,5 +44,6 @@ func reserveThreads(alone bool, blocking int) {
 	}
 	running.Wait()
 	close(release)
-	over.Wait() // a thread that is still locked to its goroutine cannot take another
+	over.Wait() // a thread that is locked to a goroutine runs no other
+	return nil
 }

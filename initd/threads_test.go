@@ -10,11 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The reserved threads are enough for a plain init, on however many processors it runs: none is made for
-// goroutines that wake each other, as those do that receive signals, while others are blocked in the kernel.
+// The reserved threads are enough for a plain init, however many processors there are: no more are started for
+// goroutines that wake each other while others are blocked in the kernel.
 func TestReserveThreads(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
-	reserveThreads(true, 0)
+	if err := reserveThreads(true, 0); err != nil {
+		t.Fatal(err)
+	}
 	stacks := make([]byte, 1<<20)
 	if text := string(stacks[:runtime.Stack(stacks, true)]); strings.Contains(text, "reserveThreads.") {
 		t.Errorf("a reserved thread is not free yet:\n%s", text)

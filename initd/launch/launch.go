@@ -22,7 +22,13 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/processes"
 )
+
+// Processes is how many processes and threads a start needs for a moment: the stage, and the threads that the Go runtime
+// makes for it.
+const Processes = 4
 
 // self is this very program, even if its file was replaced or removed: proc_pid_exe(5).
 const self = "/proc/self/exe"
@@ -62,11 +68,11 @@ type Command struct {
 // If err is nil there is a child, pid, to be waited for, and outcome yields once and is closed: nil when the program
 // was executed, a *Failure when it could not be, in which case the child exits with its ExitStatus. A child that ends
 // before it could execute anything yields nil, too, for end of file is all that can be seen: only its exit shows it.
-// That happens when it is killed, and near a limit of processes (pids.max, RLIMIT_NPROC) when it cannot start the
-// stage's three further threads: then it exits with 2, and the Go runtime's message is on its standard error.
+// That happens when it is killed, and when a limit of processes (pids.max, RLIMIT_NPROC) is reached in the moment in
+// which the stage starts its threads: then it exits with 2, and the Go runtime's message is on its standard error.
 //
-// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
-// arguments and environment are too large (E2BIG).
+// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), there cannot
+// be as many as Processes more (EAGAIN), or arguments and environment are too large (E2BIG).
 func Start(c *Command) (pid int, outcome <-chan error, err error) {
 	if pid, ok := c.direct(); ok {
 		executed := make(chan error, 1)
@@ -80,6 +86,9 @@ func Start(c *Command) (pid int, outcome <-chan error, err error) {
 // staged starts c through the stage. The report comes over a pipe whose end of file, when execve(2) closes the stage's
 // end, means success. The program may be on a file system that hangs: so the runtime's poller waits for it.
 func (c *Command) staged() (int, <-chan error, error) {
+	if err := processes.Check(Processes); err != nil {
+		return 0, nil, &Failure{Stage: "fork/exec", Path: self, Errno: syscall.EAGAIN, Hint: err.Error()}
+	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return 0, nil, failed("pipe", "", err)

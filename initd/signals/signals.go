@@ -15,11 +15,13 @@
 package signals
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	_ "server-starter/initd/environment" // its init comes first, as it may execute the program again
+	"server-starter/initd/processes"
 )
 
 var (
@@ -32,7 +34,15 @@ var (
 // Last is the highest signal number of Linux on the architectures served.
 const Last = 64
 
+// threads is how many initd may want, besides those that it has at its start, until
+// it knows its settings and can tell how many it needs.
+const threads = 8
+
 func init() {
+	if err := processes.Check(threads); err != nil {
+		fmt.Fprintln(os.Stderr, "initd: "+err.Error())
+		os.Exit(125) // initd could not set itself up
+	}
 	// To catch a signal takes two switches between threads, and twice as many from a
 	// goroutine that is bound to a thread, as init's is.
 	vital := make(chan struct{})
