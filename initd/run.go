@@ -78,7 +78,6 @@ func Run(argv []string) (status int) {
 		}
 		return goToBackground(argv)
 	}
-	closeOnExec()
 	in, err := setUp(s, where, parent)
 	if err != nil {
 		return fatal(exitSetup, err)

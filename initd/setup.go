@@ -48,7 +48,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 	up := setup{instance: in, where: where, initial: environment.Environ()}
 	for _, step := range []func() error{
 		up.checkRights, up.setDirectories, up.lookUpUsers, reaper.Subreaper,
-		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, up.openRest,
+		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, closeOnExec, up.openRest,
 	} {
 		if err := step(); err != nil {
 			in.close()
