@@ -63,11 +63,13 @@ func (p *programs) read() (environ, *settings.Settings, error) {
 		if err != nil {
 			return nil, nil, settingError("envdir", err)
 		}
-		overrides, err := settings.Reload(assignments)
-		if err != nil {
-			return nil, nil, settingError("envdir", err)
+		if !p.plain() { // whose command they are for
+			overrides, err := settings.Reload(assignments)
+			if err != nil {
+				return nil, nil, settingError("envdir", err)
+			}
+			now = p.settings.With(overrides)
 		}
-		now = p.settings.With(overrides)
 		env = env.with(assignments...)
 	}
 	return env.without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...), now, nil

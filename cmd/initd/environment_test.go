@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// TestGoVariables: what tunes a Go program's runtime reaches the worker as it was set, and neither initd
-// nor what comes between them obeys it.
+// TestGoVariables: variables that tune the Go runtime reach the worker as they were set, and initd does not obey them.
 func TestGoVariables(t *testing.T) {
 	t.Parallel()
 	tuning := []string{"GOGC=off", "GODEBUG=gctrace=1", "GOMAXPROCS=7", "GOMEMLIMIT=1GiB", "GOTRACEBACK=crash"}
@@ -35,7 +34,7 @@ func TestGoVariables(t *testing.T) {
 	})
 }
 
-// TestGoVariablesOfEnvdir: so do those of an envdir, also one that a Go program does not start with.
+// TestGoVariablesOfEnvdir: those in an envdir reach the worker as well, even a value that no Go program starts with.
 func TestGoVariablesOfEnvdir(t *testing.T) {
 	t.Parallel()
 	envdir := t.TempDir()
@@ -51,8 +50,8 @@ func TestGoVariablesOfEnvdir(t *testing.T) {
 	}
 }
 
-// TestDuplicateVariables: of several assignments of a name the last counts, for workers and for initd, as it does for a
-// shell; getenv(3) would find the first.
+// TestDuplicateVariables: if a variable is assigned several times, the last value counts, for workers and for initd, as
+// in a shell; getenv(3) would find the first.
 func TestDuplicateVariables(t *testing.T) {
 	t.Parallel()
 	for _, respawn := range []string{"never", "on-failure"} {
@@ -75,5 +74,21 @@ func TestDuplicateVariables(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestVariablesOfTheCommand: a plain init leaves the variables that start_server reads without a prefix to its command,
+// also those in an envdir.
+func TestVariablesOfTheCommand(t *testing.T) {
+	t.Parallel()
+	envdir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(envdir, "AUTO_RESTART_INTERVAL"), []byte("never"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	writer, text := textPipe(t)
+	run{mode: subreaper, environ: []string{"ENVDIR=/no/such", "KILL_OLD_DELAY=soon", "ENABLE_AUTO_RESTART=maybe"}, stdout: writer,
+		args: flags([]string{"/bin/sh", "-c", "echo $ENVDIR $KILL_OLD_DELAY $ENABLE_AUTO_RESTART $AUTO_RESTART_INTERVAL"}, "respawn=never", "envdir="+envdir)}.start(t).exits(0)
+	if got, want := text(), "/no/such soon maybe never\n"; got != want {
+		t.Errorf("the command has %q, not %q", got, want)
 	}
 }
