@@ -39,8 +39,9 @@ func beforeDaemonize(s *settings.Settings) error {
 		return nil
 	}
 	env := environ(settings.Scrub(socket.Scrub(environment.Environ()))).with(s.Handed...).with("SERVER_STARTER_EVENT=before-daemonize")
+	death, _ := deathSignal(s) // the initd in the background reports the error
 	pid, outcome, err := launch.Start(&launch.Command{
-		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: int(s.Umask), DeathSignal: syscall.Signal(s.DeathSignal), Files: []uintptr{0, 1, 2},
+		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: int(s.Umask), DeathSignal: death, Files: []uintptr{0, 1, 2},
 	})
 	if err != nil {
 		return settingError("hook-before-daemonize", err)

@@ -17,14 +17,15 @@ import (
 // programs makes the command of each process that initd starts: its arguments, its
 // environment, its files and its rights.
 type programs struct {
-	settings   *settings.Settings
-	base       environ            // of workers, before the envdir and what initd adds
-	dir        string             // of workers; empty: initd's own
-	started    string             // the directory that initd was started in
-	envdir     string             // its path from the root; empty: none
-	credential *launch.Credential // of workers; nil: initd's own
-	background bool               // initd goes to the background: a terminal is to be let go
-	*resources                    // the instance's, which set-up fills
+	settings    *settings.Settings
+	base        environ            // of workers, before the envdir and what initd adds
+	dir         string             // of workers; empty: initd's own
+	started     string             // the directory that initd was started in
+	envdir      string             // its path from the root; empty: none
+	credential  *launch.Credential // of workers; nil: initd's own
+	deathSignal syscall.Signal     // of workers; 0: none
+	background  bool               // initd goes to the background: a terminal is to be let go
+	*resources                     // the instance's, which set-up fills
 }
 
 // plain reports whether initd is a plain init: of one command, which it does not
@@ -44,7 +45,7 @@ func (p *programs) prepare(generation int) (environ, machine.Timing, error) {
 		if err != nil {
 			return nil, machine.Timing{}, err
 		}
-		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC")
+		env = env.without("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 		if address != "" {
 			env = env.with("NOTIFY_SOCKET=" + address)
 		}
@@ -177,7 +178,7 @@ func (p *programs) common(env environ) *launch.Command {
 		Dir:         p.dir,
 		Umask:       int(p.settings.Umask),
 		Credential:  p.credential,
-		DeathSignal: syscall.Signal(p.settings.DeathSignal),
+		DeathSignal: p.deathSignal,
 		NoNewPrivs:  bool(p.settings.NoNewPrivs),
 	}
 }

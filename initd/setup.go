@@ -26,7 +26,6 @@ import (
 	"server-starter/initd/socket"
 	"server-starter/initd/statusfile"
 	"server-starter/initd/terminal"
-	"server-starter/reaper"
 )
 
 // setup is what is needed only while an instance is being set up.
@@ -47,7 +46,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: environment.Environ()}
 	for _, step := range []func() error{
-		up.checkRights, up.setDirectories, up.lookUpUsers, reaper.Subreaper,
+		up.checkRights, up.setDirectories, up.lookUpUsers, up.adoptOrphans, up.chooseDeathSignal,
 		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, closeOnExec, up.openRest,
 	} {
 		if err := step(); err != nil {
@@ -158,15 +157,13 @@ func (up *setup) openSockets() (err error) {
 // openRest opens what does not depend on each other. Its error has all that went
 // wrong.
 func (up *setup) openRest() (err error) {
-	errs := make([]error, 4)
+	errs := make([]error, 5)
 	up.http, errs[0] = openEndpoint(up.where.HTTP, up.programs.base)
 	errs[1] = up.openControl()
-	up.notify = notify.NewSockets(
-		func(n notify.Note) { up.inbox.post(notification{n}) },
-		func(err error) { up.inbox.post(defect{err}) })
+	errs[2] = up.openNotify()
 	if !up.programs.plain() {
-		errs[2] = up.openBoard()
-		up.watch, errs[3] = up.programs.openWatch()
+		errs[3] = up.openBoard()
+		up.watch, errs[4] = up.programs.openWatch()
 		supervisor := notify.Supervisor{Address: up.initial.value("NOTIFY_SOCKET")}
 		up.published.notify = func(state string) {
 			if err := supervisor.Send(state); err != nil {
