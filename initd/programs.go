@@ -64,7 +64,7 @@ func (p *programs) read() (environ, *settings.Settings, error) {
 		if err != nil {
 			return nil, nil, settingError("envdir", err)
 		}
-		if !p.plain() { // whose command they are for
+		if !p.plain() { // there they are the command's
 			overrides, err := settings.Reload(assignments)
 			if err != nil {
 				return nil, nil, settingError("envdir", err)
@@ -87,7 +87,7 @@ func (p *programs) worker(w *worker, env environ) *launch.Command {
 		c.Environ, c.Files = append(c.Environ, environ...), append(c.Files, uintptr(fd))
 	}
 	c.ListenPID = env.value("LISTEN_FDS") != ""
-	c.Foreground = p.terminal.IsForeground()
+	c.Foreground, c.Terminal = p.terminal.IsForeground(), p.terminal.FD()
 	c.Direct = p.plain()
 	return c
 }

@@ -35,6 +35,7 @@ import (
 	"server-starter/initd/daemon"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/settings"
+	"server-starter/initd/signals"
 )
 
 // The exit statuses that are initd's own. 126 and 127 come from package launch.
@@ -65,6 +66,7 @@ func Run(argv []string) (status int) {
 		return fatal(exitUsage, err)
 	}
 	if s.Answer != "" {
+		signals.Release() // so that a terminal can suspend it (stty tostop); termios(3)
 		fmt.Print(s.Answer)
 		return 0
 	}

@@ -26,8 +26,7 @@ import (
 	"server-starter/initd/processes"
 )
 
-// Processes is how many processes and threads a start needs for a moment: the stage, and the threads that the Go runtime
-// makes for it.
+// Processes is how many processes and threads a start needs: the stage, and the threads that the Go runtime starts in it.
 const Processes = 4
 
 // self is this very program, even if its file was replaced or removed: proc_pid_exe(5).
@@ -51,9 +50,10 @@ type Command struct {
 	NoNewPrivs  bool           // set the no_new_privs attribute, prctl(2)
 	ListenPID   bool           // add LISTEN_PID, the child's own pid, to its environment
 
-	// Foreground makes the child's process group the foreground group of the terminal on our fd 0. It means nothing
-	// where fd 0 is not our controlling terminal.
+	// Foreground makes the child's process group the foreground group of the terminal on our descriptor Terminal. It
+	// has no effect if that is not our controlling terminal.
 	Foreground bool
+	Terminal   int
 
 	// Direct executes the program without the stage if nothing above needs one, which saves some milliseconds. The
 	// caller then waits for execve(2), on a dead file server for ever: it is for a caller that has nothing else to do.
@@ -68,11 +68,11 @@ type Command struct {
 // If err is nil there is a child, pid, to be waited for, and outcome yields once and is closed: nil when the program
 // was executed, a *Failure when it could not be, in which case the child exits with its ExitStatus. A child that ends
 // before it could execute anything yields nil, too, for end of file is all that can be seen: only its exit shows it.
-// That happens when it is killed, and when a limit of processes (pids.max, RLIMIT_NPROC) is reached in the moment in
-// which the stage starts its threads: then it exits with 2, and the Go runtime's message is on its standard error.
+// That happens when it is killed, and when a limit of processes (pids.max, RLIMIT_NPROC) is reached while the stage
+// starts its threads: then it exits with 2, and the Go runtime's message is on its standard error.
 //
-// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), there cannot
-// be as many as Processes more (EAGAIN), or arguments and environment are too large (E2BIG).
+// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), a limit leaves
+// fewer than Processes (EAGAIN), or arguments and environment are too large (E2BIG).
 func Start(c *Command) (pid int, outcome <-chan error, err error) {
 	if pid, ok := c.direct(); ok {
 		executed := make(chan error, 1)
@@ -137,8 +137,8 @@ func (c *Command) direct() (pid int, ok bool) {
 func (c *Command) fork(path string, argv []string, mask *unix.Sigset_t, attr *syscall.ProcAttr) (pid int, err error) {
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.DeathSignal}
 	if c.Foreground {
-		_, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-		attr.Sys.Foreground = err == nil // and Ctty is 0
+		_, err := unix.IoctlGetInt(c.Terminal, unix.TIOCGPGRP)
+		attr.Sys.Foreground, attr.Sys.Ctty = err == nil, c.Terminal
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

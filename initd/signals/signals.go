@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	_ "server-starter/initd/environment" // its init comes first, as it may execute the program again
+	"server-starter/initd/launch"
 	"server-starter/initd/processes"
 )
 
@@ -34,8 +35,8 @@ var (
 // Last is the highest signal number of Linux on the architectures served.
 const Last = 64
 
-// threads is how many initd may want, besides those that it has at its start, until
-// it knows its settings and can tell how many it needs.
+// threads is how many more threads initd may need than it starts with, until it has
+// read its settings and knows how many it needs.
 const threads = 8
 
 func init() {
@@ -80,6 +81,9 @@ func catch(vital chan<- struct{}) {
 // but were not received yet. It is for a process that has nothing to clean up.
 func Release() {
 	signal.Reset()
+	for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+		launch.Default(s)
+	}
 	for _, channel := range []chan os.Signal{Stop, Hangup} {
 		select {
 		case s := <-channel:
