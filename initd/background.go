@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"syscall"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"server-starter/initd/daemon"
 	"server-starter/initd/eintr"
+	"server-starter/initd/environment"
 	"server-starter/initd/launch"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
@@ -38,9 +38,10 @@ func beforeDaemonize(s *settings.Settings) error {
 	if len(s.HookBeforeDaemonize) == 0 {
 		return nil
 	}
-	env := environ(settings.Scrub(socket.Scrub(os.Environ()))).with(s.Handed...).with("SERVER_STARTER_EVENT=before-daemonize")
+	env := environ(settings.Scrub(socket.Scrub(environment.Environ()))).with(s.Handed...).with("SERVER_STARTER_EVENT=before-daemonize")
+	death, _ := deathSignal(s) // the initd in the background reports the error
 	pid, outcome, err := launch.Start(&launch.Command{
-		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: int(s.Umask), DeathSignal: syscall.Signal(s.DeathSignal), Files: []uintptr{0, 1, 2},
+		Argv: s.HookBeforeDaemonize, Environ: env, Dir: s.Dir, Umask: int(s.Umask), DeathSignal: death, Files: []uintptr{0, 1, 2},
 	})
 	if err != nil {
 		return settingError("hook-before-daemonize", err)

@@ -76,6 +76,9 @@ func (p *programs) readEnvdir() envdirContent {
 	if err != nil {
 		return envdirContent{err: settingError("envdir", err)}
 	}
+	if p.plain() { // there they are the command's
+		return envdirContent{assignments: assignments, ignored: ignored, settings: p.settings}
+	}
 	overrides, err := settings.Reload(assignments)
 	if err != nil {
 		return envdirContent{err: settingError("envdir", err)}

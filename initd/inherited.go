@@ -8,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeOnExec keeps what initd was started with from its workers. Sockets that
-// are adopted are among it and are handed on by their own way.
-func closeOnExec() {
+// closeOnExec keeps the files that initd was started with from its workers. Sockets
+// have to be adopted before: files that initd was started with are recognized by not
+// being close-on-exec.
+func closeOnExec() error {
 	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
-		return
+		return nil
 	}
 	// Before Linux 5.11, or under a seccomp filter of that age.
 	entries, _ := os.ReadDir("/proc/self/fd")
@@ -21,4 +22,5 @@ func closeOnExec() {
 			unix.CloseOnExec(fd)
 		}
 	}
+	return nil
 }

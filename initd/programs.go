@@ -16,16 +16,17 @@ import (
 // programs makes the command of each process that initd starts: its arguments, its
 // environment, its files and its rights.
 type programs struct {
-	settings   *settings.Settings
-	base       environ                                                     // of workers, before the envdir and what initd adds
-	dir        string                                                      // of workers; empty: initd's own
-	started    string                                                      // the directory that initd was started in
-	envdir     string                                                      // its path from the root; empty: none
-	credential *launch.Credential                                          // of workers; nil: initd's own
-	background bool                                                        // initd goes to the background: a terminal is to be let go
-	read       func(dir string) (assignments, ignored []string, err error) // envdir.Read
-	gate       gate                                                        // for that
-	*resources                                                             // the instance's, which set-up fills
+	settings    *settings.Settings
+	base        environ                                                     // of workers, before the envdir and what initd adds
+	dir         string                                                      // of workers; empty: initd's own
+	started     string                                                      // the directory that initd was started in
+	envdir      string                                                      // its path from the root; empty: none
+	credential  *launch.Credential                                          // of workers; nil: initd's own
+	deathSignal syscall.Signal                                              // of workers; 0: none
+	background  bool                                                        // initd goes to the background: a terminal is to be let go
+	read        func(dir string) (assignments, ignored []string, err error) // envdir.Read
+	gate        gate                                                        // for that
+	*resources                                                              // the instance's, which set-up fills
 }
 
 // plain reports whether initd is a plain init: of one command, which it does not
@@ -44,7 +45,7 @@ func (p *programs) prepare(generation int, read envdirContent) (environ, machine
 		if err != nil {
 			return nil, machine.Timing{}, err
 		}
-		env = env.without("WATCHDOG_PID", "WATCHDOG_USEC")
+		env = env.without("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 		if address != "" {
 			env = env.with("NOTIFY_SOCKET=" + address)
 		}
@@ -71,7 +72,7 @@ func (p *programs) worker(w *worker, env environ) *launch.Command {
 		c.Environ, c.Files = append(c.Environ, environ...), append(c.Files, uintptr(fd))
 	}
 	c.ListenPID = env.value("LISTEN_FDS") != ""
-	c.Foreground = p.plain() && p.terminal.IsForeground()
+	c.Foreground, c.Terminal = p.plain() && p.terminal.IsForeground(), p.terminal.FD()
 	c.Direct = p.plain()
 	return c
 }
@@ -157,7 +158,7 @@ func (p *programs) common(env environ) *launch.Command {
 		Dir:         p.dir,
 		Umask:       int(p.settings.Umask),
 		Credential:  p.credential,
-		DeathSignal: syscall.Signal(p.settings.DeathSignal),
+		DeathSignal: p.deathSignal,
 		NoNewPrivs:  bool(p.settings.NoNewPrivs),
 	}
 }

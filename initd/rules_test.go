@@ -20,7 +20,6 @@ func TestGoroutines(t *testing.T) {
 		"inbox.go start":            "inbox.start itself",
 		"run.go fatal":              "initd has not begun, and ends",
 		"run.go setUpUnlessStopped": "initd has not begun",
-		"threads.go reserveThreads": "it does nothing",
 		"signals/signals.go init":   "before main",
 		"control/accept.go accept":  "the server recovers, and one client loses its connection",
 		"control/follow.go follow":  "the same",

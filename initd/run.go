@@ -69,6 +69,7 @@ func Run(argv []string) (status int) {
 		return fatal(exitUsage, err)
 	}
 	if s.Answer != "" {
+		signals.Release() // so that a terminal can suspend it (stty tostop); termios(3)
 		fmt.Print(s.Answer)
 		return 0
 	}
@@ -82,12 +83,14 @@ func Run(argv []string) (status int) {
 		}
 		return goToBackground(argv)
 	}
-	closeOnExec()
 	in, err := setUpUnlessStopped(s, where, parent)
 	if err != nil {
 		return fatal(exitSetup, err)
 	}
-	reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking())
+	if err := reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking()); err != nil {
+		in.close()
+		return fatal(exitSetup, err)
+	}
 	return in.run()
 }
 

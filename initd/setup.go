@@ -17,6 +17,7 @@ import (
 	"server-starter/initd/control"
 	"server-starter/initd/daemon"
 	"server-starter/initd/envdir"
+	"server-starter/initd/environment"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/notify"
@@ -27,7 +28,6 @@ import (
 	"server-starter/initd/socket"
 	"server-starter/initd/statusfile"
 	"server-starter/initd/terminal"
-	"server-starter/reaper"
 )
 
 // setup is what is needed only while an instance is being set up.
@@ -49,10 +49,10 @@ func setUp(ctx context.Context, s *settings.Settings, where addresses.Addresses,
 	in.parent, in.surveys = parent, newGate(in.inbox.start)
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources, read: envdir.Read, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
-	up := setup{instance: in, where: where, initial: os.Environ(), context: ctx}
+	up := setup{instance: in, where: where, initial: environment.Environ(), context: ctx}
 	for _, step := range []func() error{
-		up.checkRights, up.setDirectories, up.lookUpUsers, reaper.Subreaper,
-		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, up.openRest,
+		up.checkRights, up.setDirectories, up.lookUpUsers, up.adoptOrphans, up.chooseDeathSignal,
+		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, closeOnExec, up.openRest,
 	} {
 		if err := step(); err != nil {
 			in.close()
@@ -163,13 +163,13 @@ func (up *setup) openSockets() (err error) {
 // openRest opens what does not depend on each other. Its error has all that went
 // wrong.
 func (up *setup) openRest() (err error) {
-	errs := make([]error, 4)
+	errs := make([]error, 5)
 	up.http, errs[0] = openEndpoint(up.context, up.where.HTTP, up.programs.base)
 	errs[1] = up.openControl()
-	up.notify = notify.NewSockets(func(n notify.Note) { up.inbox.post(notification{n}) }, up.inbox.start)
+	errs[2] = up.openNotify()
 	if !up.programs.plain() {
-		errs[2] = up.openBoard()
-		up.watch, errs[3] = up.programs.openWatch()
+		errs[3] = up.openBoard()
+		up.watch, errs[4] = up.programs.openWatch()
 		up.published.supervisor = notify.NewSupervisor(up.initial.value("NOTIFY_SOCKET"), up.inbox.start, func(err error) {
 			up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
 		})

@@ -3,38 +3,47 @@ package initd
 import (
 	"runtime"
 	"sync"
+
+	"server-starter/initd/launch"
+	"server-starter/initd/processes"
 )
 
 // reserveThreads makes threads while there can be some. The runtime makes one
 // when it wants it and never ends it, but where a limit of processes is reached
 // it gives up the whole program; that must not be PID 1 because its workers
-// have used the limit up. The caller is locked to its thread.
+// have used the limit up. The caller is locked to its thread. The error is that a limit allows
+// too few.
 //
-// There are to be enough for all that may block in the kernel at one time
-// beside the loop: the log, a reader of /proc, the poller, the receiver of
-// signals. Who is alone has the first and the last of these: a plain init without
-// clients, whose goroutines are too few to make the runtime want a thread for each
-// processor. Blocking are the goroutines that read or write files, or look at
-// workers.
-func reserveThreads(alone bool, blocking int) {
-	spare := 1 + blocking
-	if !alone {
-		spare = 4 + blocking
-		// There is nothing to be done in parallel, and what a processor costs in
-		// memory and wakeups is not to grow with the machine.
-		runtime.GOMAXPROCS(1)
+// There have to be enough for all that may block in the kernel at the same time
+// as the loop: the log, the receiver of signals, and, unless initd is alone, a reader
+// of /proc and the poller. A plain init without clients is alone. Blocking is the
+// number of goroutines that read or write files, or look at workers.
+//
+// One processor is enough for the rest. With more, the runtime would want a thread
+// for each idle one when a signal arrives, and use more memory and wake up more often
+// on larger machines.
+func reserveThreads(alone bool, blocking int) error {
+	runtime.GOMAXPROCS(1)
+	spare := 4 + blocking
+	if alone {
+		spare = 2 + blocking
 	}
-	var running sync.WaitGroup
+	if err := processes.Check(spare + launch.Processes); err != nil { // for the first worker
+		return err
+	}
+	var running, over sync.WaitGroup
 	release := make(chan struct{})
+	running.Add(spare)
 	for range spare {
-		running.Add(1)
-		go func() {
+		over.Go(func() {
 			runtime.LockOSThread() // one thread each
+			defer runtime.UnlockOSThread()
 			running.Done()
 			<-release
-			runtime.UnlockOSThread()
-		}()
+		})
 	}
 	running.Wait()
 	close(release)
+	over.Wait() // a thread that is locked to a goroutine runs no other
+	return nil
 }

@@ -2,14 +2,23 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"server-starter/initd/control"
+	"server-starter/initd/processes"
 )
 
+// threads is how many more threads initctl may need than it starts with.
+const threads = 2
+
 func main() {
+	if err := processes.Check(threads); err != nil {
+		fmt.Fprintln(os.Stderr, "initctl: "+err.Error())
+		os.Exit(statusFailed)
+	}
 	t := &tool{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv,

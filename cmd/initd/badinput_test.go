@@ -109,6 +109,9 @@ func TestBadInput(t *testing.T) {
 		{name: "UnreadableEnvdir", run: run{environ: []string{"ENVDIR=" + file("dir-of-root", 0o600)}, args: started, as: nobody}, status: 125,
 			says: []string{"ENVDIR"}},
 
+		{name: "NothingHandedDown", run: run{program: "/bin/sh", args: []string{"-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec " + initdBinary(t) + " -- touch " + marker}}, status: 125,
+			says: []string{"LISTEN_FDS 1: file descriptor 3: bad file descriptor"}},
+
 		{name: "NoProgram", run: run{args: []string{missing}}, status: 127,
 			says: []string{"exec " + missing + ": no such file or directory"}},
 		{name: "NotExecutable", run: run{args: []string{plain}}, status: 126,

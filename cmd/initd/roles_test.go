@@ -6,10 +6,12 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"server-starter/initd/environment"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,11 +43,14 @@ func playGiven(args []string) int {
 
 func become(argv []string, err error) int {
 	if err == nil {
-		err = syscall.Exec(argv[0], argv, os.Environ())
+		err = syscall.Exec(argv[0], argv, append(environment.Environ(), again...))
 	}
 	fmt.Fprintf(os.Stderr, "cannot become %q: %v\n", argv, err)
 	return 99
 }
+
+// again are variables that are appended to the environment, even if it has them already.
+var again []string
 
 // surround changes something that the program about to be executed inherits.
 func surround(what, value string) error {
@@ -81,6 +86,10 @@ func surround(what, value string) error {
 		for fd := range 3 {
 			unix.CloseOnExec(fd)
 		}
+	case "refused":
+		return refuse(value)
+	case "again":
+		again = append(again, value)
 	case "dir":
 		return os.Chdir(value)
 	case "small": // a file system of one page there
@@ -96,6 +105,42 @@ func surround(what, value string) error {
 		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0)
 	default:
 		return fmt.Errorf("no such surroundings")
+	}
+	return nil
+}
+
+// refuse has the kernel refuse a system call with that first argument from here on: seccomp(2).
+func refuse(what string) error {
+	var call, argument, with uint32
+	switch what {
+	case "AF_UNIX": // as RestrictAddressFamilies= of systemd.exec(5)
+		call, argument, with = unix.SYS_SOCKET, unix.AF_UNIX, uint32(unix.EAFNOSUPPORT)
+	case "PR_SET_CHILD_SUBREAPER":
+		call, argument, with = unix.SYS_PRCTL, unix.PR_SET_CHILD_SUBREAPER, uint32(unix.EPERM)
+	case "PR_SET_PDEATHSIG":
+		call, argument, with = unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uint32(unix.EPERM)
+	default:
+		return errors.ErrUnsupported
+	}
+	const number, first = 0, 16 // struct seccomp_data, with the low half of an argument first
+	load := func(offset uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+	}
+	unless := func(value uint32, skip uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: skip}
+	}
+	filter := []unix.SockFilter{
+		load(number), unless(call, 3), load(first), unless(argument, 1),
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | with},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return os.NewSyscallError("seccomp", errno)
 	}
 	return nil
 }

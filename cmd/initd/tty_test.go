@@ -77,6 +77,65 @@ func TestTerminalReturned(t *testing.T) {
 	d.exits(0)
 }
 
+// TestTerminalElsewhere: a command can read from the terminal whatever its standard streams are. In a pipeline the
+// other programs can.
+func TestTerminalElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, job := range map[string]string{
+		"NoInput":   `%s --respawn=never -- sh -c 'read x </dev/tty; echo com""mand:$x' </dev/null`,
+		"NoStreams": `%s --respawn=never -- sh -c 'read x </dev/tty; echo com""mand:$x >/dev/tty' </dev/null >/dev/null 2>&1`,
+		"Pipeline":  `%s --respawn=never -- yes </dev/null | sh -c 'read r; read x </dev/tty; echo com""mand:$x'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tty := initdtest.OpenTerminal(t)
+			script := fmt.Sprintf(job+`; read y; echo scr""ipt:$y`, initdBinary(t))
+			d := run{mode: subreaper, program: "/bin/sh", args: []string{"-c", script}, terminal: tty}.start(t)
+			tty.Line.Close()
+			tty.Enter("one")
+			tty.Expect("command:one")
+			tty.Enter("two")
+			tty.Expect("script:two")
+			d.exits(0)
+		})
+	}
+}
+
+// TestAnswerFromBackground: under `stty tostop` an initd that prints something is suspended, as any program, until the
+// shell puts it in the foreground. While it catches TTOU, the kernel would repeat the write for ever.
+func TestAnswerFromBackground(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"--version", "--stop --pid-file=/no/such/file"} {
+		t.Run(strings.Fields(args)[0], func(t *testing.T) {
+			t.Parallel()
+			tty := initdtest.OpenTerminal(t)
+			d := run{mode: subreaper, program: "/bin/sh", args: []string{"-i"}, environ: []string{"PS1=ready> "}, terminal: tty, stderr: tty.Line}.start(t)
+			tty.Line.Close()
+			tty.Expect("ready> ")
+			tty.Enter("stty tostop")
+			tty.Expect("ready> ")
+			tty.Enter(initdBinary(t) + " " + args + " &")
+			eventually(t, "initd is suspended", func() bool {
+				for _, child := range children(t, d.pid) {
+					if state(child) == "T" {
+						return true
+					}
+				}
+				return false
+			})
+			tty.Enter("fg; echo do\"\"ne")
+			tty.Expect("initd") // the job
+			tty.Expect("done")
+			text := tty.Screen.String()
+			if !strings.Contains(text, "\ninitd 0.") && !strings.Contains(text, "\ninitd: ") {
+				t.Errorf("there is no answer in\n%s", text)
+			}
+			tty.Enter("exit 0")
+			d.exits(0)
+		})
+	}
+}
+
 // TestTerminalOfPID1: as PID 1 that leads its session, as in `docker run -it`.
 func TestTerminalOfPID1(t *testing.T) {
 	t.Parallel()

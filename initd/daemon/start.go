@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"server-starter/initd/eintr"
+	"server-starter/initd/output"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +46,7 @@ func Start(argv []string, stop <-chan os.Signal) (status int, err error) {
 	}()
 	message, _ := io.ReadAll(messages)
 	if text, is := bytes.CutPrefix(message, []byte(failed)); is {
-		fmt.Fprintf(os.Stderr, "initd: %s; initd keeps trying as process %d\n", text, pid)
+		fmt.Fprintf(output.NewStream(2), "initd: %s; initd keeps trying as process %d\n", text, pid)
 		return exitFailed, nil
 	}
 	if len(message) > 0 {

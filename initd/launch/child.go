@@ -18,8 +18,6 @@ const stage = "initd: starting"
 // oneProcessor is for the Go runtime of the stage, which has one thing to do and no use for more threads.
 const oneProcessor = "GOMAXPROCS=1"
 
-func isProcessors(variable string) bool { return strings.HasPrefix(variable, "GOMAXPROCS=") }
-
 // steps are what the stage is to do before it executes the program, as words that take understands. The order matters:
 // only the old user may be allowed to enter the directory and to change groups, and changing users clears the death
 // signal.
@@ -43,11 +41,6 @@ func (c *Command) steps() (steps []string) {
 	}
 	if c.NoNewPrivs {
 		step("no_new_privs")
-	}
-	for _, variable := range c.Environ {
-		if isProcessors(variable) {
-			step("environ=%s", variable)
-		}
 	}
 	if c.ListenPID {
 		step("listen_pid")
@@ -75,7 +68,7 @@ func init() {
 	report, _ := strconv.Atoi(os.Args[1])
 	unix.CloseOnExec(report)
 	resetSignals()
-	environ := slices.DeleteFunc(os.Environ(), isProcessors)
+	environ := Reveal(slices.DeleteFunc(os.Environ(), IsTuning)) // those that are not hidden are the stage's own
 	for _, step := range os.Args[2:end] {
 		name, value, _ := strings.Cut(step, "=")
 		if err := take(name, value, &environ); err != nil {
@@ -92,12 +85,8 @@ func init() {
 
 // take takes one step of the stage.
 func take(name, value string, environ *[]string) error {
-	switch name {
-	case "chdir":
+	if name == "chdir" {
 		return syscall.Chdir(value)
-	case "environ":
-		*environ = append(*environ, value)
-		return nil
 	}
 	var n []int
 	for word := range strings.FieldsSeq(strings.Trim(value, "[]")) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,26 +212,40 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// The number of processes is limited by user, for all but root: setrlimit(2).
+// The number of processes is limited by user, for all but root: setrlimit(2). The stage is not started if
+// its threads could not be.
 func TestForkFails(t *testing.T) {
 	needRoot(t)
-	c := role("limited")
-	c.Credential = &Credential{UID: 34567, GID: 34567}
-	want := "fork/exec /proc/self/exe: resource temporarily unavailable, EAGAIN: true, status 125\n"
-	if got := runs(t, c); got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for left := range Processes {
+		c := role("limited")
+		c.Credential = &Credential{UID: 34567, GID: 34567}
+		c.Environ = append(c.Environ, fmt.Sprint("LEFT=", left))
+		got := runs(t, c)
+		for _, want := range []string{
+			"fork/exec /proc/self/exe: resource temporarily unavailable: 4 more processes or threads are needed, but RLIMIT_NPROC (",
+			fmt.Sprintf(") leaves only %d: raise it to at least ", left), "(ulimit -u ", "), EAGAIN: true, status 125\n",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("with %d left got %q, without %q", left, got, want)
+			}
+		}
 	}
 }
 
 func playLimited() {
 	runtime.LockOSThread() // before the limit: at the first time the runtime makes a thread, or dies
-	none := &unix.Rlimit{}
-	if err := unix.Setrlimit(unix.RLIMIT_NPROC, none); err != nil {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		fmt.Println(err)
+	}
+	left, _ := strconv.Atoi(os.Getenv("LEFT"))
+	limit := uint64(len(tasks) + left)
+	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 		fmt.Println(err)
 	}
 	c := command("true")
-	c.Direct = true
-	_, _, err := Start(c)
+	c.Direct = left == 0
+	_, _, err = Start(c)
 	var failure *Failure
 	if !errors.As(err, &failure) {
 		fmt.Println("Start:", err)

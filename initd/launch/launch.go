@@ -20,7 +20,12 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/processes"
 )
+
+// Processes is how many processes and threads a start needs: the stage, and the threads that the Go runtime starts in it.
+const Processes = 4
 
 // self is this very program, even if its file was replaced or removed: proc_pid_exe(5).
 const self = "/proc/self/exe"
@@ -43,9 +48,10 @@ type Command struct {
 	NoNewPrivs  bool           // set the no_new_privs attribute, prctl(2)
 	ListenPID   bool           // add LISTEN_PID, the child's own pid, to its environment
 
-	// Foreground makes the child's process group the foreground group of the terminal on our fd 0. It means nothing
-	// where fd 0 is not our controlling terminal.
+	// Foreground makes the child's process group the foreground group of the terminal on our descriptor Terminal. It
+	// has no effect if that is not our controlling terminal.
 	Foreground bool
+	Terminal   int
 
 	// Direct executes the program without the stage if nothing above needs one, which saves some milliseconds. The
 	// caller then waits for execve(2), on a dead file server for ever: it is for a caller that has nothing else to do.
@@ -58,10 +64,13 @@ type Command struct {
 // process (prctl(2)); and it must be the one who waits for children.
 //
 // If err is nil there is a child, pid, to be waited for, and outcome is to be waited for, too; it is nil where the
-// program was executed already. If the program could not be executed the child exits with the Failure's ExitStatus.
+// program was executed already. If the program could not be executed the child exits with the Failure's ExitStatus. A
+// child that ends before it could execute anything has no Failure: only its exit shows it. That happens when it is
+// killed, and when a limit of processes (pids.max, RLIMIT_NPROC) is reached while the stage starts its threads: then it
+// exits with 2, and the Go runtime's message is on its standard error.
 //
-// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), or
-// arguments and environment are too large (E2BIG).
+// An err is a *Failure, too, and means that there is no child: the fork failed (EAGAIN, ENOMEM, EMFILE …), a limit leaves
+// fewer than Processes (EAGAIN), or arguments and environment are too large (E2BIG).
 func Start(c *Command) (pid int, outcome *Outcome, err error) {
 	if pid, ok := c.direct(); ok {
 		return pid, nil, nil
@@ -72,6 +81,9 @@ func Start(c *Command) (pid int, outcome *Outcome, err error) {
 // staged starts c through the stage. The report comes over a pipe whose end of file, when execve(2) closes the stage's
 // end, means success. The program may be on a file system that hangs: so the runtime's poller waits for it.
 func (c *Command) staged() (int, *Outcome, error) {
+	if err := processes.Check(Processes); err != nil {
+		return 0, nil, &Failure{Stage: "fork/exec", Path: self, Errno: syscall.EAGAIN, Hint: err.Error()}
+	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return 0, nil, failed("pipe", "", err)
@@ -80,7 +92,7 @@ func (c *Command) staged() (int, *Outcome, error) {
 	report := len(c.Files) // above all the files that the program is to have
 	argv := slices.Concat([]string{stage, strconv.Itoa(report)}, c.steps(), []string{"--"}, c.Argv)
 	pid, err := c.fork(self, argv, &everySignal, &syscall.ProcAttr{
-		Env:   append(slices.DeleteFunc(slices.Clone(c.Environ), isProcessors), oneProcessor),
+		Env:   append(Hide(c.Environ), oneProcessor),
 		Files: slices.Concat(c.Files, []uintptr{uintptr(pipe[1])}),
 	})
 	if err != nil {
@@ -111,8 +123,8 @@ func (c *Command) direct() (pid int, ok bool) {
 func (c *Command) fork(path string, argv []string, mask *unix.Sigset_t, attr *syscall.ProcAttr) (pid int, err error) {
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.DeathSignal}
 	if c.Foreground {
-		_, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-		attr.Sys.Foreground = err == nil // and Ctty is 0
+		_, err := unix.IoctlGetInt(c.Terminal, unix.TIOCGPGRP)
+		attr.Sys.Foreground, attr.Sys.Ctty = err == nil, c.Terminal
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -249,6 +249,26 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// Variables that tune the Go runtime are for the program: the stage, a Go program itself, does not obey them and hands
+// them on in the same order.
+func TestTuning(t *testing.T) {
+	for way, direct := range ways {
+		t.Run(way, func(t *testing.T) {
+			c := command("env")
+			c.Environ = []string{"A=1", "GOMEMLIMIT=half", "GOMAXPROCS=3", "GODEBUG=inittrace=1", "GOGC=off", "GOTRACEBACK=crash", "Z=1"}
+			c.Direct = direct
+			read, write := pipe(t)
+			c.Files = []uintptr{0, 1, uintptr(write)}
+			output, status, outcome := run(t, c)
+			unix.Close(write)
+			stderr, err := io.ReadAll(read)
+			if want := strings.Join(c.Environ, "\n") + "\n"; output != want || status != 0 || outcome != nil || len(stderr) > 0 || err != nil {
+				t.Errorf("the environment is\n%sand not\n%sthe status %#x, the outcome %v, stderr (%v)\n%s", output, want, status, outcome, err, stderr)
+			}
+		})
+	}
+}
+
 func TestSurroundings(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

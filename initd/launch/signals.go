@@ -57,6 +57,9 @@ func ignored(signal int) bool {
 	return old[0] == sigIgn
 }
 
+// Default resets a signal to its default action. signal.Reset does not do so for the signals of job control.
+func Default(signal syscall.Signal) { rtSigaction(int(signal), new(sigaction), nil) }
+
 // resetSignals gives every signal its default action. From here on the Go runtime gets none: not a QUIT, for which it
 // would write a stack trace, nor its own URG, which is ignored by default.
 func resetSignals() {

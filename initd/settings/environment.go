@@ -52,6 +52,23 @@ func (s *Settings) environment() (problems Problems) {
 	return problems
 }
 
+// forgetBare resets the settings that came from variables without prefix, and
+// returns the problems without theirs. A plain init does not replace start_server,
+// so these variables are its command's.
+func (s *Settings) forgetBare(problems Problems) Problems {
+	for _, r := range all() {
+		if !r.isBare() {
+			continue
+		}
+		problems = slices.DeleteFunc(problems, func(p Problem) bool { return p.Variable == r.word })
+		if s.sources[r.Name].variable == r.word {
+			delete(s.sources, r.Name)
+			parse(s.value(r), r.tag("default"), false)
+		}
+	}
+	return problems
+}
+
 // ours reports whether a variable has our prefix and a meaning.
 func ours(variable string) bool {
 	word, prefixed := strings.CutPrefix(variable, prefix+"_")

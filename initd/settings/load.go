@@ -1,6 +1,10 @@
 package settings
 
-import "slices"
+import (
+	"slices"
+
+	"server-starter/initd/machine"
+)
 
 // Load reads the process's environment and its arguments, without argv[0]. The
 // error is Problems, all that is wrong; the Settings are there even then, so
@@ -18,6 +22,9 @@ func Load(args []string) (*Settings, error) {
 		return &Settings{Answer: Usage()}, nil
 	case asked["version"]:
 		return &Settings{Answer: "initd " + Version + "\n"}, nil
+	}
+	if s.Respawn.Value == machine.Never {
+		problems = s.forgetBare(problems)
 	}
 	problems = append(problems, s.unknown()...)
 	problems = append(problems, s.relate(problems, asked)...)

@@ -187,6 +187,9 @@ func TestPrecedence(t *testing.T) {
 		{"empty with prefix", []string{"KILL_OLD_DELAY=1", "SERVER_STARTER_KILL_OLD_DELAY="}, nil, 1 * time.Second, "KILL_OLD_DELAY"},
 		{"blank", []string{"KILL_OLD_DELAY=\t", "SERVER_STARTER_KILL_OLD_DELAY= \n"}, nil, 0, "default"},
 		{"trimmed", []string{"KILL_OLD_DELAY= 1.5\n"}, nil, 1500 * time.Millisecond, "KILL_OLD_DELAY"},
+		{"plain init", []string{"KILL_OLD_DELAY=1"}, []string{"--respawn=never"}, 0, "default"},
+		{"plain init, wrong", []string{"KILL_OLD_DELAY=soon", "SERVER_STARTER_RESPAWN=never"}, nil, 0, "default"},
+		{"plain init, with prefix", []string{"KILL_OLD_DELAY=soon", "SERVER_STARTER_KILL_OLD_DELAY=2"}, []string{"--respawn=never"}, 2 * time.Second, "SERVER_STARTER_KILL_OLD_DELAY"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

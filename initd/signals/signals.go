@@ -15,11 +15,14 @@
 package signals
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
-	_ "server-starter/initd/launch" // its init comes first, and is all there is to a stage
+	_ "server-starter/initd/environment" // its init comes first, as it may execute the program again
+	"server-starter/initd/launch"
+	"server-starter/initd/processes"
 )
 
 var (
@@ -32,7 +35,15 @@ var (
 // Last is the highest signal number of Linux on the architectures served.
 const Last = 64
 
+// threads is how many more threads initd may need than it starts with, until it has
+// read its settings and knows how many it needs.
+const threads = 8
+
 func init() {
+	if err := processes.Check(threads); err != nil {
+		fmt.Fprintln(os.Stderr, "initd: "+err.Error())
+		os.Exit(125) // initd could not set itself up
+	}
 	// To catch a signal takes two switches between threads, and twice as many from a
 	// goroutine that is bound to a thread, as init's is.
 	vital := make(chan struct{})
@@ -70,6 +81,9 @@ func catch(vital chan<- struct{}) {
 // but were not received yet. It is for a process that has nothing to clean up.
 func Release() {
 	signal.Reset()
+	for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+		launch.Default(s)
+	}
 	for _, channel := range []chan os.Signal{Stop, Hangup} {
 		select {
 		case s := <-channel:

@@ -95,8 +95,8 @@ func handed(environ []string) ([]Listener, error) {
 	var all []Listener
 	for i := range count {
 		fd := listenFDsStart + i
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return nil, fmt.Errorf("LISTEN_FDS %d: file descriptor %d: %w; expected that many open files from %d on", count, fd, err, listenFDsStart)
+		if !inherited(fd) {
+			return nil, fmt.Errorf("LISTEN_FDS %d: file descriptor %d: %w; expected that many open files from %d on", count, fd, unix.EBADF, listenFDsStart)
 		}
 		l, found := inspect(fd)
 		if !found {
@@ -108,6 +108,13 @@ func handed(environ []string) ([]Listener, error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// inherited reports whether a descriptor came through execve(2). What this program
+// and the Go runtime open, under the lowest free numbers, is close-on-exec.
+func inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
 // variable reads a count of sd_listen_fds(3); unset and empty are 0.

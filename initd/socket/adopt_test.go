@@ -257,6 +257,7 @@ func TestAdoptListenFDs(t *testing.T) {
 		{[]string{"LISTEN_PID=self", "LISTEN_FDS=-1"}, `LISTEN_FDS "-1" is not a number`},
 		{[]string{"LISTEN_PID=12x", "LISTEN_FDS=1"}, `LISTEN_PID "12x" is not a number`},
 		{[]string{"LISTEN_PID=self", "LISTEN_FDS=40"}, "LISTEN_FDS 40: file descriptor"},
+		{[]string{"LISTEN_PID=self", "LISTEN_FDS=2"}, "LISTEN_FDS 2: file descriptor 4: bad file descriptor"}, // the Go runtime's own
 		{[]string{"LISTEN_PID=self", "LISTEN_FDS=1", "LISTEN_FDNAMES=a:b"}, `LISTEN_FDNAMES "a:b": 2 names for LISTEN_FDS=1`},
 	} {
 		r := runInitd(t, nil, c.environ, []uintptr{0, 1, 2, uintptr(a)}, nil)

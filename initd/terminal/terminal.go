@@ -10,21 +10,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal is the one on stdin that controls initd. A nil Terminal is none: its
-// methods do nothing.
+// Terminal is the one that controls initd. A nil Terminal is none: its methods do
+// nothing.
 type Terminal struct {
+	fd      int
 	own     int // initd's process group
 	command int // the command's; 0: it was not started yet
 }
 
-// Open returns the terminal on stdin, nil where there is none that controls
-// initd. Whether initd may give it away is another question: one that a shell has
-// started in the background may come to the foreground later.
+// Open returns the terminal that controls initd, nil where there is none. Whether
+// initd may give it away is another question: one that a shell has started in the
+// background may come to the foreground later.
+//
+// The terminal need not be on stdin: a command may read from /dev/tty, tty(4). But in
+// a pipeline initd's process group has other programs, such as a pager, which would be
+// stopped if they read from the terminal while the command has it. There Open returns
+// only a terminal on stdin.
 func Open() *Terminal {
-	if _, err := foreground(0); err != nil {
+	for fd := range 3 {
+		if _, err := foreground(fd); err == nil {
+			return &Terminal{fd: fd, own: unix.Getpgrp()}
+		}
+		if fd == 0 && (isPipe(0) || isPipe(1)) {
+			return nil
+		}
+	}
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return nil
 	}
-	return &Terminal{own: unix.Getpgrp()}
+	return &Terminal{fd: fd, own: unix.Getpgrp()}
+}
+
+func isPipe(fd int) bool {
+	var stat unix.Stat_t
+	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFIFO
+}
+
+// FD is a descriptor of the terminal, -1 if there is none.
+func (t *Terminal) FD() int {
+	if t == nil {
+		return -1
+	}
+	return t.fd
 }
 
 // IsForeground reports whether initd's own process group is in the foreground.
@@ -32,7 +60,7 @@ func (t *Terminal) IsForeground() bool {
 	if t == nil {
 		return false
 	}
-	group, err := foreground(0)
+	group, err := foreground(t.fd)
 	return err == nil && group == t.own
 }
 
@@ -47,7 +75,7 @@ func (t *Terminal) SetCommand(group int) {
 // That is so when a shell has continued initd by fg, and not after bg.
 func (t *Terminal) SetForeground(group int) {
 	if t.IsForeground() {
-		set(group)
+		t.set(group)
 	}
 }
 
@@ -59,7 +87,7 @@ func (t *Terminal) Suspend(group int) {
 	switch {
 	case t == nil:
 	case t.IsForeground():
-		set(group)
+		t.set(group)
 		syscall.Kill(-group, syscall.SIGCONT)
 	default:
 		syscall.Kill(0, syscall.SIGSTOP)
@@ -76,7 +104,7 @@ func (t *Terminal) Lend(group int) bool {
 		return false
 	}
 	t.command = group
-	set(group)
+	t.set(group)
 	syscall.Kill(-group, syscall.SIGCONT)
 	return true
 }
@@ -88,8 +116,8 @@ func (t *Terminal) Restore() {
 	if t == nil || t.command == 0 {
 		return
 	}
-	if group, err := foreground(0); err == nil && group == t.command {
-		set(t.own)
+	if group, err := foreground(t.fd); err == nil && group == t.command {
+		t.set(t.own)
 	}
 }
 
@@ -113,12 +141,12 @@ func foreground(fd int) (group int, err error) {
 
 // set is called from the background too, where the terminal answers with a TTOU
 // that would suspend initd unless the thread blocks it.
-func set(group int) {
+func (t *Terminal) set(group int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var block, old unix.Sigset_t
 	block.Val[0] = 1 << (syscall.SIGTTOU - 1)
 	unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old)
-	unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, group)
+	unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group)
 	unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }
