@@ -92,6 +92,38 @@ func TestSocketOfAnother(t *testing.T) {
 	}
 }
 
+// TestSocketIsNamed: a named place is meant, even one of the usual ones, whoever listens there; at a place that
+// nobody has named only PID 1 is this container's initd.
+func TestSocketIsNamed(t *testing.T) {
+	health := once(func(control.Request) control.Answer {
+		return control.Answer{Health: &control.Health{Live: true, Ready: true, Generation: 1, State: "ready"}}
+	})
+	f := newFake(t, health) // its peer is this process, which is not PID 1
+	places := control.Places
+	defer func() { control.Places = places }()
+	control.Places = []string{f.path}
+	for _, test := range []struct {
+		variable string
+		args     []string
+		status   int
+	}{
+		{f.path, []string{"health", "--live"}, 0},
+		{"", []string{"health", "--live", "--control-socket", f.path}, 0},
+		{"", []string{"health", "--live"}, 1},
+	} {
+		var stdout, stderr strings.Builder
+		tool := &tool{stdout: &stdout, stderr: &stderr, places: control.Places,
+			getenv: func(name string) string { return map[string]string{socketVariable: test.variable}[name] }}
+		status, done := tool.probe(test.args)
+		if !done || status != test.status {
+			t.Errorf("variable %q, %s: status %d, want %d: %s", test.variable, test.args, status, test.status, stdout.String())
+		}
+		if refused := strings.Contains(stdout.String(), "another container's initd listens there"); refused != (test.status != 0) {
+			t.Errorf("variable %q, %s: it prints %q", test.variable, test.args, stdout.String())
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	for _, test := range []struct {
 		name   string
