@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/reaper"
 )
@@ -32,9 +33,11 @@ func (l *loop) orphansLeft(children bool) {
 	}
 }
 
-// endOrphans asks every child that is left to end.
+// endOrphans asks every child that is left to end. As PID 1 that includes a client that another container, or docker
+// exec, has started here: it is to know before.
 func (l *loop) endOrphans() {
 	l.orphans.asked = true
+	l.log.Info(eventlog.Orphans, "stopping what the workers have left")
 	l.signalOrphans(syscall.SIGTERM)
 	// Where none is left, no end of one will lead to this event.
 	if !l.kernel.reap(l.reaped) || !l.anyOther() {

@@ -40,8 +40,9 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	places         []string // where the socket is looked for by default
-	socket         string   // --control-socket
+	places         []string  // where the socket is looked for by default
+	socket         string    // --control-socket
+	open           io.Closer // a connection that the end of initctl closes; nil: none
 }
 
 // run carries out a command line, and returns the exit status.

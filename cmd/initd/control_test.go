@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -346,6 +347,32 @@ func TestControlPlaces(t *testing.T) {
 		t.Errorf("%s: %v", line, err)
 	}
 	d.stop()
+}
+
+// TestStopFromInside: initctl stop in the container of which initd is PID 1, as docker exec runs it, exits with 0.
+// initd asks it to end with all that is left, and its own exit kills what has not ended.
+func TestStopFromInside(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to enter other namespaces")
+	}
+	initctl := initctlBinary(t)
+	for _, script := range []string{
+		"exec sleep 1000",
+		`sh -c 'trap "sleep 0.3; exit" TERM; sleep 1000 & wait' & exec sleep 1000`, // what it leaves ends later
+	} {
+		for range 5 {
+			d := run{mode: pid1, given: []string{"mounted=/run", "mounted=/dev/shm"}, environ: []string{"SERVER_STARTER_CONTROL_SOCKET="},
+				args: flags([]string{"/bin/sh", "-c", script}, "interval=0")}.start(t)
+			d.is("serving", 1)
+			c := exec.Command("nsenter", "--target", strconv.Itoa(d.pid), "--pid", "--mount", initctl, "stop")
+			said, err := c.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, said)
+			}
+			d.exits(0)
+		}
+	}
 }
 
 // TestHTTP: a program beside the workers serves HTTP with few rights. It is started again when it ends, and

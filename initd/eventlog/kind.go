@@ -29,6 +29,7 @@ var (
 	Stop       = define("stop", "A worker was asked to stop.")
 	Kill       = define("kill", "A worker is killed, with the reason.")
 	Exit       = define("exit", "A worker has ended; without generation: initd itself exits.")
+	Orphans    = define("orphans", "All workers have ended, and initd asks the processes that they have left to end.")
 	ForkFailed = define("fork-failed", "A worker could not be started.")
 	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
 	Resize     = define("resize", "The pool has grown or shrunk.")
