@@ -124,13 +124,8 @@ func (l *loop) entered(a machine.Transition) {
 		attrs = append(attrs, "next_attempt", a.Next)
 	}
 	l.log.Log(level, states[a.State], text, attrs...)
-	switch a.State {
-	case machine.Serving:
-		l.parent.Ready()
-	case machine.Failed:
-		if l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
-			l.parent.Failed(text)
-		}
+	if a.State == machine.Failed && l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
+		l.parent.Failed(text)
 	}
 	switch a.State {
 	case machine.Failed, machine.Declined, machine.Lost, machine.Gone:

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/daemon"
 	"server-starter/initd/machine"
 	"server-starter/initd/pidfile"
 	"server-starter/initd/statusfile"
@@ -16,7 +17,9 @@ import (
 // file and in the status file. It is derived from the machine after each step, and
 // written where it differs from what was written before.
 type published struct {
+	inbox      *inbox
 	notify     func(state string) // the supervisor; nil: a plain init sends it nothing
+	parent     *daemon.Parent     // the process that waits until a generation is serving; nil: none
 	pidFile    *pidfile.File
 	statusFile *statusfile.File
 
@@ -25,21 +28,43 @@ type published struct {
 	spare   []statusfile.Worker // to collect the next in
 }
 
+func newPublished(in *inbox, parent *daemon.Parent) *published {
+	return &published{inbox: in, parent: parent}
+}
+
 // update publishes what a step has changed, and reports whether initd has become
 // idle by it.
 func (p *published) update(m *machine.Machine) (idle bool) {
 	before, now := p.outline, m.Outline()
 	p.outline = now
-	if p.notify != nil && stateOf(before) != stateOf(now) {
-		p.notify(stateOf(now).String())
-	}
 	if p.pidFile != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
 		p.pidFile.Publish(now.Attempt, now.GivenUp)
 	}
+	var then []func()
+	switch is := stateOf(now); {
+	case stateOf(before) == is:
+	case is.generation > 0 && p.statusFile != nil: // which whoever waits for this state may read
+		then = []func(){func() { p.inbox.post(entered{is}) }}
+	default:
+		p.enter(is)
+	}
 	if p.statusFile != nil && now.Attempt > 0 {
-		p.updateWorkers(m)
+		p.updateWorkers(m, then)
 	}
 	return now.Idle && !before.Idle
+}
+
+// enter notifies those who wait for a state, unless it is over already.
+func (p *published) enter(s state) {
+	if s != stateOf(p.outline) {
+		return
+	}
+	if s.generation > 0 {
+		p.parent.Ready()
+	}
+	if p.notify != nil {
+		p.notify(s.String())
+	}
 }
 
 // attempt publishes the number of an attempt before its step is over.
@@ -52,7 +77,7 @@ func (p *published) attempt(number int) {
 
 // updateWorkers writes the status file. The first time it does so although there
 // is no worker yet, which removes what another process has left there.
-func (p *published) updateWorkers(m *machine.Machine) {
+func (p *published) updateWorkers(m *machine.Machine, then []func()) {
 	next := p.spare[:0]
 	if next == nil {
 		next = []statusfile.Worker{} // not nil, which stands for never
@@ -60,12 +85,12 @@ func (p *published) updateWorkers(m *machine.Machine) {
 	for generation, pid := range m.Published {
 		next = append(next, statusfile.Worker{Generation: generation, PID: pid})
 	}
-	if p.workers != nil && slices.Equal(next, p.workers) {
+	if p.workers != nil && slices.Equal(next, p.workers) && then == nil {
 		p.spare = next
 		return
 	}
 	p.workers, p.spare = next, p.workers
-	p.statusFile.Write(next)
+	p.statusFile.Write(next, then...)
 }
 
 // remove removes the files that name this process.

@@ -40,8 +40,9 @@ type setup struct {
 // touches nothing of a first, and nothing outside initd has changed where a user or
 // a directory is wrong. On an error all is as it was.
 func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
-	in := &instance{settings: s, started: time.Now(), inbox: newInbox(), published: &published{}}
+	in := &instance{settings: s, started: time.Now(), inbox: newInbox()}
 	in.parent = parent
+	in.published = newPublished(in.inbox, parent)
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: os.Environ()}
