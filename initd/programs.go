@@ -2,8 +2,10 @@ package initd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +26,7 @@ type programs struct {
 	envdir     string             // its path from the root; empty: none
 	credential *launch.Credential // of workers; nil: initd's own
 	background bool               // initd goes to the background: a terminal is to be let go
+	warn       func(note string)  // logs what is likely a mistake; nil: it does not
 	*resources                    // the instance's, which set-up fills
 }
 
@@ -66,6 +69,10 @@ func (p *programs) read() (environ, *settings.Settings, error) {
 		overrides, err := settings.Reload(assignments)
 		if err != nil {
 			return nil, nil, settingError("envdir", err)
+		}
+		if longer := envdir.Longer(p.envdir, assignments); len(longer) > 0 && p.warn != nil {
+			p.warn(fmt.Sprintf("envdir: only the first line of %s is its value: use a file for each variable, "+
+				"and for what has several lines, such as a certificate, a variable with its path", strings.Join(longer, ", ")))
 		}
 		now = p.settings.With(overrides)
 		env = env.with(assignments...)

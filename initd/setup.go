@@ -44,6 +44,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 	in.parent = parent
 	in.published = newPublished(in.inbox, parent)
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources}
+	in.programs.warn = func(note string) { in.log.Warn(eventlog.Note, note) }
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: os.Environ()}
 	for _, step := range []func() error{
@@ -174,6 +175,7 @@ func (up *setup) openRest() (err error) {
 		up.terminal = terminal.Open()
 	}
 	up.openSurvey()
+	up.noteWatched()
 	return errors.Join(errs...)
 }
 
