@@ -52,6 +52,10 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	root.SetIn(t.stdin)
 	root.SetOut(t.stdout)
 	root.SetErr(t.stderr)
+	root.InitDefaultCompletionCmd() // which takes the output that is set by then
+	if c, _, err := root.Find([]string{"completion", "powershell"}); err == nil {
+		c.Parent().RemoveCommand(c) // initctl runs on Linux only
+	}
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0

@@ -254,6 +254,9 @@ func TestHelp(t *testing.T) {
 	if r := invoke(t, "", "completion", "bash"); r.status != 0 || !strings.Contains(r.stdout, "initctl") {
 		t.Errorf("completion: %+v", r)
 	}
+	if r := invoke(t, "", "completion", "powershell"); strings.Contains(r.stdout, "Register-ArgumentCompleter") || strings.Contains(invoke(t, "", "completion", "--help").stdout, "powershell") {
+		t.Errorf("completion for a shell that no container of Linux has: %+v", r)
+	}
 	if r := invoke(t, "", "--version"); r.status != 0 || !strings.HasPrefix(r.stdout, "initctl ") {
 		t.Errorf("--version: %+v", r)
 	}
