@@ -56,7 +56,7 @@ func setUp(s *settings.Settings, where addresses.Addresses, parent *daemon.Paren
 			return nil, err
 		}
 	}
-	up.noteShell()
+	up.noteLauncher()
 	up.changeToRoot()
 	if !in.programs.plain() {
 		keepHeapSmall()
