@@ -349,6 +349,29 @@ func TestControlPlaces(t *testing.T) {
 	d.stop()
 }
 
+// TestControlPlaceTaken: of two containers with a read-only root and one /dev/shm the second says how it gets a socket.
+func TestControlPlaceTaken(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	perl, err := exec.LookPath("perl")
+	if err != nil {
+		t.Skip(err)
+	}
+	s := newStage(t)
+	first := `use IO::Socket::UNIX; $^F = 100; our $s = IO::Socket::UNIX->new(Local => "/dev/shm/initd.sock", Listen => 1) or die; exec @ARGV`
+	d := run{mode: pid1, given: []string{"mounted=/run", "mounted=/dev/shm"}, environ: []string{"SERVER_STARTER_CONTROL_SOCKET="},
+		program: "/bin/sh", args: slices.Concat([]string{"-c", `mount -o remount,ro /run && exec "$@"`, "sh", perl, "-e", first, initdBinary(t)},
+			flags(s.puppet(), "ready=notify"))}.start(t)
+	s.next().ready()
+	d.event("it says what to do", func(e initdtest.Entry) bool {
+		return e.Event == "note" && strings.Contains(e.Message, "no control socket") && strings.Contains(e.Message, "/dev/shm/initd.sock") &&
+			strings.Contains(e.Message, "give this container its own volume at /run, or set SERVER_STARTER_CONTROL_SOCKET")
+	})
+	d.stop()
+}
+
 // TestStopFromInside: initctl stop in the container of which initd is PID 1, as docker exec runs it, exits with 0.
 // initd asks it to end with all that is left, and its own exit kills what has not ended.
 func TestStopFromInside(t *testing.T) {
