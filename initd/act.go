@@ -3,6 +3,7 @@ package initd
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"syscall"
 	"time"
 
@@ -143,6 +144,10 @@ func (l *loop) prepared(generation int, read envdirContent) {
 		l.log.Warn(eventlog.Note, fmt.Sprintf("envdir: ignoring %s: a variable is a regular file whose name has only letters, digits and _, and does not begin with a digit", quoted(read.ignored)),
 			"generation", generation)
 	}
+	if len(read.longer) > 0 {
+		l.log.Warn(eventlog.Note, "envdir: only the first line of "+strings.Join(read.longer, ", ")+" is its value: use a file for each variable, "+
+			"and for what has several lines, such as a certificate, a variable with its path", "generation", generation)
+	}
 	env, timing, err := l.programs.prepare(generation, read)
 	if err != nil {
 		l.then(machine.Refused{Generation: generation, Reason: err.Error()})
@@ -205,13 +210,8 @@ func (l *loop) entered(a machine.Transition) {
 		attrs = append(attrs, "next_attempt", a.Next)
 	}
 	l.log.Log(level, states[a.State], text, attrs...)
-	switch a.State {
-	case machine.Serving:
-		l.parent.Ready()
-	case machine.Failed:
-		if l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
-			l.parent.Failed(text)
-		}
+	if a.State == machine.Failed && l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
+		l.parent.Failed(text)
 	}
 	switch a.State {
 	case machine.Failed, machine.Declined, machine.Lost, machine.Gone:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"server-starter/initd/control"
@@ -43,7 +44,9 @@ func (up *setup) openControl() (err error) {
 		}
 		errs = append(errs, err)
 	}
-	up.notes = append(up.notes, fmt.Sprintf("there is no control socket: %v", errors.Join(errs...)))
+	up.notes = append(up.notes, fmt.Sprintf("there is no control socket, so initctl and its health checks fail: %s; "+
+		"give this container its own volume at /run, or set SERVER_STARTER_CONTROL_SOCKET to a path of its own",
+		strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "; ")))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"server-starter/initd/envdir"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 )
@@ -29,10 +30,11 @@ func (e *environments) drop() {
 func (e *environments) release(generation int) { e.over = append(e.over, generation) }
 
 // envdirContent is what the envdir has at a time: assignments, and the settings as they
-// are with these. What is ignored is named.
+// are with these.
 type envdirContent struct {
 	assignments []string
-	ignored     []string
+	ignored     []string // files that are no variables
+	longer      []string // variables whose files have more than a line
 	settings    *settings.Settings
 	err         error
 }
@@ -76,14 +78,16 @@ func (p *programs) readEnvdir() envdirContent {
 	if err != nil {
 		return envdirContent{err: settingError("envdir", err)}
 	}
+	content := envdirContent{assignments: assignments, ignored: ignored, longer: envdir.Longer(p.envdir, assignments), settings: p.settings}
 	if p.plain() { // there they are the command's
-		return envdirContent{assignments: assignments, ignored: ignored, settings: p.settings}
+		return content
 	}
 	overrides, err := settings.Reload(assignments)
 	if err != nil {
 		return envdirContent{err: settingError("envdir", err)}
 	}
-	return envdirContent{assignments: assignments, ignored: ignored, settings: p.settings.With(overrides)}
+	content.settings = p.settings.With(overrides)
+	return content
 }
 
 // environmentFor is that of a generation, or of the newest that has workers.

@@ -83,6 +83,8 @@ type (
 	}
 	// fileProblem: an output or status file cannot be written, or can be again.
 	fileProblem struct{ text string }
+	// entered: the status file shows the state that the supervisor may be notified of.
+	entered struct{ state }
 	// defect: a goroutine has panicked.
 	defect struct{ err error }
 )
@@ -95,6 +97,7 @@ func (m call) handle(l *loop)         { l.called(m.Call) }
 func (clientsIdle) handle(l *loop)    { freeHeap() }
 func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }
 func (m fileProblem) handle(l *loop)  { l.warnOfLogs(eventlog.File, m.text) }
+func (m entered) handle(l *loop)      { l.published.enter(m.state) }
 func (m defect) handle(*loop)         { panic(m.err) }
 
 func (heard) handle(l *loop) {

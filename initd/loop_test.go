@@ -139,6 +139,13 @@ func TestStatusFile(t *testing.T) {
 		}
 		w.run()
 		holds("")
+		notify := w.loop.published.notify
+		w.loop.published.notify = func(state string) {
+			if text, _ := os.ReadFile(path); strings.HasPrefix(state, "READY=1") && string(text) != "1:101\n" && string(text) != "1:101\n2:102\n" {
+				t.Errorf("it notifies of %q when the status file holds %q", state, text)
+			}
+			notify(state)
+		}
 		w.passes(time.Second)
 		holds("1:101\n")
 		w.signal(w.hangup, syscall.SIGHUP)

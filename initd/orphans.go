@@ -45,9 +45,11 @@ func (l *loop) orphansLeft(children bool) {
 	}
 }
 
-// endOrphans asks every process that is left to end.
+// endOrphans asks every process that is left to end. As PID 1 that includes a client that
+// docker exec or another container has started here: it is told before.
 func (l *loop) endOrphans() {
 	l.orphans.asked = map[int]bool{}
+	l.log.Info(eventlog.Orphans, "stopping what the workers have left")
 	pids, err := l.others()
 	if err != nil {
 		l.log.Warn(eventlog.KillFailed, "cannot ask all orphans to end: "+err.Error())

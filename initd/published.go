@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/daemon"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
 	"server-starter/initd/pidfile"
@@ -17,7 +18,9 @@ import (
 // file and in the status file. It is derived from the machine after each step, and
 // written where it differs from what was written before.
 type published struct {
+	inbox      *inbox
 	notify     func(state string)                         // the supervisor; nil: a plain init sends it nothing
+	parent     *daemon.Parent                             // the process that waits until a generation is serving; nil: none
 	record     func(attempt, givenUp int) <-chan struct{} // in the pid file, which is done when the channel is closed; nil: there is none
 	supervisor *notify.Supervisor
 	pidFile    *pidfile.File
@@ -27,6 +30,11 @@ type published struct {
 	stale   bool                // the status file has not been looked at since then
 	workers []statusfile.Worker // that the status file names; nil: it was never written
 	spare   []statusfile.Worker // to collect the next in
+	then    []func()            // to be called when it names them
+}
+
+func newPublished(in *inbox, parent *daemon.Parent) *published {
+	return &published{inbox: in, parent: parent}
 }
 
 // update publishes what a step has changed, but for the workers, and reports whether
@@ -34,14 +42,31 @@ type published struct {
 func (p *published) update(m *machine.Machine) (idle bool) {
 	before, now := p.outline, m.Outline()
 	p.outline = now
-	if p.notify != nil && stateOf(before) != stateOf(now) {
-		p.notify(stateOf(now).String())
+	switch is := stateOf(now); {
+	case stateOf(before) == is:
+	case is.generation > 0 && p.statusFile != nil: // which whoever waits for this state may read
+		p.then = append(p.then, func() { p.inbox.post(entered{is}) })
+	default:
+		p.enter(is)
 	}
 	if p.record != nil && (before.Attempt != now.Attempt || before.GivenUp != now.GivenUp) {
 		p.record(now.Attempt, now.GivenUp)
 	}
 	p.stale = p.statusFile != nil && now.Attempt > 0
 	return now.Idle && !before.Idle
+}
+
+// enter notifies those who wait for a state, unless it is over already.
+func (p *published) enter(s state) {
+	if s != stateOf(p.outline) {
+		return
+	}
+	if s.generation > 0 {
+		p.parent.Ready()
+	}
+	if p.notify != nil {
+		p.notify(s.String())
+	}
 }
 
 // attempt publishes the number of an attempt before its step is over. The channel is
@@ -69,12 +94,13 @@ func (p *published) updateWorkers(m *machine.Machine) {
 	for generation, pid := range m.Published {
 		next = append(next, statusfile.Worker{Generation: generation, PID: pid})
 	}
-	if p.workers != nil && slices.Equal(next, p.workers) {
+	if p.workers != nil && slices.Equal(next, p.workers) && p.then == nil {
 		p.spare = next
 		return
 	}
 	p.workers, p.spare = next, p.workers
-	p.statusFile.Write(next)
+	p.statusFile.Write(next, p.then...)
+	p.then = nil
 }
 
 // remove removes the files that name this process, and waits until the supervisor has

@@ -45,8 +45,9 @@ type setup struct {
 //
 // A look-up of a host name ends with the context.
 func setUp(ctx context.Context, s *settings.Settings, where addresses.Addresses, parent *daemon.Parent) (*instance, error) {
-	in := &instance{settings: s, started: time.Now(), inbox: newInbox(), published: &published{}}
+	in := &instance{settings: s, started: time.Now(), inbox: newInbox()}
 	in.parent, in.surveys = parent, newGate(in.inbox.start)
+	in.published = newPublished(in.inbox, parent)
 	in.programs = &programs{settings: s, background: parent != nil, resources: &in.resources, read: envdir.Read, gate: newGate(in.inbox.start)}
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: environment.Environ(), context: ctx}
@@ -59,7 +60,7 @@ func setUp(ctx context.Context, s *settings.Settings, where addresses.Addresses,
 			return nil, err
 		}
 	}
-	up.noteShell()
+	up.noteLauncher()
 	up.giveStreams()
 	up.changeToRoot()
 	if !in.programs.plain() {
@@ -177,6 +178,7 @@ func (up *setup) openRest() (err error) {
 	}
 	up.terminal = terminal.Open()
 	up.openSurvey()
+	up.noteWatched()
 	return errors.Join(errs...)
 }
 

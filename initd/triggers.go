@@ -3,6 +3,10 @@ package initd
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +44,23 @@ func (p *programs) openWatch() (*watch.Watch, error) {
 		return nil, settingError("watch", err)
 	}
 	return w, nil
+}
+
+// noteWatched notes what is watched and is not there: it may be misspelt.
+func (up *setup) noteWatched() {
+	for _, name := range up.settings.Watch {
+		if name == settings.WatchEnvdir || name == settings.WatchCommand || up.programs.plain() {
+			continue
+		}
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		note := fmt.Sprintf("watch: %s does not exist; there is a swap when it appears", absolute(name))
+		if word := settings.WatchMeant(name); word != "" {
+			note += fmt.Sprintf("; did you mean %s?", word)
+		}
+		up.notes = append(up.notes, note)
+	}
 }
 
 // commandPaths are the files that are the program, or would be: all places in

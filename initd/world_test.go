@@ -78,7 +78,8 @@ func (w *world) instance(policy machine.Policy) *instance {
 		HookAfterInit: []string{"hook-after-init"}, HookBeforeSwap: []string{"hook-before-swap"},
 		HookAfterSwap: []string{"hook-after-swap"}, HookBeforeShutdown: []string{"hook-before-shutdown"},
 	}
-	in := &instance{settings: s, inbox: newInbox(), published: &published{}}
+	in := &instance{settings: s, inbox: newInbox()}
+	in.published = newPublished(in.inbox, nil)
 	lines := new(eventlog.Writer) // to which nothing is written
 	in.journal = journal{log: eventlog.To(recorder{slog.NewTextHandler(&w.log, nil), w}), transcript: true, lines: lines, stderr: lines}
 	in.published.notify = func(state string) { w.wrote("report %s", strings.Split(state, "\n")[0]) }

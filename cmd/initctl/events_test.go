@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"server-starter/initd/control"
@@ -102,6 +104,63 @@ func TestStop(t *testing.T) {
 	}
 	if r := <-asked; r.Signal != "QUIT" {
 		t.Errorf("asked for %+v", r)
+	}
+}
+
+// TestStopInItsContainer: the TERM that initd sends as it ends is no interruption, before or after the event that
+// explains it; any other TERM is one, and so is INT.
+func TestStopInItsContainer(t *testing.T) {
+	orphans, exit, worker := `{"msg":"x","event":"orphans"}`, `{"msg":"exiting","event":"exit"}`, `{"msg":"x","event":"exit","generation":1}`
+	for _, test := range []struct {
+		name, before, after string
+		signal              os.Signal
+		status              int
+		stdout              string
+	}{
+		{"after", orphans, "", syscall.SIGTERM, 0, "initd is stopping\n"},
+		{"before", "", orphans, syscall.SIGTERM, 0, "initd is stopping\n"},
+		{"exit", worker, exit, syscall.SIGTERM, 0, "initd is stopping\n"},
+		{"of another", worker, "", syscall.SIGTERM, 130, ""},
+		{"INT", worker, "", syscall.SIGINT, 130, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, interrupt := context.WithCancelCause(context.Background())
+			asked := make(chan struct{})
+			f := newFake(t, func(r control.Request, send func(control.Answer)) bool {
+				send(control.Answer{})
+				if r.Request == control.AskStop {
+					close(asked)
+					return true
+				}
+				<-asked
+				event := func(line string) {
+					if line != "" {
+						send(control.Answer{Answer: "event", Event: []byte(line)})
+					}
+				}
+				event(test.before)
+				interrupt(interruption{test.signal})
+				event(test.after)
+				return true
+			})
+			r := invokeContext(ctx, map[string]string{socketVariable: f.path}, "stop")
+			if interrupted := strings.Contains(r.stderr, "initctl: interrupted"); r.status != test.status || r.stdout != test.stdout || interrupted != (r.status != 0) {
+				t.Errorf("%+v, want %d %q", r, test.status, test.stdout)
+			}
+		})
+	}
+}
+
+// TestInterrupted: a signal is an interruption, whatever was asked.
+func TestInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancelCause(context.Background())
+	f := newFake(t, func(control.Request, func(control.Answer)) bool {
+		interrupt(interruption{syscall.SIGINT})
+		return true
+	})
+	if r := invokeContext(ctx, map[string]string{socketVariable: f.path}, "status"); r != (result{130, "", "initctl: interrupted\n"}) {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -124,8 +124,18 @@ func (k check) judge(h *control.Health) (line string, good bool) {
 	if !good {
 		verdict = "not " + verdict
 	}
-	line = verdict + ": " + healthOf(h, verdict)
-	if reason := reasonOf(h); reason != "" {
+	reason := reasonOf(h)
+	if h.Generation == 0 && reason != "" { // why none is serving says that none is
+		if k.live {
+			reason = stateOf(h.State).word + ", " + reason
+		}
+		return verdict + ": " + reason, good
+	}
+	said := verdict
+	if verdict == "not started" {
+		said = "not ready" // which that implies
+	}
+	if line = verdict + ": " + healthOf(h, said); reason != "" {
 		line += "; " + reason
 	}
 	return line, good

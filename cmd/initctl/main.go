@@ -28,7 +28,20 @@ func main() {
 	if status, done := t.probe(os.Args[1:]); done {
 		os.Exit(status)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	os.Exit(t.run(ctx, os.Args[1:]))
+	os.Exit(t.run(interruptible(syscall.SIGINT, syscall.SIGTERM), os.Args[1:]))
+}
+
+// An interruption is the cause of a context that a signal has ended.
+type interruption struct{ signal os.Signal }
+
+func (interruption) Error() string { return "interrupted" }
+func (interruption) Unwrap() error { return context.Canceled }
+
+// interruptible returns a context that the first of these signals ends.
+func interruptible(signals ...os.Signal) context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, signals...)
+	go func() { cancel(interruption{<-received}) }()
+	return ctx
 }

@@ -113,8 +113,11 @@ func (t *tool) follow(ctx context.Context, r control.Request, p waiting) error {
 		case err != nil:
 			return err
 		case a.Outcome == nil:
-			ticket = a.Ticket
-			progress.waitFor(swapIs(ticket, stateWaiting) + t.pause(ctx))
+			if ticket = a.Ticket; r.Request == control.AskAwait {
+				progress.waitFor(fmt.Sprintf("waiting for the outcome of swap %d", ticket) + t.pause(ctx)) // which may be known already
+			} else {
+				progress.waitFor(swapIs(ticket, stateWaiting) + t.pause(ctx))
+			}
 			continue
 		}
 		switch o := a.Outcome; o.Outcome {
@@ -151,7 +154,9 @@ func continues(ticket int) string {
 }
 
 // later is how to learn of the outcome of a ticket after all.
-func later(ticket int) string { return fmt.Sprintf("; to wait for it: initctl await %d", ticket) }
+func later(ticket int) string {
+	return fmt.Sprintf("\nTo wait for its outcome, run initctl await %d.", ticket)
+}
 
 // pause is the back-off that has to pass first, if there is one.
 func (t *tool) pause(ctx context.Context) string {

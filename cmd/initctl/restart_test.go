@@ -65,7 +65,7 @@ func TestRestart(t *testing.T) {
 		{"ready", nil, "pool", []control.Outcome{begun12, ready12},
 			0, "generation 12 is serving, ready after 1.5s\n", asking + "generation 12 is starting\n"},
 		{"fails", nil, "failed", []control.Outcome{begun3, failed3},
-			3, "", backOff + "generation 3 is starting\n" + strings.TrimSuffix(failure3, "\n") + "; to wait for it: initctl await 7\n"},
+			3, "", backOff + "generation 3 is starting\n" + failure3 + "To wait for its outcome, run initctl await 7.\n"},
 		{"fails and is tried again", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, failed3, {Outcome: "begun", Generation: 4}, {Outcome: "ready", Generation: 4, Final: true}},
 			0, "generation 4 is serving\n", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ngeneration 4 is starting\n"},
 		{"given up", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, final(failed3)},
@@ -75,12 +75,12 @@ func TestRestart(t *testing.T) {
 		{"stopped", nil, "pool", []control.Outcome{begun12, {Outcome: "stopped", Final: true}},
 			3, "", asking + "generation 12 is starting\ninitctl: swap 7 was stopped: initd is stopping\n"},
 		{"superseded", nil, "pool", []control.Outcome{begun3, {Outcome: "superseded", By: 8, Final: true}},
-			4, "", asking + "generation 3 is starting\ninitctl: swap 7 was superseded by swap 8, which is newer; to wait for it: initctl await 8\n"},
+			4, "", asking + "generation 3 is starting\ninitctl: swap 7 was superseded by swap 8, which is newer\nTo wait for its outcome, run initctl await 8.\n"},
 		{"superseded after a failure", []string{"--keep-trying"}, "failed", []control.Outcome{begun3, failed3, {Outcome: "superseded", By: 8, Final: true}},
-			4, "", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ninitctl: swap 7 was superseded by swap 8, which is newer; to wait for it: initctl await 8\n"},
+			4, "", backOff + "generation 3 is starting\n" + failure3 + "swap 7 is waiting: trying again in 1.5s\ninitctl: swap 7 was superseded by swap 8, which is newer\nTo wait for its outcome, run initctl await 8.\n"},
 		{"no wait", []string{"--no-wait"}, "pool", nil, 0, "7\n", ""},
 		{"time is over", []string{"--timeout", "0.01"}, "pool", []control.Outcome{begun12},
-			1, "", asking + "generation 12 is starting\ninitctl: no outcome within 0.01s, but the swap continues; to wait for it: initctl await 7\n"},
+			1, "", asking + "generation 12 is starting\ninitctl: no outcome within 0.01s, but the swap continues\nTo wait for its outcome, run initctl await 7.\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			asked := make(chan control.Request, 1)
@@ -89,7 +89,7 @@ func TestRestart(t *testing.T) {
 			// What is said before the time is over depends on how quick this machine is.
 			if test.name == "time is over" {
 				if i := strings.Index(r.stderr, "initctl: "); i >= 0 {
-					r.stderr, test.stderr = strings.Replace(r.stderr[i:], ", but the swap continues; to wait for it: initctl await 7", "", 1), "initctl: no outcome within 0.01s\n"
+					r.stderr, test.stderr = strings.Replace(r.stderr[i:], ", but the swap continues\nTo wait for its outcome, run initctl await 7.", "", 1), "initctl: no outcome within 0.01s\n"
 				}
 			}
 			if want := (result{test.status, test.stdout, test.stderr}); r != want {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -211,15 +213,28 @@ func (s screen) view() string {
 	add("", "")
 	lines = append(lines, s.crew(width))
 	lines = append(lines, s.requests(width))
-	for _, l := range v.Listeners {
+	listeners := v.Listeners
+	if space := max(1, height-len(lines)-leastBelow); len(listeners) > space {
+		listeners = listeners[:space-1]
+	}
+	for _, l := range listeners {
 		lines = append(lines, s.queue(l, width))
+	}
+	if more := len(v.Listeners) - len(listeners); more > 0 {
+		add(dim, fmt.Sprintf("%d more listeners", more))
 	}
 	add("", "")
 
 	axis := width - nameWidth
 	back := "-" + span(windows[s.window])
 	add(dim, pad("generation", nameWidth)+back+strings.Repeat(" ", max(1, axis-len(back)-len("now")))+"now")
-	numbers := slices.SortedFunc(maps.Keys(s.lives), func(a, b int) int { return b - a })
+	order := func(number int) int { // what serves is first, then the newest
+		if number == v.Health.Generation {
+			return math.MinInt
+		}
+		return -number
+	}
+	numbers := slices.SortedFunc(maps.Keys(s.lives), func(a, b int) int { return cmp.Compare(order(a), order(b)) })
 	begin := s.last.Time.Add(-windows[s.window])
 	numbers = slices.DeleteFunc(numbers, func(n int) bool {
 		l := s.lives[n]
@@ -227,8 +242,8 @@ func (s screen) view() string {
 	})
 	room := max(1, height-len(lines)-1-min(len(v.Swaps), 3)-1)
 	for i, n := range numbers {
-		if i == room-1 && len(numbers) > room {
-			add(dim, fmt.Sprintf("%d older", len(numbers)-i))
+		if i == max(1, room-1) && len(numbers) > room {
+			add(dim, fmt.Sprintf("%d more", len(numbers)-i))
 			break
 		}
 		l := s.lives[n]
@@ -256,6 +271,9 @@ func (s screen) view() string {
 }
 
 const nameWidth = 14
+
+// leastBelow is how many lines come at least below the listeners: a blank one, the axis, a generation, and the keys.
+const leastBelow = 4
 
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))

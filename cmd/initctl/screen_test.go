@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,39 @@ func TestScreenFits(t *testing.T) {
 						t.Fatalf("%d columns on a screen of %d: %s", n, width, line)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestScreenShowsWhatServes: the serving generation is the first, and is seen on a small terminal, whatever else there is.
+func TestScreenShowsWhatServes(t *testing.T) {
+	now := story()[3]
+	now.Health.Reason = "generation 9 failed: worker ended after 1s: exit status 1"
+	for n := range 7 {
+		failed := now.Swaps[0]
+		failed.Generation = 4 + n
+		now.Swaps = append(now.Swaps, failed)
+	}
+	for listeners := range 12 {
+		now.Listeners = nil
+		for n := range listeners {
+			now.Listeners = append(now.Listeners, control.Listener{Key: fmt.Sprint(8080 + n), Network: "tcp"})
+		}
+		for height := 12; height < 40; height++ {
+			s := screen{width: 74, height: height}.observe(now)
+			axis := false
+			for line := range strings.Lines(s.view()) {
+				if axis {
+					if !strings.HasPrefix(line, "1 serving") {
+						t.Errorf("%d rows, %d listeners: after the axis comes %q:\n%s", height, listeners, line, s.view())
+					}
+					break
+				}
+				axis = strings.HasPrefix(line, "generation  ")
+			}
+			if !axis {
+				t.Errorf("%d rows, %d listeners: no generation is shown:\n%s", height, listeners, s.view())
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func (t *tool) connect() (*connection, error) {
 	none := &noInitd{from: from}
 	for _, path := range places {
 		c, err := control.Dial(path)
-		if err == nil && slices.Contains(control.Places, path) {
+		if err == nil && from == "" && slices.Contains(control.Places, path) {
 			err = isOurs(c)
 		}
 		if err == nil {
@@ -55,11 +55,11 @@ func (t *tool) connect() (*connection, error) {
 }
 
 // isOurs refuses another initd than this container's at a place that nobody has
-// named: the containers of a pod have one /dev/shm together.
+// named: all containers of a pod share one /dev/shm.
 func isOurs(c *control.Client) error {
 	pid, _, err := c.Peer()
 	if err == nil && pid != 1 {
-		err = errors.New("another container's initd listens there, or one that is not PID 1: name it to mean it")
+		err = errors.New("another container's initd listens there, or one that is not PID 1; to use it, set --control-socket")
 	}
 	if err != nil {
 		c.Close()

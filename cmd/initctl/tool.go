@@ -40,8 +40,9 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	places         []string // where the socket is looked for by default
-	socket         string   // --control-socket
+	places         []string  // where the socket is looked for by default
+	socket         string    // --control-socket
+	open           io.Closer // a connection that the end of initctl closes; nil: none
 }
 
 // run carries out a command line, and returns the exit status.
@@ -51,6 +52,10 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	root.SetIn(t.stdin)
 	root.SetOut(t.stdout)
 	root.SetErr(t.stderr)
+	root.InitDefaultCompletionCmd() // which takes the output that is set by then
+	if c, _, err := root.Find([]string{"completion", "powershell"}); err == nil {
+		c.Parent().RemoveCommand(c) // initctl runs on Linux only
+	}
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0

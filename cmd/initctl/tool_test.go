@@ -92,6 +92,38 @@ func TestSocketOfAnother(t *testing.T) {
 	}
 }
 
+// TestSocketIsNamed: a named place is meant, even one of the usual ones, whoever listens there; at a place that
+// nobody has named only PID 1 is this container's initd.
+func TestSocketIsNamed(t *testing.T) {
+	health := once(func(control.Request) control.Answer {
+		return control.Answer{Health: &control.Health{Live: true, Ready: true, Generation: 1, State: "ready"}}
+	})
+	f := newFake(t, health) // its peer is this process, which is not PID 1
+	places := control.Places
+	defer func() { control.Places = places }()
+	control.Places = []string{f.path}
+	for _, test := range []struct {
+		variable string
+		args     []string
+		status   int
+	}{
+		{f.path, []string{"health", "--live"}, 0},
+		{"", []string{"health", "--live", "--control-socket", f.path}, 0},
+		{"", []string{"health", "--live"}, 1},
+	} {
+		var stdout, stderr strings.Builder
+		tool := &tool{stdout: &stdout, stderr: &stderr, places: control.Places,
+			getenv: func(name string) string { return map[string]string{socketVariable: test.variable}[name] }}
+		status, done := tool.probe(test.args)
+		if !done || status != test.status {
+			t.Errorf("variable %q, %s: status %d, want %d: %s", test.variable, test.args, status, test.status, stdout.String())
+		}
+		if refused := strings.Contains(stdout.String(), "another container's initd listens there"); refused != (test.status != 0) {
+			t.Errorf("variable %q, %s: it prints %q", test.variable, test.args, stdout.String())
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -107,7 +139,10 @@ func TestHealth(t *testing.T) {
 		{"not yet, and that is the reason", nil, control.Health{Live: true, State: "not-ready", Reason: "no generation has been ready yet"}, 1, "not ready: no generation has been ready yet"},
 		{"not yet, but live", []string{"--live"}, control.Health{Live: true, State: "not-ready"}, 0, "live: not ready, no generation has been ready yet"},
 		{"not live", []string{"--live"}, control.Health{State: "ready", Ready: true, Generation: 3}, 1, "not live: ready, generation 3 is serving"},
-		{"not started", []string{"--startup"}, control.Health{Live: true, State: "not-ready", Reason: "generation 1 failed: no such file"}, 1, "not started: not ready, no generation has been ready yet; generation 1 failed: no such file"},
+		{"not started", []string{"--startup"}, control.Health{Live: true, State: "not-ready", Reason: "generation 1 failed: no such file"}, 1, "not started: generation 1 failed: no such file"},
+		{"failed, and not ready", nil, control.Health{Live: true, State: "not-ready", Reason: "generation 1 failed: no such file"}, 1, "not ready: generation 1 failed: no such file"},
+		{"failed, but live", []string{"--live"}, control.Health{Live: true, State: "not-ready", Reason: "generation 1 failed: no such file"}, 0, "live: not ready, generation 1 failed: no such file"},
+		{"not yet, and not started", []string{"--startup"}, control.Health{Live: true, State: "not-ready", Reason: "no generation has been ready yet"}, 1, "not started: no generation has been ready yet"},
 		{"started, but lost", []string{"--startup"}, control.Health{Live: true, Started: true, State: "not-ready"}, 0, "started: not ready, no generation is serving"},
 		{"lost", nil, control.Health{Live: true, Started: true, State: "not-ready", Reason: "no generation is serving"}, 1, "not ready: no generation is serving"},
 		{"of another version", nil, control.Health{Live: true, Ready: true, State: "thinking\n", Generation: 3}, 0, "ready: thinking\ufffd, generation 3 is serving"},
@@ -218,6 +253,9 @@ func TestHelp(t *testing.T) {
 	}
 	if r := invoke(t, "", "completion", "bash"); r.status != 0 || !strings.Contains(r.stdout, "initctl") {
 		t.Errorf("completion: %+v", r)
+	}
+	if r := invoke(t, "", "completion", "powershell"); strings.Contains(r.stdout, "Register-ArgumentCompleter") || strings.Contains(invoke(t, "", "completion", "--help").stdout, "powershell") {
+		t.Errorf("completion for a shell that no container of Linux has: %+v", r)
 	}
 	if r := invoke(t, "", "--version"); r.status != 0 || !strings.HasPrefix(r.stdout, "initctl ") {
 		t.Errorf("--version: %+v", r)

@@ -100,6 +100,10 @@ func TestBadInput(t *testing.T) {
 			says: []string{"SERVER_STARTER_USER (--user)", "no-such-user", "/etc/passwd"}},
 		{name: "ForbiddenUser", run: run{args: flags(started, "user=1:1"), as: nobody}, status: 125,
 			says: []string{"operation not permitted"}},
+		{name: "NoCapability", run: run{program: "/usr/bin/setpriv", args: slices.Concat([]string{"--bounding-set=-all", "--", initdBinary(t)}, flags(started, "user=1:1"))}, status: 125,
+			says: []string{"operation not permitted: the capability SETGID is missing", "SETUID, SETGID and KILL", "--cap-add"}},
+		{name: "OwnerWithoutCapability", run: run{program: "/usr/bin/setpriv", args: slices.Concat([]string{"--bounding-set=-all", "--", initdBinary(t)}, flags(started, "path="+missing, "socket-owner=1:1"))}, status: 125,
+			says: []string{"chown: operation not permitted", "capability CHOWN"}},
 		{name: "NoDir", run: run{args: flags(started, "dir="+missing)}, status: 125,
 			says: []string{"SERVER_STARTER_DIR (--dir): chdir " + missing, "no such file or directory"}},
 		{name: "NoEnvdir", run: run{args: flags(started, "envdir="+missing)}, status: 125,
@@ -127,8 +131,8 @@ func TestBadInput(t *testing.T) {
 	before := listing(t, dir)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if (test.run.lonely || test.run.as != 0) && os.Getuid() != 0 {
-				t.Skip("needs root, for a network of its own or another user")
+			if (test.run.lonely || test.run.as != 0 || test.run.program != "") && os.Getuid() != 0 {
+				t.Skip("needs root, for a network of its own, another user or capabilities to give up")
 			}
 			test.run.mode = subreaper
 			d := test.run.start(t)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -352,6 +353,55 @@ func TestControlPlaces(t *testing.T) {
 		t.Errorf("%s: %v", line, err)
 	}
 	d.stop()
+}
+
+// TestControlPlaceTaken: of two containers with a read-only root and one /dev/shm the second says how it gets a socket.
+func TestControlPlaceTaken(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	perl, err := exec.LookPath("perl")
+	if err != nil {
+		t.Skip(err)
+	}
+	s := newStage(t)
+	first := `use IO::Socket::UNIX; $^F = 100; our $s = IO::Socket::UNIX->new(Local => "/dev/shm/initd.sock", Listen => 1) or die; exec @ARGV`
+	d := run{mode: pid1, given: []string{"mounted=/run", "mounted=/dev/shm"}, environ: []string{"SERVER_STARTER_CONTROL_SOCKET="},
+		program: "/bin/sh", args: slices.Concat([]string{"-c", `mount -o remount,ro /run && exec "$@"`, "sh", perl, "-e", first, initdBinary(t)},
+			flags(s.puppet(), "ready=notify"))}.start(t)
+	s.next().ready()
+	d.event("it says what to do", func(e initdtest.Entry) bool {
+		return e.Event == "note" && strings.Contains(e.Message, "no control socket") && strings.Contains(e.Message, "/dev/shm/initd.sock") &&
+			strings.Contains(e.Message, "give this container its own volume at /run, or set SERVER_STARTER_CONTROL_SOCKET")
+	})
+	d.stop()
+}
+
+// TestStopFromInside: initctl stop in the container of which initd is PID 1, as docker exec runs it, exits with 0.
+// initd asks it to end with all that is left, and its own exit kills what has not ended.
+func TestStopFromInside(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to enter other namespaces")
+	}
+	initctl := initctlBinary(t)
+	for _, script := range []string{
+		"exec sleep 1000",
+		`sh -c 'trap "sleep 0.3; exit" TERM; sleep 1000 & wait' & exec sleep 1000`, // what it leaves ends later
+	} {
+		for range 5 {
+			d := run{mode: pid1, given: []string{"mounted=/run", "mounted=/dev/shm"}, environ: []string{"SERVER_STARTER_CONTROL_SOCKET="},
+				args: flags([]string{"/bin/sh", "-c", script}, "interval=0")}.start(t)
+			d.is("serving", 1)
+			c := exec.Command("nsenter", "--target", strconv.Itoa(d.pid), "--pid", "--mount", initctl, "stop")
+			said, err := c.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, said)
+			}
+			d.exits(0)
+		}
+	}
 }
 
 // TestHTTP: a program beside the workers serves HTTP with few rights. It is started again when it ends, and

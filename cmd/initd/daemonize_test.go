@@ -112,6 +112,24 @@ func TestDaemonizeCommand(t *testing.T) {
 	}
 }
 
+// TestDaemonizeStatusFile: the caller can read the status file as soon as it gets its terminal back.
+func TestDaemonizeStatusFile(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		dir := t.TempDir()
+		s := newStage(t)
+		d := run{mode: subreaper, args: flags(s.puppet(), "daemonize", "log-file="+dir+"/log", "pid-file="+dir+"/pid", "status-file="+dir+"/status", "ready=notify")}.start(t)
+		p := s.generation(1)
+		p.ready()
+		d.exits(0)
+		if got, want := content(dir+"/status"), fmt.Sprintf("1:%d\n", p.PID); got != want {
+			t.Errorf("the status file has %q, want %q", got, want)
+		}
+		background(t, dir+"/pid")
+		request(t, 0, "stop", "pid-file="+dir+"/pid")
+	}
+}
+
 // TestDaemonizeFails: the parent says why on its own stderr, and in its status.
 func TestDaemonizeFails(t *testing.T) {
 	t.Parallel()

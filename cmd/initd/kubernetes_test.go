@@ -75,6 +75,28 @@ func TestDeployGrace(t *testing.T) {
 	}
 }
 
+// TestDeployLiveness: a Pod whose PID 1 hangs is killed soon, for TERM does nothing then, and not before it has started.
+func TestDeployLiveness(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"../../deploy/kubernetes/base/deployment.yaml", "../../README.md"} {
+		text := initdtest.Read(t, path)
+		probe := regexp.MustCompile(`(?m)^ +livenessProbe:\n(?: +(?:exec|[a-zA-Z]+Seconds|failureThreshold|#).*\n)+`).FindString(text)
+		value := func(name string, otherwise int) int {
+			if found := regexp.MustCompile(name + `: (\d+)`).FindStringSubmatch(probe); found != nil {
+				otherwise, _ = strconv.Atoi(found[1])
+			}
+			return otherwise
+		}
+		grace := value("terminationGracePeriodSeconds", 40)
+		if within := value("periodSeconds", 10)*value("failureThreshold", 3) + value("timeoutSeconds", 1) + grace; probe == "" || within > 45 {
+			t.Errorf("%s: a PID 1 that hangs is killed after %d s:\n%s", path, within, probe)
+		}
+		if !strings.Contains(text, "startupProbe:") {
+			t.Errorf("%s: there is no startupProbe", path)
+		}
+	}
+}
+
 // TestDeployProbes: none asks the socket that initd holds whether the server is there.
 func TestDeployProbes(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -449,20 +450,42 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// TestShellIsPID1: where ENTRYPOINT is in the shell form, signals do not reach initd, which its log says.
-func TestShellIsPID1(t *testing.T) {
+// TestLauncherIsPID1: where something else than initd is PID 1, as in the shell form of ENTRYPOINT, signals do not reach
+// initd, which its log says with what to do.
+func TestLauncherIsPID1(t *testing.T) {
 	t.Parallel()
 	initd := strings.Join(append([]string{initdBinary(t)}, flags([]string{"true"}, "respawn=on-failure")...), " ")
+	script := filepath.Join(t.TempDir(), "entrypoint")
+	writes(t, script, "#!/bin/sh\n"+initd+"\ntrue\n")
+	if err := os.Chmod(script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const jsonForm = " is PID 1: use the JSON form of ENTRYPOINT"
 	for name, test := range map[string]struct {
-		line string
-		says bool
-	}{"shell": {initd + "; true", true}, "exec": {"exec " + initd, false}} {
+		program string
+		args    []string
+		says    string // none of it where it is empty
+	}{
+		"sh":      {"/bin/sh", []string{"-c", initd + "; true"}, "sh" + jsonForm},
+		"options": {"/bin/bash", []string{"-e", "-o", "pipefail", "-c", initd + "; true"}, "bash" + jsonForm},
+		"dash":    {"/bin/dash", []string{"-ec", initd + " && true"}, "dash" + jsonForm},
+		"busybox": {"busybox", []string{"sh", "-c", initd + "; true"}, "sh" + jsonForm},
+		"script":  {script, nil, "sh" + jsonForm},
+		"nested":  {"/bin/bash", []string{"-c", "sh -c '" + initd + "; true'; true"}, "bash" + jsonForm},
+		"perl":    {"/usr/bin/perl", []string{"-e", "system(split(' ', shift))", initd}, "perl is PID 1: unless it passes signals on"},
+		"exec":    {"/bin/sh", []string{"-c", "exec " + initd}, ""},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := run{mode: pid1, program: "/bin/sh", args: []string{"-c", test.line}}.start(t)
+			program, err := exec.LookPath(test.program)
+			if err != nil {
+				t.Skip(err)
+			}
+			d := run{mode: pid1, program: program, args: test.args}.start(t)
 			d.exits(0)
-			if said := strings.Contains(d.output(), "PID 1 is /bin/sh -c, which passes no signals on"); said != test.says {
-				t.Errorf("it says so: %v\n%s", said, d.output())
+			said := d.output()
+			if test.says != "" && !strings.Contains(said, test.says) || test.says == "" && strings.Contains(said, "is PID 1") {
+				t.Errorf("want %q in\n%s", test.says, said)
 			}
 		})
 	}

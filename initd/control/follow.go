@@ -66,7 +66,7 @@ func (c *connection) sendOutcomes(r Request, ticket int, gone <-chan struct{}) e
 			return c.write(Answer{ID: r.ID, Code: NotFound, Error: fmt.Sprintf("the outcome of ticket %d is no longer kept", ticket)})
 		}
 		if last {
-			return net.ErrClosed
+			return c.endStream()
 		}
 		var err error
 		if last, err = c.await(more, gone); err != nil {
@@ -100,13 +100,27 @@ func (c *connection) sendEvents(r Request, gone <-chan struct{}) error {
 			continue
 		}
 		if last {
-			return net.ErrClosed
+			return c.endStream()
 		}
 		var err error
 		if last, err = c.await(more, gone); err != nil {
 			return err
 		}
 	}
+}
+
+// endStream tells a client that no more follows, and waits until it has hung up. The end
+// of PID 1 kills every process of its container, pid_namespaces(7), also a client
+// that has just learnt of it and is about to exit.
+func (c *connection) endStream() error {
+	if conn, ok := c.Conn.(*net.UnixConn); ok {
+		conn.CloseWrite()
+	}
+	c.server.mu.Lock() // Close has set all deadlines by now
+	c.SetReadDeadline(time.Now().Add(writeLimit))
+	c.server.mu.Unlock()
+	c.untilHungUp()
+	return net.ErrClosed
 }
 
 // await waits until a journal has more for a client that is still there. Last reports

@@ -87,12 +87,13 @@ func NewServer(sink Sink, complete func(*Status)) *Server {
 func (s *Server) Answered() int64 { return s.answered.Load() }
 
 // Close is called at the end, when the loop answers no more calls. Clients get the
-// outcomes and events that were published before, and are disconnected. It waits for
-// that no longer than limit, which a client that does not read uses up. It may be
-// called again.
+// outcomes and events that were published before, and are disconnected: those that
+// follow what is published by half, so that they know and can end first. It waits for
+// that no longer than limit, which a client that does not read or stays uses up. It may
+// be called again.
 func (s *Server) Close(limit time.Duration) {
-	s.closing.Do(func() { close(s.over) })
 	s.mu.Lock()
+	s.closing.Do(func() { close(s.over) }) // under the lock: see connection.endStream
 	empty := make(chan struct{})
 	if s.empty = empty; len(s.connections) == 0 {
 		s.mu.Unlock()

@@ -30,6 +30,7 @@ var (
 	Kill       = define("kill", "A worker is killed, or a process that a worker has left behind, with the reason.")
 	Stuck      = define("stuck", "A worker did not end within a second after it was killed; PID 1 does not wait for it when it stops. Without pid: orphans did not end.")
 	Exit       = define("exit", "A worker has ended; without generation: initd itself exits.")
+	Orphans    = define("orphans", "All workers have ended, and initd asks the processes that they have left to end.")
 	ForkFailed = define("fork-failed", "A worker could not be started.")
 	Suspended  = define("suspended", "A worker was suspended by a signal, such as STOP, or TTIN if it reads from the terminal in the background. It is not ready until it is continued.")
 	Continued  = define("continued", "A suspended worker was continued.")

@@ -76,6 +76,7 @@ func init() {
 			if name == "chdir" {
 				f.Path = value
 			}
+			f.Hint = refused(name, f.Errno)
 			f.exit(report)
 		}
 	}

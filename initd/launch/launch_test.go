@@ -361,7 +361,8 @@ func TestUnentitled(t *testing.T) {
 	for _, groups := range [][]uint32{nil, {12345}, {12345, 7}} {
 		c := role("unentitled")
 		c.Credential = &Credential{UID: 12345, GID: 12345, Groups: groups}
-		want := "<nil>\n<nil>\nsetgroups: operation not permitted\nsetresgid: operation not permitted\nsetresuid: operation not permitted\n"
+		const hint = ": operation not permitted: initd runs as uid 12345, and only root can run workers as another user: start it as root, or without this setting\n"
+		want := "<nil>\n<nil>\nsetgroups" + hint + "setresgid" + hint + "setresuid" + hint
 		if got := runs(t, c); got != want {
 			t.Errorf("with groups %v: %s, want %s", groups, got, want)
 		}

@@ -118,6 +118,26 @@ func setgroups(groups []int) error {
 	return err
 }
 
+// refused explains why the kernel does not let a program run as another user, and says what to do.
+func refused(stage string, errno syscall.Errno) string {
+	capability := map[string]string{"setgroups": "SETGID", "setresgid": "SETGID", "setresuid": "SETUID"}[stage]
+	switch {
+	case capability == "":
+		return ""
+	case errno == syscall.EINVAL:
+		return "this user namespace has no such id: see /proc/self/uid_map and gid_map" // user_namespaces(7)
+	case errno != syscall.EPERM:
+		return ""
+	case syscall.Geteuid() != 0:
+		return fmt.Sprintf("initd runs as uid %d, and only root can run workers as another user: start it as root, or without this setting", syscall.Geteuid())
+	}
+	if allowed, _ := os.ReadFile("/proc/self/setgroups"); stage == "setgroups" && string(allowed) == "deny\n" {
+		return "this user namespace does not allow it (/proc/self/setgroups)"
+	}
+	return "the capability " + capability + " is missing: add SETUID, SETGID and KILL " +
+		"(docker run --cap-add, capabilities.add in Kubernetes), or start the container as the workers' user and remove this setting"
+}
+
 func withPrimary(groups []int) []int {
 	groups = append(slices.Clone(groups), syscall.Getegid())
 	slices.Sort(groups)

@@ -107,6 +107,7 @@ func (s *Settings) unknown() (problems Problems) {
 			problems = append(problems, Problem{Variable: name, Reason: reason})
 		}
 	}
+	s.Notes = append(s.Notes, strays(environ)...)
 	if len(kubernetes) > 0 {
 		s.Notes = append(s.Notes, strings.Join(kubernetes, ", ")+": made by Kubernetes for a Service named server-starter, not settings; "+
 			"they are ignored (enableServiceLinks: false in the pod's spec keeps them away)")
@@ -121,6 +122,49 @@ func (s *Settings) unknown() (problems Problems) {
 		})
 	}
 	return problems
+}
+
+// strays finds the variables that initd sets for its workers and hooks where no initd has started this one: somebody
+// else has set them, and perhaps means a setting.
+func strays(environ []string) (notes []string) {
+	given := make(map[string]string)
+	for _, kv := range environ {
+		name, text, _ := strings.Cut(kv, "=")
+		given[name] = strings.TrimSpace(text)
+	}
+	has := func(word string) bool { return given[prefix+"_"+word] != "" }
+	port, inherits := given[prefix+"_PORT"]
+	inherits = inherits && (port == "" || strings.Contains(port, "=")) // start_server's form, which has descriptors
+	if has("GENERATION") && (has("WORKER") || inherits) || has("EVENT") && has("RESULT") {
+		return nil
+	}
+	for _, v := range Variables {
+		word, prefixed := strings.CutPrefix(v.Name, prefix+"_")
+		name := strings.ToLower(strings.ReplaceAll(word, "_", "-"))
+		is := slices.Contains(documented(), name)
+		if !prefixed || !has(word) || is && !decimal(given[v.Name]) {
+			continue
+		}
+		note := v.Name + ": ignored, because initd sets it for its own workers and hooks"
+		if is {
+			note = v.Name + ": ignored, because a number is what initd sets for its own workers"
+		} else if meant := meant(name); meant != "" {
+			note += ", and it is not a setting; did you mean " + row(meant).Variable() + "?"
+		}
+		notes = append(notes, note)
+	}
+	return notes
+}
+
+// meant is the setting that somebody probably means by a name, or empty. It may be only the beginning of one.
+func meant(name string) string {
+	names := slices.DeleteFunc(documented(), func(s string) bool { return s == name })
+	for _, s := range names {
+		if strings.HasPrefix(s, name+"-") {
+			return s
+		}
+	}
+	return nearest(name, names)
 }
 
 // serviceLink knows the variables that Kubernetes makes for a Service named

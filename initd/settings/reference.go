@@ -13,7 +13,7 @@ type Row struct {
 // Syntax is how settings are written, a paragraph each, and Types how values are.
 var Syntax = []string{
 	"Every setting has a flag, --stop-timeout, and a variable, SERVER_STARTER_STOP_TIMEOUT. A flag overrides the variable, and the variable overrides the default. ENVDIR, KILL_OLD_DELAY, ENABLE_AUTO_RESTART and AUTO_RESTART_INTERVAL are read without SERVER_STARTER_ as well, as start_server reads them; the variable with the prefix overrides the one without. Flags end at the first word that is not one, or at --. An empty variable counts as unset, and white space around a value is ignored.",
-	"All wrong settings are reported at once, and nothing is started. An unknown variable that begins with SERVER_STARTER_ is an error, except those that initd gives its own workers. Kubernetes makes such variables for a Service named server-starter: initd ignores these, but refuses a SERVER_STARTER_PORT made that way. To keep them out, set enableServiceLinks: false in the pod's spec.",
+	"All wrong settings are reported at once, and nothing is started. An unknown variable that begins with SERVER_STARTER_ is an error, except those that initd gives its own workers: it ignores these, and logs a warning unless another initd has started it. Kubernetes makes such variables for a Service named server-starter: initd ignores these, but refuses a SERVER_STARTER_PORT made that way. To keep them out, set enableServiceLinks: false in the pod's spec.",
 }
 
 // Types are how values are written.

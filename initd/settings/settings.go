@@ -156,6 +156,9 @@ const (
 	WatchCommand = "command"
 )
 
+// WatchMeant is the word that a name in Watch is probably meant to be, or empty.
+func WatchMeant(name string) string { return nearest(name, []string{WatchEnvdir, WatchCommand}) }
+
 // LogFormat is the form of the log.
 type LogFormat string
 

@@ -162,7 +162,7 @@ func advice(spec Spec, err error) string {
 	case errors.Is(err, unix.EACCES) && onDisk, errors.Is(err, unix.EROFS) && onDisk:
 		return "the directory must be writable by the user that initd runs as (in a container: a volume, a tmpfs, an emptyDir)"
 	case errors.Is(err, unix.EPERM) && onDisk:
-		return "only root may change the owner of a socket (socket-owner), or remove another user's socket from a sticky directory"
+		return "only root with the capability CHOWN may change the owner of a socket (socket-owner), and only root with FOWNER may remove another user's socket from a sticky directory"
 	case errors.Is(err, unix.ENOENT) && onDisk:
 		return "its directory must exist"
 	case errors.Is(err, unix.EACCES):

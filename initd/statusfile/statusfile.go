@@ -30,8 +30,8 @@ const spacing = 10 * time.Millisecond
 // of its own, for a file system may hang.
 type File struct {
 	path   string
-	report func(error)   // see Open
-	next   chan []Worker // those to be written; only the latest counts
+	report func(error)  // see Open
+	next   chan pending // to be written; only the latest counts
 	done   chan struct{}
 	ours   ownfile.ID // what was written last; zero: nothing yet
 	failed bool
@@ -51,7 +51,7 @@ func Open(path string, start func(func()), report func(error)) (*File, error) {
 	if err := ownfile.Check(path, "status file", recognise); err != nil {
 		return nil, err
 	}
-	f := &File{path: path, report: report, next: make(chan []Worker, 1), done: make(chan struct{})}
+	f := &File{path: path, report: report, next: make(chan pending, 1), done: make(chan struct{})}
 	start(f.run)
 	return f, nil
 }
@@ -69,16 +69,24 @@ func isStatus(text string) bool {
 // Worker is a line of the file.
 type Worker struct{ Generation, PID int }
 
+// pending is what the file is to hold, and what is to be called once that was tried.
+type pending struct {
+	workers []Worker
+	then    []func()
+}
+
 // Write has lines for these workers, in this order, replace the content of the
 // file, in one step, soon. It never blocks, and keeps a copy. If calls come faster
-// than the file can be written, only the last one is sure to be written. Only one
-// goroutine may call it.
-func (f *File) Write(workers []Worker) {
+// than the file can be written, only the last one is sure to be written. Then is
+// called by another goroutine when it, or a later one, has been written, or could
+// not be. Only one goroutine may call Write.
+func (f *File) Write(workers []Worker, then ...func()) {
 	select {
-	case <-f.next:
+	case c := <-f.next:
+		then = append(c.then, then...)
 	default:
 	}
-	f.next <- slices.Clone(workers)
+	f.next <- pending{slices.Clone(workers), then}
 }
 
 // text is what a file with these workers holds.
@@ -107,20 +115,24 @@ func (f *File) run() {
 	defer close(f.done)
 	defer func() { f.ours.Remove(f.path) }()
 	wait := retry
-	workers, ok := <-f.next
+	next, ok := <-f.next
 	for ok {
-		err := f.write(text(workers))
+		err := f.write(text(next.workers))
 		if (err != nil) != f.failed {
 			f.failed = err != nil
 			f.report(err)
 		}
+		for _, then := range next.then {
+			then()
+		}
+		next.then = nil
 		if err == nil {
 			wait = retry
-			workers, ok = f.latest(time.Now().Add(spacing))
+			next, ok = f.latest(time.Now().Add(spacing))
 			continue
 		}
 		select {
-		case workers, ok = <-f.next:
+		case next, ok = <-f.next:
 		case <-time.After(wait):
 			wait = min(2*wait, maxRetry)
 		}
@@ -129,16 +141,18 @@ func (f *File) run() {
 
 // latest waits for something to be written, and takes the last there is at the
 // time given. Not ok is the end of writing.
-func (f *File) latest(at time.Time) (workers []Worker, ok bool) {
-	workers, ok = <-f.next
+func (f *File) latest(at time.Time) (latest pending, ok bool) {
+	latest, ok = <-f.next
 	for due := time.After(time.Until(at)); ok; {
+		var newer pending
 		select {
-		case workers, ok = <-f.next:
+		case newer, ok = <-f.next:
+			latest = pending{newer.workers, append(latest.then, newer.then...)}
 		case <-due:
-			return workers, true
+			return latest, true
 		}
 	}
-	return nil, false
+	return pending{}, false
 }
 
 // write replaces the file: a reader finds the old text or the new one. Before the

@@ -66,6 +66,8 @@ func TestChecks(t *testing.T) {
 		{"not yet, live", control.Health{Live: true, State: "not-ready"}, "/livez", 200, "ok\n"},
 		{"not yet, ready", control.Health{Live: true, State: "not-ready", Reason: "generation 1 is starting"}, "/readyz", 503, "not ready: generation 1 is starting\n"},
 		{"not yet, started", control.Health{Live: true, State: "not-ready"}, "/startupz", 503, "not started: no generation has been ready yet\n"},
+		{"not yet, started, once", control.Health{Live: true, State: "not-ready", Reason: "no generation has been ready yet"}, "/startupz", 503, "not started: no generation has been ready yet\n"},
+		{"not yet, started, failed", control.Health{Live: true, State: "not-ready", Reason: "generation 1 failed: exit status 3"}, "/startupz", 503, "not started: generation 1 failed: exit status 3\n"},
 		{"not yet, no reason", control.Health{Live: true, State: "not-ready"}, "/readyz", 503, "not ready\n"},
 		{"stopping", control.Health{Live: true, Started: true, State: "stopping", Generation: 3}, "/readyz", 503, "not ready: initd is stopping\n"},
 		{"not live", control.Health{Ready: true, State: "ready"}, "/livez", 503, "not live: initd is ready\n"},

@@ -91,7 +91,10 @@ func live(h *control.Health) (bool, string) { return h.Live, because("not live",
 func ready(h *control.Health) (bool, string) { return h.Ready, because("not ready", h) }
 
 func started(h *control.Health) (bool, string) {
-	return h.Started, because("not started: no generation has been ready yet", h)
+	if h.Reason == "" {
+		return h.Started, "not started: no generation has been ready yet"
+	}
+	return h.Started, because("not started", h)
 }
 
 func because(what string, h *control.Health) string {
