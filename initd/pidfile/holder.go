@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // Holder is the process that holds a pid file, as another process sees it.
@@ -23,7 +25,7 @@ type Holder struct {
 // Find finds the process that holds the pid file at path. The error is why there is
 // none.
 func Find(path string) (*Holder, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	file, err := ownfile.Open(path, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("pid-file %s: no such file: initd is not running, or uses another pid-file", path)
 	}

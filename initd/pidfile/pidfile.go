@@ -33,8 +33,7 @@ type File struct {
 // and the file is not changed.
 func Lock(path string) (*File, error) {
 	for {
-		// O_NONBLOCK is for a FIFO, which would wait for a reader.
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
+		file, err := ownfile.Open(path, os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +43,7 @@ func Lock(path string) (*File, error) {
 			return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 		}
 		// Its holder may have removed it after it was opened and before it was locked.
-		if id.Behind(path) {
+		if id.At(path) {
 			return write(&File{path, file, id})
 		}
 		file.Close()
@@ -52,13 +51,6 @@ func Lock(path string) (*File, error) {
 }
 
 func lock(file *os.File) (id ownfile.ID, err error) {
-	info, err := file.Stat()
-	if err != nil {
-		return id, err
-	}
-	if !info.Mode().IsRegular() {
-		return id, errors.New("it is not a regular file")
-	}
 	err = control(file, func(fd int) (err error) {
 		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
 			id, err = ownfile.Held(fd)
@@ -108,12 +100,7 @@ func (f *File) record(kind int16, start, length int64) {
 
 // Remove removes the file, if it is still this one. The locks stay until the
 // process ends: until then it can be found by them.
-func (f *File) Remove() error {
-	if !f.id.Behind(f.path) { // which may be a link: Lock follows one
-		return nil
-	}
-	return os.Remove(f.path)
-}
+func (f *File) Remove() error { return f.id.Remove(f.path) }
 
 // control calls f with a file's descriptor, and does not make it blocking as
 // File.Fd would.

@@ -273,3 +273,27 @@ func TestFindErrors(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 }
+
+// A link in the file's place leads nobody to another file.
+func TestLink(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(dir+"/precious", []byte("1\n"), 0o600)
+	os.Symlink("precious", dir+"/link")
+	os.Symlink("new", dir+"/dangling")
+	for _, name := range []string{"link", "dangling"} {
+		if _, err := Lock(dir + "/" + name); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := content(t, dir+"/precious"); got != "1\n" {
+		t.Errorf("it has led to a file that has %q now", got)
+	}
+	if _, err := os.Stat(dir + "/new"); err == nil {
+		t.Error("it has led to a new file")
+	}
+	h := hold(t, dir+"/pid")
+	os.Symlink("pid", dir+"/other")
+	if _, err := Find(dir + "/other"); err == nil || h.said != "<nil>" {
+		t.Errorf("it was found by a link: %v, %s", err, h.said)
+	}
+}
