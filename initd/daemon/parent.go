@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // Null is a descriptor of /dev/null for reading and writing, in an initd that
@@ -78,9 +80,9 @@ func (p *Parent) release(message string) {
 	unix.Dup3(Null, 1, 0)
 	unix.Dup3(Null, 2, 0)
 	if p.log != "" {
-		if fd, err := unix.Open(p.log, unix.O_WRONLY|unix.O_APPEND|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
-			unix.Dup3(fd, 2, 0)
-			unix.Close(fd)
+		if file, err := ownfile.Append(p.log); err == nil {
+			unix.Dup3(int(file.Fd()), 2, 0)
+			file.Close()
 		}
 	}
 }

@@ -3,6 +3,7 @@ package output
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -216,5 +217,53 @@ func TestPipeOwner(t *testing.T) {
 		if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
 			t.Errorf("descriptor %d is non-blocking", fd)
 		}
+	}
+}
+
+// A link that another user puts in the place of the file, where they can write, does not
+// lead to a file elsewhere.
+func TestPlantedLink(t *testing.T) {
+	top := t.TempDir()
+	os.Mkdir(top+"/theirs", 0o755)
+	if err := os.Chown(top+"/theirs", 12345, -1); err != nil {
+		t.Skipf("needs root, for a directory of another user: %v", err)
+	}
+	path := top + "/theirs/log"
+	f, _ := opened(t, path)
+	os.Rename(path, path+".1")
+	os.Symlink(top+"/new", path)
+	os.Lchown(path, 12345, -1)
+	reopened := make(chan error)
+	f.Reopen(func(err error) { reopened <- err })
+	if err := <-reopened; err == nil || !strings.Contains(err.Error(), "a symbolic link of uid 12345") {
+		t.Errorf("got %v", err)
+	}
+	write(t, f.Pipe, "one\n")
+	waitForText(t, path+".1", "one\n")
+	if _, err := os.Lstat(top + "/new"); err == nil {
+		t.Error("it has led to a new file")
+	}
+	f.Close(time.Minute)
+	if f, err := OpenFile(path, 0, nil); err == nil {
+		t.Error("the link is followed at the start")
+		f.Close(time.Minute)
+	}
+}
+
+// Where nobody else can have put it, a link leads anywhere: /dev/stderr is one.
+func TestLinkToStream(t *testing.T) {
+	read, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	path := t.TempDir() + "/log"
+	os.Symlink(fmt.Sprintf("/proc/self/fd/%d", stderr.Fd()), path)
+	f, _ := opened(t, path)
+	stderr.Close()
+	write(t, f.Pipe, "one\n")
+	f.Close(time.Minute)
+	if text, err := io.ReadAll(read); string(text) != "one\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
