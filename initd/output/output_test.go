@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -197,18 +198,38 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-// A worker of another user may open its output by name.
-func TestPipeOwner(t *testing.T) {
+// A worker of another user may open its output by name to write, as /dev/stdout. It
+// gets no way to read, which would take the lines of others, and cannot give itself one.
+func TestPipeRights(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to give a pipe away")
+		t.Skip("needs root, to run a process as another user")
 	}
 	p, err := NewPipe(12345)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var stat unix.Stat_t
-	if err := unix.Fstat(p.Write, &stat); err != nil || stat.Uid != 12345 {
-		t.Errorf("uid %d, %v", stat.Uid, err)
+	write(t, p, "another's\n")
+	worker := exec.Command("/bin/sh", "-c", `echo ours > /proc/self/fd/3 || echo "not writable"
+		chmod 0600 /proc/self/fd/3 2> /dev/null && echo "changed"
+		true 2> /dev/null < /proc/self/fd/3 && echo "readable"; true`)
+	worker.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	out := os.NewFile(uintptr(p.Write), "pipe")
+	defer out.Close()
+	worker.ExtraFiles = []*os.File{out}
+	if said, err := worker.CombinedOutput(); len(said) > 0 || err != nil {
+		t.Errorf("%v, the worker says %q", err, said)
+	}
+	var text strings.Builder
+	p.Remaining(func(some []byte) { text.Write(some) })
+	if text.String() != "another's\nours\n" {
+		t.Errorf("the pipe has %q", text.String())
+	}
+}
+
+func TestPipeFlags(t *testing.T) {
+	p, err := NewPipe(os.Getuid())
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, fd := range []int{p.Read, p.Write} {
 		if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 {
