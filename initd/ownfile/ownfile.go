@@ -19,6 +19,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -175,6 +176,18 @@ func (i ID) Remove(path string) error {
 		return nil
 	}
 	return remove(path, i.is)
+}
+
+// Rename puts a file in the place of another in the same directory, in one step. The
+// error is an fs.PathError.
+func Rename(path, to string) error {
+	err := in(to, false, func(p place) error {
+		return eintr.Retry(func() error { return unix.Renameat(p.dir, filepath.Base(path), p.dir, p.name) })
+	})
+	if err != nil {
+		return &fs.PathError{Op: "rename", Path: path, Err: err}
+	}
+	return nil
 }
 
 // Remove removes what is at path, if that is a regular file. The error is an

@@ -18,6 +18,10 @@ import (
 // The test binary plays the process that holds a pid file: fcntl(2) has no word
 // for a lock of the asker's own. It does what it is told, a line each.
 func TestMain(m *testing.M) {
+	if how, ok := os.LookupEnv("LOCK"); ok {
+		play(how)
+		return
+	}
 	path, ok := os.LookupEnv("HOLD")
 	if !ok {
 		os.Exit(m.Run())
@@ -28,6 +32,8 @@ func TestMain(m *testing.M) {
 		var attempt, givenUp int
 		if n, _ := fmt.Sscan(lines.Text(), &attempt, &givenUp); n == 2 {
 			f.Publish(attempt, givenUp)
+		} else if lines.Text() == "read" {
+			os.ReadFile(path)
 		} else {
 			f.Remove()
 		}
@@ -115,7 +121,7 @@ func TestLock(t *testing.T) {
 // A shorter pid leaves nothing of a longer one.
 func TestStaleContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	os.WriteFile(path, []byte("123456789012\nmore\n"), 0o600)
+	os.WriteFile(path, []byte("123456789012\n"), 0o600)
 	f, err := Lock(path)
 	if got := content(t, path); err != nil || got != strconv.Itoa(os.Getpid())+"\n" {
 		t.Errorf("%v, the file has %q", err, got)
