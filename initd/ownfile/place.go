@@ -2,6 +2,7 @@ package ownfile
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,8 @@ type place struct {
 	dir   int    // O_PATH
 	name  string // without a slash
 	magic bool   // the name is one of the kernel's links in /proc, which leads to an open file; proc_pid_fd(5)
+
+	exposed bool // another user can rename a directory on the way, or a link
 
 	author uint32 // the user whose links led here, if linked
 	linked bool
@@ -85,11 +88,26 @@ func (p *place) walk(path string, follow bool) error {
 	}
 }
 
+// Directory opens the directory that path is in, by O_PATH and close-on-exec, and returns
+// the name of path in it. It is exposed if another user can have path lead elsewhere
+// later. The error is an fs.PathError.
+func Directory(path string) (fd int, name string, exposed bool, err error) {
+	p, err := locate(path, false)
+	if err != nil {
+		return -1, "", false, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return p.dir, p.name, p.exposed, nil
+}
+
 // start begins at the root or the working directory.
 func (p *place) start(path string) error {
 	from := "."
 	if strings.HasPrefix(path, "/") {
 		from = "/"
+	}
+	if p.dir >= 0 {
+		unix.Close(p.dir)
+		p.dir = -1
 	}
 	return p.enter(unix.AT_FDCWD, from, 0)
 }
@@ -101,10 +119,23 @@ func (p *place) enter(at int, name string, flags int) error {
 		return err
 	}
 	if p.dir >= 0 {
+		p.expose(fd)
 		unix.Close(p.dir)
 	}
 	p.dir = fd
 	return nil
+}
+
+// expose notes whether another user can rename what is open in the directory of p; sticky
+// directories are described in inode(7).
+func (p *place) expose(fd int) {
+	var dir, entry unix.Stat_t
+	if unix.Fstat(p.dir, &dir) != nil || unix.Fstat(fd, &entry) != nil {
+		p.exposed = true
+		return
+	}
+	anybody := dir.Mode&0o022 != 0 && (dir.Mode&unix.S_ISVTX == 0 || !trusted(entry.Uid))
+	p.exposed = p.exposed || !trusted(dir.Uid) || anybody
 }
 
 // step enters the directory of the name of p, or returns where the link of that name
@@ -137,10 +168,11 @@ func (p *place) step(last bool) (target string, err error) {
 	if p.links++; p.links > maxLinks {
 		return "", unix.ELOOP
 	}
-	var fs unix.Statfs_t
-	if err := eintr.Retry(func() error { return unix.Fstatfs(p.dir, &fs) }); err == nil && fs.Type == unix.PROC_SUPER_MAGIC {
+	var system unix.Statfs_t
+	if err := eintr.Retry(func() error { return unix.Fstatfs(p.dir, &system) }); err == nil && system.Type == unix.PROC_SUPER_MAGIC {
 		return p.stepMagic(last)
 	}
+	p.expose(fd)
 	if err := p.follow(link); err != nil {
 		return "", err
 	}

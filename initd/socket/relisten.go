@@ -97,7 +97,7 @@ func (l *Listener) replace(o Options) error {
 	if err := l.node.remove(); err != nil {
 		return err
 	}
-	fd, made, err := bindUnix(l.node.path, o)
+	fd, made, err := l.node.in.make(l.node.in.bind, o)
 	if err != nil {
 		return errors.Join(err, made.remove())
 	}

@@ -296,6 +296,7 @@ func (s *Set) Close() error {
 		if err := l.node.remove(); err != nil {
 			errs = append(errs, err)
 		}
+		l.node.in.close()
 		if !l.adopted && l.FD >= 0 {
 			unix.Close(l.FD)
 		}
