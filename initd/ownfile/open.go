@@ -34,11 +34,13 @@ func Open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 // device or FIFO; it may be a symbolic link, which is followed as in the description
 // of this package. Errors are fs.PathErrors.
 func Append(path string) (*os.File, error) {
-	file, err := openAt(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT, 0o644, true)
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
+	return openAt(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT, 0o644, true)
+}
+
+// Follow opens a file or directory for reading. It may be a symbolic link, as for
+// Append. Errors are fs.PathErrors.
+func Follow(path string, flags int) (*os.File, error) {
+	return openAt(path, unix.O_RDONLY|flags, 0, true)
 }
 
 func openAt(path string, flags int, mode fs.FileMode, follow bool) (file *os.File, err error) {
@@ -77,8 +79,8 @@ func open(dir int, name string, flags int, mode fs.FileMode) (fd int, err error)
 
 var errLink = errors.New("it is a symbolic link, which is not followed: use the path of the file itself")
 
-// check returns an error for a regular file that has other names, if somebody else can
-// write to the directory: it may be a file from elsewhere; link(2).
+// check returns an error for a regular file that has other names, if another user can
+// have given it this one: it may be a file from elsewhere; link(2).
 func (p place) check(fd int) error {
 	var file, dir unix.Stat_t
 	if err := unix.Fstat(fd, &file); err != nil {
@@ -90,7 +92,7 @@ func (p place) check(fd int) error {
 	if err := unix.Fstat(p.dir, &dir); err != nil {
 		return err
 	}
-	if !trusted(dir.Uid) || dir.Mode&0o022 != 0 {
+	if !trusted(dir.Uid) && dir.Uid != file.Uid || dir.Mode&0o022 != 0 {
 		return fmt.Errorf("it has %d hard links, in a directory that others can write to: it may be a file from elsewhere; remove the others, or use another directory", file.Nlink)
 	}
 	return nil
