@@ -78,7 +78,7 @@ func (l *loop) openTail(c *launch.Command) *output.Tail {
 // ended. Where nobody made the file, nobody reads it. What the program wrote there
 // itself stays.
 func terminationLog(text string) {
-	if f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0); err == nil {
+	if f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0); err == nil {
 		f.WriteString(text)
 		f.Close()
 	}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -91,6 +92,32 @@ func TestDaemonize(t *testing.T) {
 	if got := lastLine(dir + "/log"); !strings.Contains(got, `"event":"exit"`) {
 		t.Errorf("the last line is %q", got)
 	}
+}
+
+// TestDaemonizePlantedLink: a link that another user has put in the place of the log file is not followed when
+// initd goes to the background.
+func TestDaemonizePlantedLink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := dir + "/theirs/log"
+	if err := errors.Join(os.Mkdir(dir+"/theirs", 0o755), os.Lchown(dir+"/theirs", 12345, -1)); err != nil {
+		t.Skipf("needs root, for a directory of another user: %v", err)
+	}
+	writes(t, dir+"/precious", "")
+	s := newStage(t)
+	args := flags(s.puppet(), "daemonize", "log-file="+log, "pid-file="+dir+"/pid", "ready=notify")
+	d := run{mode: subreaper, args: args}.start(t)
+	p := s.generation(1).serve()
+	if err := errors.Join(os.Rename(log, log+".1"), os.Symlink(dir+"/precious", log), os.Lchown(log, 12345, -1)); err != nil {
+		t.Fatal(err)
+	}
+	p.ready()
+	d.exits(0)
+	pid := background(t, dir+"/pid")
+	if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid)); got != "/dev/null" {
+		t.Errorf("stderr is %s, %v", got, err)
+	}
+	request(t, 0, "stop", "pid-file="+dir+"/pid")
 }
 
 // TestDaemonizeCommand: a log command, too, holds nothing of the caller's.

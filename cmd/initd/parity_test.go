@@ -696,7 +696,7 @@ func (s *scene) commandReplaced() {
 // pidFile: it has the pid and a newline before the first worker starts, and is gone at the end. One that
 // is left over is replaced.
 func (s *scene) pidFile() {
-	s.write("pid", "999999999 and more\n", 0o644)
+	s.write("pid", "999999999999\n", 0o644)
 	d := s.starts("interval=0", "pid-file="+s.file("pid"))
 	p := s.generation(1)
 	if got, want := s.text("pid"), fmt.Sprintln(d.pid); got != want || p.Parent != d.pid {

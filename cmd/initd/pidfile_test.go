@@ -103,7 +103,7 @@ func TestKilledInitd(t *testing.T) {
 		if content(dir+"/pid") != fmt.Sprintln(first.Parent) || content(dir+"/status") == "" {
 			t.Fatalf("left are %q and %q", content(dir+"/pid"), content(dir+"/status"))
 		}
-		writes(t, dir+"/pid", "a longer text than any pid\n") // nor does it matter what is in it
+		writes(t, dir+"/pid", "999999999999\n") // longer than any pid
 		d = r.start(t)
 		next := s.generation(1).serve()
 		if got, want := content(dir+"/pid"), fmt.Sprintln(next.Parent); got != want {
@@ -184,12 +184,21 @@ func TestPidFileErrors(t *testing.T) {
 	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, says := range map[string]string{"": "is a directory", "missing/pid": "no such file or directory", "fifo": "not a regular file"} {
+	writes(t, dir+"/precious", "letters of my grandmother\n")
+	if err := os.Symlink("new", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for name, says := range map[string]string{"": "is a directory", "missing/pid": "no such file or directory", "fifo": "not a regular file",
+		"precious": "not a pid file", "link": "it is a symbolic link"} {
 		d := run{mode: subreaper, args: flags([]string{"/bin/true"}, "pid-file="+dir+"/"+name)}.start(t)
 		d.exits(125)
 		if said := d.output(); !strings.Contains(said, "--pid-file") || !strings.Contains(said, says) {
 			t.Errorf("%q: %q", name, said)
 		}
+	}
+	missing(t, dir+"/new")
+	if got := content(dir + "/precious"); got != "letters of my grandmother\n" {
+		t.Errorf("the file has %q", got)
 	}
 }
 

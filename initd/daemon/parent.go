@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // Null is a descriptor of /dev/null for reading and writing, in an initd that
@@ -55,8 +57,9 @@ func (p *Parent) SetLog(path string) {
 	if p == nil || path == "" {
 		return
 	}
-	if fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err == nil {
-		p.log = fd
+	if file, err := ownfile.Append(path); err == nil {
+		p.log, _ = unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		file.Close()
 	}
 }
 

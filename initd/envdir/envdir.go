@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/eintr"
+	"server-starter/initd/ownfile"
 )
 
 const (
@@ -29,8 +30,9 @@ var errChanged = errors.New("it changed during every attempt to read it")
 // are ignored since no variable can have them, or since they are no regular files.
 //
 // The value is the file's first line without its newline, otherwise byte for
-// byte; an empty file adds nothing. Symbolic links are followed. A name that
-// begins with a dot is ignored as well, and so is a directory. A directory or file that cannot be read, and a value that execve(2) would
+// byte; an empty file adds nothing. Symbolic links are followed, those of another user
+// only where that user can put files anyway: see package ownfile. A name that begins
+// with a dot is ignored as well, and so is a directory. A directory or file that cannot be read, and a value that execve(2) would
 // refuse, is an error, which names it and never contains a value.
 //
 // In a volume that Kubernetes maintains, and in a directory that is itself
@@ -63,7 +65,7 @@ func attempt(dir string) (environ, ignored []string, err error) {
 // such a directory, else dir.
 func open(dir string) (*os.File, error) {
 	data := dir + "/..data"
-	d, err := os.OpenFile(data, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	d, err := ownfile.Follow(data, unix.O_DIRECTORY)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		// Its target may have been removed after the link was followed.
@@ -73,7 +75,7 @@ func open(dir string) (*os.File, error) {
 	case !errors.Is(err, unix.ENOTDIR):
 		return d, err
 	}
-	return os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	return ownfile.Follow(dir, unix.O_DIRECTORY)
 }
 
 // snapshot reads d, or fails with errChanged where d has been replaced since.
@@ -166,7 +168,7 @@ func isDirectory(d *os.File, name string) bool {
 
 // openRegular opens a file in d for reading, nil if it is not a regular one.
 // It looks first, since opening a device can have effects, and again
-// afterwards; O_NONBLOCK is for the FIFO that took its place between: fifo(7).
+// afterwards.
 func openRegular(d *os.File, name string) (*os.File, error) {
 	at := int(d.Fd())
 	var stat unix.Stat_t
@@ -174,15 +176,10 @@ func openRegular(d *os.File, name string) (*os.File, error) {
 	if err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, err
 	}
-	var fd int
-	err = eintr.Retry(func() (err error) {
-		fd, err = unix.Openat(at, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	f, err := ownfile.Follow(fmt.Sprintf("/proc/self/fd/%d/%s", at, name), 0) // beneath what was found
+	if failure := (*os.PathError)(nil); errors.As(err, &failure) {
+		return nil, failure.Err
 	}
-	f := os.NewFile(uintptr(fd), name)
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.Close()
 		return nil, err

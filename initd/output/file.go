@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // File is a pipe whose other end is a file. All that is done to the file is done
@@ -31,7 +33,7 @@ type File struct {
 // there. Start starts a goroutine. Failed is called, by another goroutine, with the error when the file
 // cannot be written, and with nil when it can be written again.
 func OpenFile(path string, uid int, start func(func()), failed func(error)) (*File, error) {
-	file, err := open(path)
+	file, err := ownfile.Append(path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +49,6 @@ func OpenFile(path string, uid int, start func(func()), failed func(error)) (*Fi
 	return f, nil
 }
 
-// open does not wait for the reader of a FIFO, and never makes a terminal the one
-// that controls initd; open(2).
-func open(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOCTTY|unix.O_NONBLOCK, 0o644)
-}
-
 // Reopen has the file opened anew, for it may have been renamed: what is
 // written to the pipe from now on goes there. Where that fails the old one
 // stays. Done is called with the outcome, by another goroutine.
@@ -66,7 +62,7 @@ func (f *File) reopen() {
 	if done == nil {
 		return
 	}
-	file, err := open(f.path)
+	file, err := ownfile.Append(f.path)
 	if err == nil {
 		f.file.Close()
 		f.file = file

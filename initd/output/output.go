@@ -15,6 +15,7 @@ package output
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,14 +23,21 @@ import (
 // Pipe is the way to a command. Its ends are blocking and close-on-exec.
 type Pipe struct{ Read, Write int }
 
-// NewPipe returns a pipe that a process of the user uid may open by name, too,
-// by /dev/stdout for instance; proc_pid_fd(5).
+// NewPipe returns a pipe that a process of the user uid may open by name to write, by
+// /dev/stdout for instance, and not to read, which would take the lines of others:
+// proc_pid_fd(5). It stays initd's own, since its owner could change that. So only those
+// are kept from reading it who are another user, and not root; but nobody else finds
+// its name.
 func NewPipe(uid int) (*Pipe, error) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("pipe: %w", err)
 	}
-	unix.Fchown(ends[1], uid, -1)
+	mode := uint32(0o200)
+	if uid != os.Geteuid() {
+		mode = 0o222
+	}
+	unix.Fchmod(ends[1], mode)
 	return &Pipe{ends[0], ends[1]}, nil
 }
 

@@ -3,7 +3,9 @@ package output
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -198,18 +200,38 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-// A worker of another user may open its output by name.
-func TestPipeOwner(t *testing.T) {
+// A worker of another user may open its output by name to write, as /dev/stdout. It
+// gets no way to read, which would take the lines of others, and cannot give itself one.
+func TestPipeRights(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to give a pipe away")
+		t.Skip("needs root, to run a process as another user")
 	}
 	p, err := NewPipe(12345)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var stat unix.Stat_t
-	if err := unix.Fstat(p.Write, &stat); err != nil || stat.Uid != 12345 {
-		t.Errorf("uid %d, %v", stat.Uid, err)
+	write(t, p, "another's\n")
+	worker := exec.Command("/bin/sh", "-c", `echo ours > /proc/self/fd/3 || echo "not writable"
+		chmod 0600 /proc/self/fd/3 2> /dev/null && echo "changed"
+		true 2> /dev/null < /proc/self/fd/3 && echo "readable"; true`)
+	worker.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	out := os.NewFile(uintptr(p.Write), "pipe")
+	defer out.Close()
+	worker.ExtraFiles = []*os.File{out}
+	if said, err := worker.CombinedOutput(); len(said) > 0 || err != nil {
+		t.Errorf("%v, the worker says %q", err, said)
+	}
+	var text strings.Builder
+	p.Remaining(func(some []byte) { text.Write(some) })
+	if text.String() != "another's\nours\n" {
+		t.Errorf("the pipe has %q", text.String())
+	}
+}
+
+func TestPipeFlags(t *testing.T) {
+	p, err := NewPipe(os.Getuid())
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, fd := range []int{p.Read, p.Write} {
 		if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 {
@@ -218,5 +240,53 @@ func TestPipeOwner(t *testing.T) {
 		if flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
 			t.Errorf("descriptor %d is non-blocking", fd)
 		}
+	}
+}
+
+// A link that another user puts in the place of the file, where they can write, does not
+// lead to a file elsewhere.
+func TestPlantedLink(t *testing.T) {
+	top := t.TempDir()
+	os.Mkdir(top+"/theirs", 0o755)
+	if err := os.Chown(top+"/theirs", 12345, -1); err != nil {
+		t.Skipf("needs root, for a directory of another user: %v", err)
+	}
+	path := top + "/theirs/log"
+	f, _ := opened(t, path)
+	os.Rename(path, path+".1")
+	os.Symlink(top+"/new", path)
+	os.Lchown(path, 12345, -1)
+	reopened := make(chan error)
+	f.Reopen(func(err error) { reopened <- err })
+	if err := <-reopened; err == nil || !strings.Contains(err.Error(), "a symbolic link of uid 12345") {
+		t.Errorf("got %v", err)
+	}
+	write(t, f.Pipe, "one\n")
+	waitForText(t, path+".1", "one\n")
+	if _, err := os.Lstat(top + "/new"); err == nil {
+		t.Error("it has led to a new file")
+	}
+	f.Close(time.Minute)
+	if f, err := OpenFile(path, 0, goroutine, nil); err == nil {
+		t.Error("the link is followed at the start")
+		f.Close(time.Minute)
+	}
+}
+
+// Where nobody else can have put it, a link leads anywhere: /dev/stderr is one.
+func TestLinkToStream(t *testing.T) {
+	read, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	path := t.TempDir() + "/log"
+	os.Symlink(fmt.Sprintf("/proc/self/fd/%d", stderr.Fd()), path)
+	f, _ := opened(t, path)
+	stderr.Close()
+	write(t, f.Pipe, "one\n")
+	f.Close(time.Minute)
+	if text, err := io.ReadAll(read); string(text) != "one\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }

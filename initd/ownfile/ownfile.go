@@ -6,6 +6,12 @@
 // file's place. So a file is made under a temporary name and renamed ([Create],
 // [Temporary.Rename]), what is replaced is looked at first ([Check]), and what is
 // removed is recognised by its device and inode ([ID]).
+//
+// Symbolic links on the way to a file are followed if they belong to root or to the
+// user that initd runs as. The link of another user is followed only to a directory of
+// that user, who can put any file there without it. So nobody can lead initd to a file
+// that they may not change themselves. The directories are opened one by one for that,
+// and the file by its name in the last: what is renamed meanwhile leads nowhere else.
 package ownfile
 
 import (
@@ -13,17 +19,22 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/eintr"
 )
 
 // A Temporary is a file that is not in its place yet. Whoever finds it under its
 // path finds it whole.
+//
+// Its directory is open until it is renamed or removed.
 type Temporary struct {
-	FD   int // open for reading and writing, close-on-exec; the caller's to close
-	name string
-	path string
+	FD    int // open for reading and writing, close-on-exec; the caller's to close
+	path  string
+	place place
 }
 
 // Create makes an empty file beside path, as path.PID, with mode less the umask. A
@@ -32,49 +43,88 @@ type Temporary struct {
 // name is left alone and is an error, as is a symbolic link. Errors are
 // fs.PathErrors.
 func Create(path string, mode fs.FileMode) (*Temporary, error) {
-	name := path + "." + strconv.Itoa(os.Getpid())
-	if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
-		os.Remove(name)
+	t := &Temporary{path: path}
+	var err error
+	if t.place, err = locate(path, false); err == nil {
+		if err = t.create(mode); err != nil {
+			unix.Close(t.place.dir)
+		}
 	}
-	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Open(name, flags, uint32(mode.Perm()))
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: t.Name(), Err: err}
 	}
-	return &Temporary{FD: fd, name: name, path: path}, nil
+	return t, nil
 }
 
+func (t *Temporary) create(mode fs.FileMode) (err error) {
+	dir, name := t.place.dir, t.place.name+suffix()
+	var st unix.Stat_t
+	if unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		unix.Unlinkat(dir, name, 0)
+	}
+	t.FD, err = open(dir, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+	return err
+}
+
+// suffix is what the temporary name has in addition.
+func suffix() string { return "." + strconv.Itoa(os.Getpid()) }
+
 // Name is the temporary name.
-func (t *Temporary) Name() string { return t.name }
+func (t *Temporary) Name() string { return t.path + suffix() }
 
 // Rename puts the file in its place, in one step: who opens the path finds what was
-// there before, or this file.
-func (t *Temporary) Rename() error { return os.Rename(t.name, t.path) }
+// there before, or this file. After an error it is still to be removed.
+func (t *Temporary) Rename() error {
+	dir, name := t.place.dir, t.place.name
+	if err := eintr.Retry(func() error { return unix.Renameat(dir, name+suffix(), dir, name) }); err != nil {
+		return &os.LinkError{Op: "rename", Old: t.Name(), New: t.path, Err: err}
+	}
+	unix.Close(dir)
+	return nil
+}
 
 // Remove removes a file that is not to be put in its place.
-func (t *Temporary) Remove() { os.Remove(t.name) }
+func (t *Temporary) Remove() {
+	unix.Unlinkat(t.place.dir, t.place.name+suffix(), 0)
+	unix.Close(t.place.dir)
+}
 
 // Check reports why what is at path must not be replaced, as an fs.PathError: it is
 // not a regular file, or recognise, which is given its content, returns false: it is
 // another program's. What is the name of what was expected, as "status file".
 // Nothing is changed. It is no error if there is nothing.
 func Check(path, what string, recognise func(io.Reader) bool) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil // nothing is there, or making the file will fail for the same reason
+	var before unix.Stat_t
+	if err := stat(path, &before); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // or making the file will fail for the same reason
+		}
+		return err
 	}
 	foreign := &fs.PathError{Op: "replace", Path: path, Err: errors.New("it exists and is not a " + what + "; move it away or use another path")}
-	if !info.Mode().IsRegular() {
+	if before.Mode&unix.S_IFMT != unix.S_IFREG {
 		return foreign // opening a device may have effects
 	}
-	// The last two are for what has been put in its place since.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	file, err := Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if now, err := file.Stat(); err != nil || !os.SameFile(now, info) || !recognise(file) {
+	// It may have been put in the place of the other.
+	var now unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &now); err != nil || id(&now) != id(&before) || !recognise(file) {
 		return foreign
+	}
+	return nil
+}
+
+// stat is lstat(2) of what path leads to. The error is an fs.PathError.
+func stat(path string, st *unix.Stat_t) error {
+	err := in(path, false, func(p place) error {
+		return eintr.Retry(func() error { return unix.Fstatat(p.dir, p.name, st, unix.AT_SYMLINK_NOFOLLOW) })
+	})
+	if err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	return nil
 }
@@ -109,13 +159,7 @@ func id(st *unix.Stat_t) ID { return ID{uint64(st.Dev), st.Ino, st.Mtim} }
 // At reports whether path is that file, and no symbolic link to it.
 func (i ID) At(path string) bool {
 	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil && i.is(&st)
-}
-
-// Behind reports whether path is that file or a symbolic link to it.
-func (i ID) Behind(path string) bool {
-	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil && i.is(&st)
+	return stat(path, &st) == nil && i.is(&st)
 }
 
 func (i ID) is(st *unix.Stat_t) bool {
@@ -128,10 +172,39 @@ func (i ID) is(st *unix.Stat_t) bool {
 
 // Remove removes path if it still is that file. The error is an fs.PathError.
 func (i ID) Remove(path string) error {
-	if !i.At(path) {
+	if i == (ID{}) {
 		return nil
 	}
-	if err := unix.Unlink(path); err != nil {
+	return remove(path, i.is)
+}
+
+// Rename puts a file in the place of another in the same directory, in one step. The
+// error is an fs.PathError.
+func Rename(path, to string) error {
+	err := in(to, false, func(p place) error {
+		return eintr.Retry(func() error { return unix.Renameat(p.dir, filepath.Base(path), p.dir, p.name) })
+	})
+	if err != nil {
+		return &fs.PathError{Op: "rename", Path: path, Err: err}
+	}
+	return nil
+}
+
+// Remove removes what is at path, if that is a regular file. The error is an
+// fs.PathError; it is none if nothing is there.
+func Remove(path string) error {
+	return remove(path, func(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG })
+}
+
+func remove(path string, is func(*unix.Stat_t) bool) error {
+	err := in(path, false, func(p place) error {
+		var st unix.Stat_t
+		if unix.Fstatat(p.dir, p.name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || !is(&st) {
+			return nil
+		}
+		return unix.Unlinkat(p.dir, p.name, 0)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return &fs.PathError{Op: "unlink", Path: path, Err: err}
 	}
 	return nil

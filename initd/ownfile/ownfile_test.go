@@ -23,8 +23,8 @@ func create(t *testing.T, path string) *Temporary {
 	return temporary
 }
 
-// place puts a file with a text at path.
-func place(t *testing.T, path, text string) *Temporary {
+// put puts a file with a text at path.
+func put(t *testing.T, path, text string) *Temporary {
 	t.Helper()
 	temporary := create(t, path)
 	if _, err := unix.Write(temporary.FD, []byte(text)); err != nil {
@@ -143,7 +143,7 @@ func TestRenameOverLink(t *testing.T) {
 	dir := t.TempDir()
 	os.WriteFile(dir+"/precious", []byte("precious"), 0o600)
 	os.Symlink("precious", dir+"/file")
-	place(t, dir+"/file", "new")
+	put(t, dir+"/file", "new")
 	if content(t, dir+"/precious") != "precious" || content(t, dir+"/file") != "new" {
 		t.Errorf("%q and %q", content(t, dir+"/precious"), content(t, dir+"/file"))
 	}
@@ -216,12 +216,12 @@ func TestID(t *testing.T) {
 	for name, identify := range identify {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "file")
-		id, err := identify(place(t, path, "ours"))
+		id, err := identify(put(t, path, "ours"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		os.Symlink("file", dir+"/link")
-		if !id.At(path) || !id.Behind(path) || id.At(dir+"/link") || !id.Behind(dir+"/link") || id.At(dir) || id.At(dir+"/absent") {
+		if !id.At(path) || id.At(dir+"/link") || id.At(dir) || id.At(dir+"/absent") {
 			t.Errorf("%s: the file is not recognised", name)
 		}
 		if err := id.Remove(dir + "/link"); err != nil || names(t, dir) != "file link" {
@@ -230,10 +230,10 @@ func TestID(t *testing.T) {
 		if err := id.Remove(path); err != nil || names(t, dir) != "link" {
 			t.Errorf("%s: %v, and there are: %s", name, err, names(t, dir))
 		}
-		if err := id.Remove(path); err != nil || id.At(path) || id.Behind(path) {
+		if err := id.Remove(path); err != nil || id.At(path) {
 			t.Errorf("%s: once more: %v", name, err)
 		}
-		if none := (ID{}); none.At(dir) || none.Behind(dir) || none.Remove(dir) != nil {
+		if none := (ID{}); none.At(dir) || none.Remove(dir) != nil {
 			t.Errorf("%s: the zero ID is a file", name)
 		}
 	}
@@ -250,7 +250,7 @@ func TestReplaced(t *testing.T) {
 			"link":      func(path string) error { return os.Symlink(path+".ours", path) },
 		} {
 			path := filepath.Join(t.TempDir(), "file")
-			f := place(t, path, "ours")
+			f := put(t, path, "ours")
 			// The file system's clock has a resolution of some milliseconds.
 			past := []unix.Timespec{{Sec: 1}, {Sec: 1}}
 			if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, past, 0); err != nil {
@@ -286,7 +286,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	path := filepath.Join(dir, "file")
-	old := place(t, path, "old")
+	old := put(t, path, "old")
 	id, _ := Held(old.FD)
 	temporary := create(t, path)
 	if err := unix.Fallocate(temporary.FD, 0, 0, 1<<20); err != unix.ENOSPC {

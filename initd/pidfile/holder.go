@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/ownfile"
 )
 
 // Holder is the process that holds a pid file, as another process sees it.
@@ -23,7 +25,7 @@ type Holder struct {
 // Find finds the process that holds the pid file at path. The error is why there is
 // none.
 func Find(path string) (*Holder, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	file, err := ownfile.Open(path, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("pid-file %s: no such file: initd is not running, or uses another pid-file", path)
 	}
@@ -44,13 +46,15 @@ func find(file *os.File) (*Holder, error) {
 		return nil, err
 	}
 	h := &Holder{PID: pid, file: file}
-	if record, ok := h.record(); ok {
-		// What it wrote is its pid in its own pid namespace, which may be another.
-		h.PID, h.records = int(record.Pid), true
-		if h.PID <= 0 {
-			return nil, fmt.Errorf("the process that holds it (process %d there) is in another pid namespace: run this command inside its container", pid)
-		}
-	} else if pid == os.Getpid() { // we have it open, too
+	lock, known, _ := process.get(file)
+	if _, h.records, _ = numbers.get(file); h.records && known {
+		h.PID = int(lock.Pid) // pid is in its own pid namespace, which may be another
+	}
+	switch {
+	case h.records && (h.PID <= 0 || !known && !(ownProc() && holds(pid, file))):
+		return nil, fmt.Errorf("the process that holds it (process %d there) is in another pid namespace: run this command inside its container", pid)
+	case h.records && !proves(file, h.PID),
+		!h.records && pid == os.Getpid(): // we have it open, too
 		return nil, stale(pid)
 	}
 	if h.pidfd, err = unix.PidfdOpen(h.PID, 0); err != nil {
@@ -91,36 +95,54 @@ func read(file *os.File) (int, error) {
 
 // Alive reports whether the process still holds the file.
 func (h *Holder) Alive() bool {
-	if h.records {
-		record, ok := h.record()
-		return ok && int(record.Pid) == h.PID // and not one that has taken it over
-	}
 	// A zombie has no files any more, but another user cannot see that.
 	poll := []unix.PollFd{{Fd: int32(h.pidfd), Events: unix.POLLIN}} // readable once it has ended
 	if n, err := unix.Poll(poll, 0); n > 0 && err == nil {
 		return false
 	}
-	return holds(h.PID, h.file)
+	if !h.records {
+		return holds(h.PID, h.file)
+	}
+	_, locked, _ := numbers.get(h.file)
+	lock, known, _ := process.get(h.file)
+	return locked && (!known || int(lock.Pid) == h.PID) // and not one that has taken it over
 }
 
 // Attempts returns what was given to Publish. Ok is false if it is not known: the file
 // system has no record locks, or the process is start_server.
-func (h *Holder) Attempts() (attempt, givenUp int, ok bool) {
-	record, ok := h.record()
-	return int(record.Start + record.Len - 1), int(record.Start), ok
+func (h *Holder) Attempts() (attempt, unrepeated int, ok bool) {
+	attempt, ok = attempts.number(h.file)
+	unrepeated, _ = givenUp.number(h.file)
+	return attempt, unrepeated, ok
 }
 
-func (h *Holder) record() (record unix.Flock_t, ok bool) {
-	record.Type = unix.F_WRLCK
-	err := control(h.file, func(fd int) error { return unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &record) })
-	return record, err == nil && record.Type != unix.F_UNLCK
+// proves reports whether a lock for writing is that of an instance: by its rights to the
+// file, or because the process is one of its owner.
+func proves(file *os.File, pid int) bool {
+	stat, err := status(file)
+	return err == nil && (stat.Mode&0o022 == 0 || belongs(pid, stat))
 }
 
-// holds reports whether a process has the file open, as one has that locks it.
-// It is for start_server, which has no record lock.
+// belongs reports whether a process is root's, or that of a file's owner; proc_pid(5).
+func belongs(pid int, file unix.Stat_t) bool {
+	var stat unix.Stat_t
+	return unix.Stat(fmt.Sprintf("/proc/%d", pid), &stat) == nil && (stat.Uid == 0 || stat.Uid == file.Uid)
+}
+
+// ownProc reports whether /proc belongs to this pid namespace.
+func ownProc() bool {
+	self, err := os.Readlink("/proc/self")
+	return err == nil && self == strconv.Itoa(os.Getpid())
+}
+
+// holds reports whether a process of the file's owner, or root, has the file open, as
+// one has that locks it. It is for start_server, which has no record lock.
 func holds(pid int, file *os.File) bool {
 	ours, err := file.Stat()
 	if err != nil {
+		return false
+	}
+	if stat, err := status(file); err != nil || !belongs(pid, stat) {
 		return false
 	}
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)

@@ -18,6 +18,10 @@ import (
 // The test binary plays the process that holds a pid file: fcntl(2) has no word
 // for a lock of the asker's own. It does what it is told, a line each.
 func TestMain(m *testing.M) {
+	if how, ok := os.LookupEnv("LOCK"); ok {
+		play(how)
+		return
+	}
 	path, ok := os.LookupEnv("HOLD")
 	if !ok {
 		os.Exit(m.Run())
@@ -28,6 +32,8 @@ func TestMain(m *testing.M) {
 		var attempt, givenUp int
 		if n, _ := fmt.Sscan(lines.Text(), &attempt, &givenUp); n == 2 {
 			<-f.Publish(attempt, givenUp)
+		} else if lines.Text() == "read" {
+			os.ReadFile(path)
 		} else {
 			f.Remove()
 		}
@@ -117,7 +123,7 @@ func TestLock(t *testing.T) {
 // A shorter pid leaves nothing of a longer one.
 func TestStaleContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	os.WriteFile(path, []byte("123456789012\nmore\n"), 0o600)
+	os.WriteFile(path, []byte("123456789012\n"), 0o600)
 	f, err := Lock(path, goroutine)
 	if got := content(t, path); err != nil || got != strconv.Itoa(os.Getpid())+"\n" {
 		t.Errorf("%v, the file has %q", err, got)
@@ -273,5 +279,29 @@ func TestFindErrors(t *testing.T) {
 	}
 	if _, err := Find(filepath.Join(t.TempDir(), "pid")); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("none: %v", err)
+	}
+}
+
+// A link in the file's place leads nobody to another file.
+func TestLink(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(dir+"/precious", []byte("1\n"), 0o600)
+	os.Symlink("precious", dir+"/link")
+	os.Symlink("new", dir+"/dangling")
+	for _, name := range []string{"link", "dangling"} {
+		if _, err := Lock(dir+"/"+name, goroutine); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := content(t, dir+"/precious"); got != "1\n" {
+		t.Errorf("it has led to a file that has %q now", got)
+	}
+	if _, err := os.Stat(dir + "/new"); err == nil {
+		t.Error("it has led to a new file")
+	}
+	h := hold(t, dir+"/pid")
+	os.Symlink("pid", dir+"/other")
+	if _, err := Find(dir + "/other"); err == nil || h.said != "<nil>" {
+		t.Errorf("it was found by a link: %v, %s", err, h.said)
 	}
 }

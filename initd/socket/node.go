@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/ownfile"
 )
 
-// A node is the file of a unix socket that was made here. The path is absolute,
-// since initd changes its working directory. The zero node is no file.
+// A node is the file of a unix socket that was made here. The path leads through the
+// descriptor of the directory. The zero node is no file.
 type node struct {
+	in     directory
 	path   string
 	id     ownfile.ID
 	spare  string // another name of it, in the same directory; empty: there is none
@@ -28,7 +28,7 @@ func (n node) there() bool { return n.id.At(n.path) }
 // the socket that workers hold: a file without any name can get none; link(2). Where
 // there can be no such link, there is none.
 func (n *node) keep() {
-	spare := filepath.Join(filepath.Dir(n.path), "."+filepath.Base(n.path)+".initd")
+	spare := n.in.at("." + n.in.name + ".initd")
 	if vacate(spare) == nil && os.Link(n.path, spare) == nil {
 		n.spare = spare
 	}
@@ -72,4 +72,5 @@ func (n node) release() {
 	if n.opened > 0 {
 		unix.Close(n.opened)
 	}
+	n.in.close()
 }

@@ -207,7 +207,7 @@ func (n node) replace(o Options) (r repair) {
 	if r.err = n.remove(); r.err != nil {
 		return r
 	}
-	if r.fd, r.node, r.err = bindUnix(n.path, o); r.err != nil {
+	if r.fd, r.node, r.err = n.in.make(n.in.bind, o); r.err != nil {
 		r.err = errors.Join(r.err, r.node.remove())
 		return r
 	}

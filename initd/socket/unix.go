@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -18,18 +17,40 @@ import (
 // o. It does not listen: until then connect(2) is refused, so that nobody can connect
 // before mode and owner are right. The node is valid with an error, too.
 func bindUnix(path string, o Options) (fd int, made node, err error) {
-	if !abstract(path) {
-		if err = vacate(path); err != nil {
-			return -1, node{}, err
-		}
+	bind := func(fd int) error { return unix.Bind(fd, &unix.SockaddrUnix{Name: path}) }
+	if abstract(path) {
+		fd, err = newUnix(bind)
+		return fd, node{}, err
 	}
-	if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+	d, err := openDirectory(path)
+	if err != nil {
 		return -1, node{}, err
 	}
-	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil && !abstract(path) {
-		made, err = own(path, o)
+	return d.make(bind, o)
+}
+
+// newUnix makes a unix stream socket and binds it.
+func newUnix(bind func(fd int) error) (fd int, err error) {
+	if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, err
 	}
-	if err != nil {
+	if err = bind(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// make makes a socket, which bind binds in the directory.
+func (d directory) make(bind func(fd int) error, o Options) (fd int, made node, err error) {
+	made = node{in: d}
+	if err = vacate(d.at(d.name)); err != nil {
+		return -1, made, err
+	}
+	if fd, err = newUnix(bind); err != nil {
+		return -1, made, err
+	}
+	if err = made.own(o); err != nil {
 		unix.Close(fd)
 		return -1, made, err
 	}
@@ -41,58 +62,66 @@ func abstract(path string) bool { return strings.HasPrefix(path, "@") }
 // own sets the mode of the socket's file, whatever the umask was, and its owner. The
 // file is opened by O_PATH for that, so that a symlink that is put in its place cannot
 // lead root to another file; chmod(2) reaches such a descriptor by /proc/self/fd.
-func own(path string, o Options) (node, error) {
+func (n *node) own(o Options) error {
+	path := n.in.at(n.in.name)
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return errReplaced
+	}
 	if err != nil {
-		return node{}, err
+		return err
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return node{}, err
+		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return node{}, errReplaced
+		return errReplaced
 	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return node{}, err
+	if n.id, err = ownfile.Held(fd); err != nil { // by the socket, for as long as that is open
+		return err
 	}
-	id, err := ownfile.Held(fd) // by the socket, for as long as that is open
-	if err != nil {
-		return node{}, err
-	}
-	made := node{path: absolute, id: id}
-	made.keep()
+	n.path = path
+	n.keep()
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
-			return made, fmt.Errorf("chown: %w", err)
+			return fmt.Errorf("chown: %w", err)
 		}
 	}
 	if err := unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), uint32(o.Mode.Perm())); err != nil {
-		return made, fmt.Errorf("chmod: %w", err)
+		return fmt.Errorf("chmod: %w", err)
 	}
-	return made, nil
+	return nil
 }
 
 var errReplaced = errors.New("another process has put its own file in this place meanwhile")
 
 // vacate removes a socket at path on which nobody listens, and nothing else.
 func vacate(path string) error {
-	info, err := os.Lstat(path)
+	file, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // if the directory is missing, bind(2) will fail
+		return nil
 	}
+	if err != nil {
+		return reason(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	id, err := ownfile.Held(int(file.Fd()))
 	if err != nil {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%w: the path is a %s, which is left alone; remove it or use another path", unix.EADDRINUSE, kind(info.Mode()))
 	}
-	switch err := probe(path); err {
+	switch err := probe(fmt.Sprintf("/proc/self/fd/%d", file.Fd())); err { // however long the path
 	case unix.ECONNREFUSED:
-		if err := unix.Unlink(path); err != nil {
-			return fmt.Errorf("unlink the stale socket there: %w", err)
+		if err := id.Remove(path); err != nil {
+			return fmt.Errorf("unlink the stale socket there: %w", reason(err))
 		}
 		return nil
 	case nil, unix.EAGAIN:

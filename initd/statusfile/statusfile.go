@@ -3,6 +3,7 @@
 package statusfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,11 +45,7 @@ type File struct {
 // left alone, and an error. Start starts a goroutine. Report is called by another goroutine: with an error when
 // a write fails, the first time in a row, and with nil when one succeeds again.
 func Open(path string, start func(func()), report func(error)) (*File, error) {
-	recognise := func(r io.Reader) bool {
-		text, err := io.ReadAll(r)
-		return err == nil && isStatus(string(text))
-	}
-	if err := ownfile.Check(path, "status file", recognise); err != nil {
+	if err := check(path); err != nil {
 		return nil, err
 	}
 	f := &File{path: path, report: report, next: make(chan pending, 1), done: make(chan struct{})}
@@ -56,7 +53,14 @@ func Open(path string, start func(func()), report func(error)) (*File, error) {
 	return f, nil
 }
 
-func isStatus(text string) bool {
+// check reports why what is at path must not be replaced.
+func check(path string) error { return ownfile.Check(path, "status file", isStatus) }
+
+func isStatus(r io.Reader) bool {
+	text, err := read(r)
+	if err != nil {
+		return false
+	}
 	for line := range strings.Lines(text) {
 		generation, pid, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
 		if !ok || strings.Trim(generation, "0123456789") != "" || strings.Trim(pid, "0123456789") != "" {
@@ -64,6 +68,17 @@ func isStatus(text string) bool {
 		}
 	}
 	return true
+}
+
+// maxSize in bytes is more than all workers that initd can have need.
+const maxSize = 1 << 20
+
+func read(r io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	if err == nil && len(text) > maxSize {
+		err = errors.New("it is too large for a status file")
+	}
+	return string(text), err
 }
 
 // Worker is a line of the file.
@@ -158,11 +173,13 @@ func (f *File) latest(at time.Time) (latest pending, ok bool) {
 // write replaces the file: a reader finds the old text or the new one. Before the
 // first worker there is no file, so that scripts can wait for it.
 func (f *File) write(text string) (err error) {
-	if text == "" && f.ours == (ownfile.ID{}) {
-		if err = os.Remove(f.path); os.IsNotExist(err) {
-			err = nil
+	if !f.ours.At(f.path) { // it may be another file since
+		if err := check(f.path); err != nil {
+			return err
 		}
-		return err
+	}
+	if text == "" && f.ours == (ownfile.ID{}) {
+		return ownfile.Remove(f.path)
 	}
 	temporary, err := ownfile.Create(f.path, 0o644)
 	if err != nil {
@@ -195,11 +212,16 @@ func fill(temporary *ownfile.Temporary, text string) (id ownfile.ID, err error) 
 // Generations reads the numbers of the generations in a status file, each once, in
 // ascending order. Lines of another form are ignored, as start_server does.
 func Generations(path string) (numbers []int, err error) {
-	text, err := os.ReadFile(path)
+	file, err := ownfile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("status-file: %w", err)
 	}
-	for line := range strings.Lines(string(text)) {
+	defer file.Close()
+	text, err := read(file)
+	if err != nil {
+		return nil, fmt.Errorf("status-file %s: %w", path, err)
+	}
+	for line := range strings.Lines(text) {
 		number, _, ok := strings.Cut(line, ":")
 		if n, err := strconv.Atoi(number); ok && err == nil && !slices.Contains(numbers, n) {
 			numbers = append(numbers, n)

@@ -178,3 +178,61 @@ func TestGenerations(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 }
+
+// What somebody puts in the place of the file is not waited for.
+func TestGenerationsOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(dir+"/status", []byte("1:101\n"), 0o600)
+	os.Symlink("status", dir+"/link")
+	syscall.Mkfifo(dir+"/fifo", 0o600)
+	os.WriteFile(dir+"/huge", nil, 0o600)
+	os.Truncate(dir+"/huge", 1<<40)
+	for _, name := range []string{"link", "fifo", "huge"} {
+		read := make(chan error, 1)
+		go func() {
+			_, err := Generations(dir + "/" + name)
+			read <- err
+		}()
+		select {
+		case err := <-read:
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s: it hangs", name)
+			os.OpenFile(dir+"/fifo", os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		}
+	}
+	if _, err := Open(dir+"/huge", goroutine, nil); err == nil {
+		t.Error("a huge file is replaced")
+	}
+}
+
+// What has taken the file's place since the start is left alone.
+func TestReplaced(t *testing.T) {
+	for _, before := range []string{"", "1:101\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "status")
+			os.WriteFile(path, []byte("1:101\n"), 0o600)
+			told := make(chan error, 10)
+			f, err := Open(path, goroutine, func(err error) { told <- err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before != "" {
+				write(t, f, before)
+			}
+			os.WriteFile(path, []byte("precious"), 0o600)
+			write(t, f, "")
+			if len(told) != 1 || content(t, path) != "precious" {
+				t.Errorf("%d are told, it has %q", len(told), content(t, path))
+			} else if err := <-told; !strings.Contains(err.Error(), "not a status file") {
+				t.Error(err)
+			}
+			f.Remove(time.Minute)
+			if got := content(t, path); got != "precious" {
+				t.Errorf("it has %q in the end", got)
+			}
+		})
+	}
+}

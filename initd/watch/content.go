@@ -76,29 +76,47 @@ func (l *look) directory(path string, stat unix.Stat_t) error {
 	}
 	l.write('d', "")
 	for _, name := range names {
-		if err := l.entry(path, stat, name); err != nil {
-			return err
-		}
+		l.entry(path, stat, name)
 	}
 	l.write('e', "")
 	return nil
 }
 
-// entry adds what is in a directory under a name.
-func (l *look) entry(dir string, stat unix.Stat_t, name string) error {
+// entry adds what is in a directory under a name. If a file system fails, what was
+// known of it stays, and is nothing at first: the other names are still watched.
+func (l *look) entry(dir string, stat unix.Stat_t, name string) {
 	path := filepath.Join(dir, name)
 	entry, err := l.stat(path)
 	if err == nil && entry.Mode == 0 {
-		return nil // removed since it was listed, and so an event
+		return // removed since it was listed, and so an event
 	}
 	l.write('n', name)
-	itself := entry.Dev != stat.Dev
-	if err == nil && entry.Mode&unix.S_IFMT == unix.S_IFLNK {
-		path, entry, err = l.resolve(dir, stat, name)
-		itself = true
+	whole := l.hash
+	l.hash = newHash()
+	if err == nil {
+		err = l.behind(dir, stat, name, entry)
 	}
-	if err != nil {
-		return l.denied(err)
+	err = l.denied(err)
+	sum, known := l.hash.Sum64(), true
+	if l.hash = whole; err != nil {
+		l.errs, l.parts = append(l.errs, err), true
+		sum, known = l.before[path]
+	}
+	if known {
+		l.sums[path] = sum
+	}
+	l.number(sum)
+}
+
+// behind adds what is behind a name in a directory.
+func (l *look) behind(dir string, stat unix.Stat_t, name string, entry unix.Stat_t) error {
+	path, itself := filepath.Join(dir, name), entry.Dev != stat.Dev
+	if entry.Mode&unix.S_IFMT == unix.S_IFLNK {
+		var err error
+		if path, entry, err = l.resolve(dir, stat, name); err != nil {
+			return err
+		}
+		itself = true
 	}
 	if entry.Mode == 0 {
 		l.write('a', "") // a link that leads nowhere

@@ -51,7 +51,7 @@ type state struct {
 
 // look is one look at the content of a source.
 type look struct {
-	hash   maphash.Hash
+	hash   *maphash.Hash
 	files  map[string]*file // as they were last seen
 	kept   map[string]*file
 	points map[inode]*point
@@ -61,8 +61,11 @@ type look struct {
 	bytes  int64             // that may still be read
 	names  int               // that may still be looked at
 	inside []inode           // the directories that are being looked at
+	before map[string]uint64 // hashes of what is in directories, by path, as of the last look
+	sums   map[string]uint64 // and as of this one
 	errs   []error           // what could not be looked at
 	failed error             // the file system has failed
+	parts  bool              // or did so for something in a directory
 	buffer []byte
 }
 
@@ -81,11 +84,18 @@ func newLook(files map[string]*file) *look {
 		points: map[inode]*point{},
 		local:  map[uint64]bool{},
 		passed: map[string]passed{},
+		sums:   map[string]uint64{},
+		hash:   newHash(),
 		bytes:  maxBytes,
 		names:  maxNames,
 	}
-	l.hash.SetSeed(seed)
 	return l
+}
+
+func newHash() *maphash.Hash {
+	h := new(maphash.Hash)
+	h.SetSeed(seed)
+	return h
 }
 
 // source looks at one path of a source. The error is that of a file system that has

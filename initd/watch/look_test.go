@@ -167,6 +167,38 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// What cannot be read in a directory keeps nobody from watching the others. What was
+// known of it stays until it can be read again.
+func TestFailingFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files(t, dir, map[string]string{"a": "one", "d/mem": "-> /proc/self/mem", "known": "-> a", "z": "one"}) // EIO: there is nothing at 0
+	r := watch(t, quick, at(dir))
+	r.changes()
+	write(t, dir+"/z", "two")
+	r.expect(dir)
+	must(t, os.Symlink("/proc/self/mem", dir+"/.#new"), os.Rename(dir+"/.#new", dir+"/known"))
+	if got := r.changes(); len(got) > 0 {
+		t.Errorf("%q is reported, although nothing is known", got)
+	}
+	write(t, dir+"/z", "three")
+	r.expect(dir)
+	must(t, os.Symlink("z", dir+"/.#new"), os.Rename(dir+"/.#new", dir+"/known"))
+	r.expect(dir)
+	for _, name := range []string{"known", "d/mem"} {
+		must(t, os.Remove(dir+"/"+name))
+		r.expect(dir)
+	}
+	for _, s := range r.errors {
+		if !strings.Contains(s, "/mem: input/output error") {
+			t.Errorf("it reports %q", s)
+		}
+	}
+	if len(r.errors) == 0 {
+		t.Error("nobody is told")
+	}
+}
+
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -54,8 +54,9 @@ type source struct {
 	reported uint64 // content as the reader of reports knows it
 	points   map[inode]*point
 	files    map[string]*file
-	dirty    bool // something has happened
-	polled   bool // inotify does not cover all of it
+	sums     map[string]uint64 // of what is in directories, by path
+	dirty    bool              // something has happened
+	polled   bool              // inotify does not cover all of it
 }
 
 // pace is how long things take.
@@ -334,6 +335,7 @@ func (w *Watch) reopen() {
 func (w *Watch) look(s *source) (sum uint64, ok bool) {
 	for range attempts {
 		l := newLook(s.files)
+		l.before = s.sums
 		for _, path := range s.Paths() {
 			if err := l.source(path); err != nil {
 				l.failed = err
@@ -346,8 +348,8 @@ func (w *Watch) look(s *source) (sum uint64, ok bool) {
 		if !intact || added {
 			continue
 		}
-		s.files = l.kept
-		s.polled = l.failed != nil || !w.kernel.covers(s.points)
+		s.files, s.sums = l.kept, l.sums
+		s.polled = l.failed != nil || l.parts || !w.kernel.covers(s.points)
 		if l.failed != nil {
 			l.errs = append(l.errs, l.failed)
 		}
