@@ -87,8 +87,8 @@ func (l *loop) owner(orphan int, ended *worker) *worker {
 	later := false // one that lives was started between the one that has ended and the orphan
 	generation, slot := l.name(orphan)
 	for w := range l.owners(ended) {
-		if !w.over && w.start > s.Start {
-			continue // it is not old enough
+		if !w.over && w.start >= s.Start {
+			continue // it is not old enough: it needs more than a tick to execute its command
 		}
 		later = later || !w.over && ended != nil && w.start > ended.start
 		switch {

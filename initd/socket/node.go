@@ -18,7 +18,7 @@ type node struct {
 	path   string
 	id     ownfile.ID
 	spare  string // another name of it, in the same directory; empty: there is none
-	opened int    // a descriptor in place of that of the socket; 0: none
+	opened int    // an O_PATH descriptor of it, so that no other file gets its inode; 0: none
 }
 
 // there reports whether the path still is the file that was made.
@@ -56,21 +56,9 @@ func (n node) remove() error {
 	return errors.Join(n.id.Remove(n.path), n.id.Remove(n.spare))
 }
 
-// hold keeps the inode from becoming another file's when the socket is closed.
-func (n *node) hold() {
-	for _, name := range []string{n.path, n.spare} {
-		if name == "" || n.opened != 0 || !n.id.At(name) {
-			continue
-		}
-		if fd, err := unix.Open(name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
-			n.opened = fd
-		}
-	}
-}
-
-func (n node) release() {
+// close closes the descriptor of the file.
+func (n node) close() {
 	if n.opened > 0 {
 		unix.Close(n.opened)
 	}
-	n.in.close()
 }

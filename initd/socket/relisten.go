@@ -198,6 +198,7 @@ func (l *Listener) repair(o Options, do func() repair) (repaired, error) {
 	if err := unix.Dup3(r.fd, l.FD, unix.O_CLOEXEC); err != nil {
 		return intact, errors.Join(err, r.node.remove())
 	}
+	l.node.close()
 	l.node = r.node
 	return replaced, nil
 }
@@ -214,6 +215,7 @@ func (n node) replace(o Options) (r repair) {
 	if r.err = unix.Listen(r.fd, o.Backlog); r.err != nil {
 		unix.Close(r.fd)
 		r.err = errors.Join(r.err, r.node.remove())
+		r.node.close()
 		return r
 	}
 	r.was = replaced

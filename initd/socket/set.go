@@ -310,7 +310,6 @@ func (s *Set) Release() {
 	s.inodes = s.Inodes()
 	for i := range s.listeners {
 		l := &s.listeners[i]
-		l.node.hold()
 		if l.group != nil {
 			for _, fd := range l.group.fds[1:] {
 				unix.Close(fd)
@@ -354,7 +353,8 @@ func (s *Set) Close() error {
 		if err := l.node.remove(); err != nil {
 			errs = append(errs, err)
 		}
-		l.node.release()
+		l.node.close()
+		l.node.in.close()
 		if !l.adopted && l.FD >= 0 {
 			unix.Close(l.FD)
 		}

@@ -62,7 +62,8 @@ func abstract(path string) bool { return strings.HasPrefix(path, "@") }
 // own sets the mode of the socket's file, whatever the umask was, and its owner. The
 // file is opened by O_PATH for that, so that a symlink that is put in its place cannot
 // lead root to another file; chmod(2) reaches such a descriptor by /proc/self/fd.
-func (n *node) own(o Options) error {
+// The descriptor stays open: the inode is this file's for as long as that is.
+func (n *node) own(o Options) (err error) {
 	path := n.in.at(n.in.name)
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
@@ -71,7 +72,12 @@ func (n *node) own(o Options) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+			n.opened = 0
+		}
+	}()
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -79,10 +85,10 @@ func (n *node) own(o Options) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return errReplaced
 	}
-	if n.id, err = ownfile.Held(fd); err != nil { // by the socket, for as long as that is open
+	if n.id, err = ownfile.Held(fd); err != nil {
 		return err
 	}
-	n.path = path
+	n.path, n.opened = path, fd
 	n.keep()
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
