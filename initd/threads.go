@@ -11,19 +11,16 @@ import (
 // reserveThreads makes threads while there can be some. The runtime makes one
 // when it wants it and never ends it, but where a limit of processes is reached
 // it gives up the whole program; that must not be PID 1 because its workers
-// have used the limit up. The caller is locked to its thread. The error is that a limit allows
-// too few.
+// have used the limit up. The caller is locked to its thread. The error is that a
+// limit allows too few.
 //
 // There have to be enough for all that may block in the kernel at the same time
 // as the loop: the log, the receiver of signals, and, unless initd is alone, a reader
 // of /proc and the poller. A plain init without clients is alone. Blocking is the
 // number of goroutines that read or write files, or look at workers.
 //
-// One processor is enough for the rest. With more, the runtime would want a thread
-// for each idle one when a signal arrives, and use more memory and wake up more often
-// on larger machines.
+// The rest needs one thread, as package signals has left the runtime one processor.
 func reserveThreads(alone bool, blocking int) error {
-	runtime.GOMAXPROCS(1)
 	spare := 4 + blocking
 	if alone {
 		spare = 2 + blocking

@@ -13,7 +13,6 @@ import (
 // The reserved threads are enough for a plain init, however many processors there are: no more are started for
 // goroutines that wake each other while others are blocked in the kernel.
 func TestReserveThreads(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
 	if err := reserveThreads(true, 0); err != nil {
 		t.Fatal(err)
 	}

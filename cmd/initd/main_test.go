@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -45,9 +46,10 @@ func TestMain(m *testing.M) {
 	}, 10))
 }
 
-// resetSignals undoes what the program under test has done: it is linked in, and has caught every signal
+// resetSignals undoes what the program under test has done: it is linked in, uses one processor, and has caught every signal
 // before anything else. To those of job control os/signal does not give back their defaults.
 func resetSignals() {
+	runtime.GOMAXPROCS(runtime.NumCPU())
 	signal.Reset()
 	for _, n := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 		setAction(n, 0)

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	_ "server-starter/initd/environment" // its init comes first, as it may execute the program again
@@ -44,6 +45,10 @@ func init() {
 		fmt.Fprintln(os.Stderr, "initd: "+err.Error())
 		os.Exit(125) // initd could not set itself up
 	}
+	// initd does nothing in parallel. With more processors the runtime would want a thread
+	// for each idle one when a signal arrives, where a limit may allow none any more, and
+	// use more memory and wake up more often on larger machines.
+	runtime.GOMAXPROCS(1)
 	// To catch a signal takes two switches between threads, and twice as many from a
 	// goroutine that is bound to a thread, as init's is.
 	vital := make(chan struct{})
