@@ -18,9 +18,10 @@ type place struct {
 
 	exposed bool // another user can rename a directory on the way, or a link
 
-	author uint32 // the user whose links led here, if linked
-	linked bool
-	links  int // that were followed
+	linked bool   // a link of another user is being followed
+	author uint32 // that user
+	after  int    // bytes of the path that come after it
+	links  int    // that were followed
 }
 
 // maxLinks are followed for a path; path_resolution(7).
@@ -41,9 +42,6 @@ func in(path string, follow bool, f func(place) error) error {
 func locate(path string, follow bool) (place, error) {
 	p := place{dir: -1}
 	err := p.walk(path, follow)
-	if err == nil {
-		err = p.permitted()
-	}
 	if err != nil && p.dir >= 0 {
 		unix.Close(p.dir)
 	}
@@ -60,7 +58,13 @@ func (p *place) walk(path string, follow bool) error {
 		return err
 	}
 	for {
-		p.name, path, _ = strings.Cut(strings.TrimLeft(path, "/"), "/")
+		path = strings.TrimLeft(path, "/")
+		if p.linked && len(path) <= p.after {
+			if err := p.arrive(); err != nil {
+				return err
+			}
+		}
+		p.name, path, _ = strings.Cut(path, "/")
 		path = strings.TrimLeft(path, "/")
 		last := path == ""
 		if p.name == "" {
@@ -69,15 +73,22 @@ func (p *place) walk(path string, follow bool) error {
 		if last && !follow {
 			return nil
 		}
+		linked := p.linked
 		target, err := p.step(last)
 		if err != nil {
 			return err
 		}
 		if target == "" {
+			if last && p.linked { // the link was to the file
+				return p.arrive()
+			}
 			if last {
 				return nil
 			}
 			continue
+		}
+		if !linked {
+			p.after = len(path)
 		}
 		path = target + "/" + path
 		if target[0] == '/' {
@@ -168,8 +179,7 @@ func (p *place) step(last bool) (target string, err error) {
 	if p.links++; p.links > maxLinks {
 		return "", unix.ELOOP
 	}
-	var system unix.Statfs_t
-	if err := eintr.Retry(func() error { return unix.Fstatfs(p.dir, &system) }); err == nil && system.Type == unix.PROC_SUPER_MAGIC {
+	if p.inProc() {
 		return p.stepMagic(last)
 	}
 	p.expose(fd)
@@ -184,10 +194,16 @@ func (p *place) step(last bool) (target string, err error) {
 	return string(buffer[:max(n, 0)]), err
 }
 
+func (p *place) inProc() bool {
+	var system unix.Statfs_t
+	err := eintr.Retry(func() error { return unix.Fstatfs(p.dir, &system) })
+	return err == nil && system.Type == unix.PROC_SUPER_MAGIC
+}
+
 // stepMagic follows one of the kernel's links in /proc, whose text need not be a path.
 func (p *place) stepMagic(last bool) (string, error) {
 	if p.linked {
-		return "", fmt.Errorf("a symbolic link of uid %d leads to /proc, where it is not followed", p.author)
+		return "", p.errProc()
 	}
 	if last {
 		p.magic = true
@@ -211,10 +227,17 @@ func (p *place) follow(link unix.Stat_t) error {
 	return nil
 }
 
-// permitted returns an error if somebody's links have led to another one's directory.
-func (p *place) permitted() error {
-	if !p.linked {
-		return nil
+func (p *place) errProc() error {
+	return fmt.Errorf("a symbolic link of uid %d leads to /proc: it is not followed", p.author)
+}
+
+// arrive is called where another user's link leads to, which must be a directory of
+// that user. What is beneath it that user can change anyway. Not so in /proc, where that
+// user's processes have directories.
+func (p *place) arrive() error {
+	p.linked = false
+	if p.inProc() {
+		return p.errProc()
 	}
 	var dir unix.Stat_t
 	if err := unix.Fstat(p.dir, &dir); err != nil {

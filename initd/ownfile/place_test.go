@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -42,9 +44,29 @@ func dirs(t *testing.T, owners map[string]int) string {
 	return top
 }
 
+// processOf starts a process of a user, that ends with the test.
+func processOf(t *testing.T, uid uint32) (pid int) {
+	t.Helper()
+	cmd := exec.Command("/bin/cat")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	cmd.Dir = t.TempDir()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(cmd.Dir, 0o777)
+	os.Chmod(filepath.Dir(cmd.Dir), 0o755)
+	if err := cmd.Start(); err != nil {
+		t.Skipf("needs root, for a process of another user: %v", err)
+	}
+	t.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	return cmd.Process.Pid
+}
+
 // A link on the way leads only where the one who made it can write anyway.
 func TestLinkOnTheWay(t *testing.T) {
 	top := dirs(t, map[string]int{"root": 0, "theirs": stranger, "others": stranger + 1})
+	os.Mkdir(top+"/theirs/log", 0o755) // of root
 	link(t, "root", top+"/evil", stranger)
 	link(t, "theirs", top+"/own", stranger)
 	link(t, "root", top+"/roots", 0)
@@ -53,9 +75,10 @@ func TestLinkOnTheWay(t *testing.T) {
 	link(t, "evil", top+"/chain", 0)
 	link(t, "own", top+"/two", stranger+1)
 	link(t, "loop", top+"/loop", 0)
+	link(t, fmt.Sprintf("/proc/%d", processOf(t, stranger)), top+"/proc", stranger)
 	for name, fine := range map[string]bool{
-		"root": true, "theirs": true, "roots": true, "downward": true, "own": true, "absolute": true, "theirs/..//theirs": true,
-		"evil": false, "chain": false, "two": false, "loop": false, "evil/../root": false,
+		"root": true, "theirs": true, "roots": true, "downward": true, "own": true, "absolute": true, "theirs/..//theirs": true, "own/log": true, "own/.//log": true,
+		"proc/root" + top + "/root": false, "proc/cwd": false, "evil": false, "chain": false, "two": false, "loop": false, "evil/../root": false,
 	} {
 		path := top + "/" + name + "/file"
 		temporary, err := Create(path, 0o644)
@@ -80,8 +103,8 @@ func TestLinkOnTheWay(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		for _, dir := range []string{"root", "theirs"} {
-			if got := names(t, top+"/"+dir); got != "" {
+		for dir, want := range map[string]string{"root": "", "theirs": "log", "theirs/log": ""} {
+			if got := names(t, top+"/"+dir); got != want {
 				t.Errorf("%s leaves %s in %s", name, got, dir)
 			}
 		}
