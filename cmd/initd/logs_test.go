@@ -396,7 +396,8 @@ func TestLogCommandFiles(t *testing.T) {
 	}
 }
 
-// TestLogOfUser: a worker of another user may open its output by name.
+// TestLogOfUser: a worker of another user may open its output by name to write, and has no way to read what
+// others write.
 func TestLogOfUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -406,10 +407,18 @@ func TestLogOfUser(t *testing.T) {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			worker := []string{"/bin/sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; id -u"}
+			worker := []string{"/bin/sh", "-c", `echo out > /dev/stdout; echo err > /dev/stderr
+				for fd in 1 2; do
+					chmod 0600 /proc/self/fd/$fd && echo changed
+					true < /proc/self/fd/$fd && echo readable
+				done
+				id -u`}
 			run{mode: subreaper, given: []string{"dir=" + dir}, args: flags(worker, setting, "dir=/", "user=65531", "respawn=on-failure")}.start(t).exits(0)
 			for _, line := range []string{"out\n", "err\n", "65531\n"} {
 				contains(t, dir+"/log", line)
+			}
+			if got := content(dir + "/log"); strings.Contains(got, "changed\n") || strings.Contains(got, "readable\n") {
+				t.Errorf("the log has %q", got)
 			}
 		})
 	}
