@@ -201,11 +201,11 @@ func (up *setup) openLogs() (err error) {
 	return err
 }
 
-// giveStreams lets workers of another user open the standard streams by name.
+// giveStreams lets workers of another user open initd's own standard streams by name.
+// The pipe of a log is for everyone to write to.
 func (up *setup) giveStreams() {
 	if credential := up.programs.credential; credential != nil {
-		stdout, stderr := up.logs.Workers()
-		for _, fd := range []int{0, stdout, stderr} {
+		for fd := range 3 {
 			output.NewStream(fd).Give(int(credential.UID))
 		}
 	}
