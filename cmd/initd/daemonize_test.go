@@ -114,7 +114,7 @@ func TestDaemonizePlantedLink(t *testing.T) {
 	p.ready()
 	d.exits(0)
 	pid := background(t, dir+"/pid")
-	if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid)); got != "/dev/null" {
+	if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid)); got != log+".1" { // which it had opened before
 		t.Errorf("stderr is %s, %v", got, err)
 	}
 	request(t, 0, "stop", "pid-file="+dir+"/pid")

@@ -56,23 +56,34 @@ func strike(args []string) error {
 			return err
 		}
 	}
-	lines := make([]string, len(victims))
-	for i, pid := range victims {
+	for _, pid := range victims {
+		if err := finish(pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish kills a process that was stopped, and prints which clients it had. initd continues a stopped worker when it asks
+// it to end; it is stopped again then, because it may have other clients.
+func finish(pid int) error {
+	for {
 		for !stopped(pid) {
+			syscall.Kill(pid, syscall.SIGSTOP)
 			time.Sleep(time.Millisecond)
 		}
 		ports, err := clients(pid)
 		if err != nil {
 			return err
 		}
-		lines[i] = fmt.Sprintln(append([]any{pid, time.Now().UnixNano()}, ports...)...)
-	}
-	for i, pid := range victims {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
-			fmt.Print(lines[i])
+		line := fmt.Sprintln(append([]any{pid, time.Now().UnixNano()}, ports...)...)
+		if stopped(pid) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+				fmt.Print(line)
+			}
+			return nil
 		}
 	}
-	return nil
 }
 
 // stopped reports whether no thread of a process runs any more: it is stopped, or there is none.
