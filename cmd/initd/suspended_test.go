@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,7 +18,17 @@ func (p *puppet) suspend() {
 	if err := syscall.Kill(p.pid, syscall.SIGSTOP); err != nil {
 		p.Fatal(err)
 	}
-	eventually(p.T, "it is suspended", func() bool { return state(p.pid) == "T" })
+	// Its parent is told when the last of its threads has stopped.
+	eventually(p.T, "it is suspended", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid))
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(thread)
+			if !strings.Contains(string(stat), ") T ") {
+				return false
+			}
+		}
+		return err == nil && len(threads) > 0
+	})
 }
 
 // tells waits for an event of a kind.
