@@ -209,7 +209,7 @@ func TestStartLeavesNothing(t *testing.T) {
 	for range 5 {
 		once()
 	}
-	if after := count(); after != before {
+	if after := count(); after > before { // what another test has left open may be closed by now
 		t.Errorf("%d open files, %d before", after, before)
 	}
 }
