@@ -41,7 +41,7 @@ func (in *instance) run() (status int) {
 	}()
 	defer in.close()
 	in.begin()
-	l := newLoop(newKernel(), in, machine.New(in.policy()), caughtSignals())
+	l := newLoop(newKernel(in.inbox.start), in, machine.New(in.policy()), caughtSignals())
 	defer func() {
 		if p := recover(); p != nil {
 			in.log.Error(eventlog.Defect, fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()))

@@ -40,10 +40,11 @@ func start(c *launch.Command) (pid int, o outcome, err error) {
 	return pid, o, err
 }
 
-// newKernel returns the kernel itself.
-func newKernel() kernel {
+// newKernel returns the kernel itself. The function starts a goroutine.
+func newKernel(goroutine func(func())) kernel {
 	const options = syscall.WUNTRACED | syscall.WCONTINUED
 	var r proc.Reader
+	l := newLooks(goroutine)
 	return kernel{
 		now:      time.Now,
 		start:    start,
@@ -53,7 +54,11 @@ func newKernel() kernel {
 
 		processes: r.Processes,
 		stat:      r.Stat,
-		environ:   r.Environ,
-		sockets:   func(pid int) ([]uint32, error) { return r.Sockets(pid, nil) },
+		environ: func(pid int, names ...string) ([]string, error) {
+			return look(l, func(r *proc.Reader) ([]string, error) { return r.Environ(pid, names...) })
+		},
+		sockets: func(pid int) ([]uint32, error) {
+			return look(l, func(r *proc.Reader) ([]uint32, error) { return r.Sockets(pid, nil) })
+		},
 	}
 }

@@ -303,6 +303,7 @@ func (in *instance) blocking() int {
 		in.programs.envdir != "",
 		in.watch != nil,
 		in.survey.Every() > 0,
+		bool(in.settings.KillGroup) && !in.programs.plain(), // looks at orphans
 		in.lines != in.stderr,
 	} {
 		if is {

@@ -86,6 +86,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			limit(j.stopAt, "stop-delay")
 		}
 	case terminating:
+		j.limitOrphans()
 		if j.now.Before(j.killAt) {
 			limit(j.killAt, "stop-timeout")
 		}

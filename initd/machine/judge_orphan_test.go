@@ -30,3 +30,26 @@ func (j *judge) noteOrphaned(e Orphaned) {
 		j.mark("a worker that was asked to stop leaves an orphan")
 	}
 }
+
+// limitOrphans begins the time of orphans that stop-timeout does not limit.
+func (j *judge) limitOrphans() {
+	if j.phase != terminating || !j.killAt.IsZero() {
+		return
+	}
+	orphans := false
+	for _, g := range j.generations {
+		for u := range g.live {
+			switch awaited := !j.policy.PID1 || !u.immune && !u.stuck; {
+			case awaited && !u.orphan:
+				return
+			case awaited:
+				orphans = true
+			}
+		}
+	}
+	if orphans {
+		j.mark("orphans of workers limited without stop-timeout")
+		j.stopLimit = j.now.Add(orphanGrace)
+		j.killAt = j.stopLimit
+	}
+}

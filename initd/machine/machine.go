@@ -170,6 +170,7 @@ func (m *Machine) decide() {
 		}
 	case terminating:
 		m.endAll()
+		m.limitOrphans()
 		if !m.awaitsWorkers() {
 			m.endOrphans()
 		} else {

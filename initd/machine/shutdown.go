@@ -126,6 +126,9 @@ func (m *Machine) killOverdueAtStop() {
 		return
 	}
 	reason := fmt.Sprintf("it did not end within stop-timeout=%v", m.policy.StopTimeout)
+	if m.policy.StopTimeout <= 0 {
+		reason = fmt.Sprintf("it did not end within %v of the last worker", orphanGrace)
+	}
 	if m.forcedBy != 0 {
 		reason = fmt.Sprintf("initd received a second stop signal, %v", m.forcedBy)
 	}
@@ -135,6 +138,15 @@ func (m *Machine) killOverdueAtStop() {
 				m.kill(g, w, reason)
 			}
 		}
+	}
+}
+
+// limitOrphans limits the time that orphans of workers have to end where stop-timeout
+// does not. It begins when no worker is left to wait for.
+func (m *Machine) limitOrphans() {
+	if m.killAt.IsZero() && !m.awaits(func(w *worker) bool { return !w.orphan }) && m.awaitsWorkers() {
+		m.stopLimit = m.now.Add(orphanGrace)
+		m.killAt = m.stopLimit
 	}
 }
 

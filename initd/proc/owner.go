@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +20,8 @@ import (
 // What counts is the file system user of the calling thread
 // (PTRACE_MODE_FSCREDS), which setfsuid(2) changes for this thread alone; nobody
 // gets any right over initd by it, which is what that call was made for. It
-// makes all of initd non-dumpable (PR_SET_DUMPABLE of prctl(2)), which is undone.
+// makes all of initd non-dumpable and clears the thread's death signal (PR_SET_DUMPABLE
+// and PR_SET_PDEATHSIG of prctl(2)), which is undone.
 //
 // It does not help with a process that is not dumpable itself, because it has changed
 // its user since its exec, that has capabilities which initd lacks, or that is in a
@@ -55,11 +57,16 @@ func as(uid, gid int, look func() error) error {
 	if err != nil {
 		return err
 	}
+	var deathSignal int32 // 0 where the kernel refuses to say
+	unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&deathSignal)), 0, 0, 0)
 	// A change back to one's effective ids is always allowed. A call that fails
 	// changes nothing, and what the user that remains may not read does no harm.
 	defer func() {
 		unix.SetfsuidRetUid(os.Geteuid())
 		unix.SetfsgidRetGid(os.Getegid())
+		if deathSignal != 0 {
+			unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(deathSignal), 0, 0, 0)
+		}
 		if dumpable == 1 {
 			unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 		}
