@@ -195,7 +195,8 @@ func (p *programs) explain(err error) error {
 		return err
 	}
 	name := map[string]string{
-		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user", "no_new_privs": "no-new-privs",
+		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user",
+		"session_keyring": "user", "capabilities": "user", "no_new_privs": "no-new-privs",
 	}[failure.Stage]
 	if name == "" || !p.settings.Given(name) {
 		return err

@@ -40,7 +40,7 @@ type Settings struct {
 	ReusePort   Bool      `split_words:"true" default:"false" example:"true" see:"workers surge" desc:"Give each slot of the pool its own socket for each port (SO_REUSEPORT), so that the kernel distributes connections evenly. initd holds all of these sockets and directs new connections to slots that have a worker, so no waiting connection is lost when a worker ends."`
 
 	_           struct{} `group:"Run the workers" intro:"What each worker process starts with. Probes run the same way; hooks run as initd's own user."`
-	User        Account  `example:"65532:65532" see:"no-new-privs socket-owner" desc:"User and group of the workers. Numbers work without /etc/passwd."`
+	User        Account  `example:"65532:65532" see:"no-new-privs socket-owner" desc:"User and group of the workers, who get none of the capabilities and session keys of initd. Numbers work without /etc/passwd."`
 	Dir         string   `example:"/app" desc:"Working directory of the workers. Default: the directory initd was started in."`
 	Umask       Mode     `example:"022" desc:"File mode creation mask of the workers. Default: that of initd."`
 	Envdir      string   `envconfig:"ENVDIR" example:"/etc/app/env" common:"environment of the workers, a file per variable" see:"watch kill-old-delay enable-auto-restart auto-restart-interval" desc:"Directory with one file per environment variable: the file's name is the variable, its first line the value. It is read again for each generation. Its files may also change kill-old-delay, enable-auto-restart and auto-restart-interval, under their names with or without SERVER_STARTER_."`
