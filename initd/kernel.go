@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"server-starter/initd/launch"
+	"server-starter/initd/proc"
 	"server-starter/reaper"
 )
 
@@ -16,6 +17,7 @@ type kernel struct {
 	kill     func(pid int, signal syscall.Signal) error   // a negative pid: its process group; -1: everything
 	reap     func(each func(reaper.Exit)) (children bool) // all that have ended; whether any child is left
 	children func() ([]int, error)                        // the pids of all children
+	owner    func(pid int) (uid int, err error)           // the effective user of a process
 }
 
 // newKernel returns the kernel itself. With stopped, reap also hands on children
@@ -31,5 +33,6 @@ func newKernel(stopped bool) kernel {
 		kill:     syscall.Kill,
 		reap:     func(each func(reaper.Exit)) bool { return reaper.Drain(options, each) },
 		children: reaper.Children,
+		owner:    new(proc.Reader).User,
 	}
 }

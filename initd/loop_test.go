@@ -152,6 +152,43 @@ func TestNotificationOfAStrangerIsDropped(t *testing.T) {
 	})
 }
 
+// A process of another user may join a worker's group, or be its descendant, and does not speak for it: setpgid(2). The
+// worker itself does, whatever user it has become.
+func TestNotificationOfAnotherUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Ready, p.Watchdog = machine.Notify, time.Hour
+		w := newWorld(t, p)
+		w.run()
+		w.did("start worker 101")
+		for _, other := range []notify.Message{
+			{PID: 8, UID: 65534, Lineage: []int{8, 1}, Group: 101},
+			{PID: 8, UID: 65534, Lineage: []int{8}, Group: 101},
+			{PID: 8, UID: 65534, Lineage: []int{8, 101, 1}, Group: 101},
+		} {
+			for _, a := range []notify.Assignments{{Ready: true}, {Watchdog: true}, {WatchdogTrigger: true}} {
+				other.Assignments = a
+				w.sends(notification{notify.Note{Generation: 1, Message: other}})
+				w.did()
+			}
+		}
+		w.owners = map[int]int{101: 65534} // as what su(1) has executed
+		w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 8, UID: 65534, Lineage: []int{8, 101, 1}, Assignments: notify.Assignments{Ready: true}}}})
+		w.did("report READY=1")
+		w.shutdown(101)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Ready = machine.Notify
+		w := newWorld(t, p)
+		w.run()
+		w.did("start worker 101")
+		w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 101, UID: 65534, Lineage: []int{101, 1}, Assignments: notify.Assignments{Ready: true}}}})
+		w.did("report READY=1")
+		w.shutdown(101)
+	})
+}
+
 // Who was gone before it could be looked at is believed if it can only have
 // been the worker's, and had its rights.
 func TestNotificationOfOneThatIsGone(t *testing.T) {

@@ -2,6 +2,7 @@ package initd
 
 import (
 	"os"
+	"slices"
 
 	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
@@ -11,7 +12,7 @@ import (
 func (l *loop) notified(n notification) {
 	pid := l.author(n)
 	if pid == 0 {
-		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker", "pid", n.PID)
+		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker, or is another user's", "pid", n.PID)
 		return
 	}
 	if n.HasStatus {
@@ -33,26 +34,35 @@ func (l *loop) notified(n notification) {
 // author is the pid of the worker that a notification counts for, 0 for none:
 // the sender, its nearest ancestor or the leader of its group. A sender that
 // was gone before it could be looked at is taken for a process of the only
-// worker that knows the socket, if it had the rights of one.
+// worker that knows the socket. Only the worker itself may have become any
+// user: a process of another user can join a group (setpgid(2)).
 func (l *loop) author(n notification) int {
-	for _, pid := range append(n.Lineage, n.Group) {
-		if w := l.children.worker(pid); w != nil && w.generation == n.Generation {
-			return pid
-		}
-	}
 	var own []int
 	for pid, w := range l.children.workers {
 		if w.generation == n.Generation {
 			own = append(own, pid)
 		}
 	}
-	if gone := n.Group == 0 && len(n.Lineage) == 1; gone && len(own) == 1 && l.trusts(n.UID) {
+	for _, pid := range append(n.Lineage, n.Group) {
+		if slices.Contains(own, pid) {
+			if pid != n.PID && !l.trusts(n.UID, pid) {
+				return 0
+			}
+			return pid
+		}
+	}
+	if gone := n.Group == 0 && len(n.Lineage) == 1; gone && len(own) == 1 && l.trusts(n.UID, own[0]) {
 		return own[0]
 	}
 	return 0
 }
 
-// trusts reports whether a user is the workers', initd's own or root.
-func (l *loop) trusts(uid int) bool {
-	return uid == 0 || uid == os.Geteuid() || uid == l.programs.uid()
+// trusts reports whether a user may speak for a worker: root, initd's own, the
+// workers', and the one that the worker has become.
+func (l *loop) trusts(uid, worker int) bool {
+	if uid == 0 || uid == os.Geteuid() || uid == l.programs.uid() {
+		return true
+	}
+	user, err := l.kernel.owner(worker)
+	return err == nil && uid == user
 }

@@ -58,7 +58,7 @@ var (
 
 	Step          = define("step", "Debug: a decision, in the words of the machine's transcripts.")
 	Orphan        = define("orphan", "Debug: an orphan was reaped.")
-	NotifyDropped = define("notify-dropped", "Debug: a notification from a process that belongs to no worker was ignored.")
+	NotifyDropped = define("notify-dropped", "Debug: a notification from a process that belongs to no worker, or to another user, was ignored.")
 	ReportFailed  = define("report-failed", "Debug: the supervisor could not be notified.")
 )
 
