@@ -91,11 +91,10 @@ func (l *loop) prepare(a machine.Prepare) {
 		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
 		return
 	}
-	l.environments.drop()
-	if before := l.environmentFor(0); before != nil {
+	if before := l.environments[l.newest()]; before != nil {
 		l.history.differs(a.Generation, difference(before, env))
 	}
-	l.environments.of[a.Generation] = env
+	l.environments[a.Generation] = env
 	l.then(machine.Prepared{Generation: a.Generation, Timing: timing})
 }
 
@@ -138,9 +137,9 @@ func (l *loop) entered(a machine.Transition) {
 		if !l.children.hasWorker(a.Generation) {
 			l.notify.Close(a.Generation)
 		}
-		l.environments.release(a.Generation)
+		delete(l.environments, a.Generation)
 	case machine.Retiring:
-		l.environments.release(a.Generation)
+		delete(l.environments, a.Generation)
 	}
 }
 

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"cmp"
 	"log/slog"
 
 	"server-starter/initd/eventlog"
@@ -12,7 +13,9 @@ import (
 type hook struct{ machine.RunHook }
 
 func (h *hook) command(l *loop, c *child) (*launch.Command, error) {
-	command := l.programs.hook(h.RunHook, l.environmentFor(h.Generation))
+	about := h.RunHook
+	about.Generation = cmp.Or(about.Generation, l.newest())
+	command := l.programs.hook(about)
 	c.tail = l.openTail(command)
 	return command, nil
 }

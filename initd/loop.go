@@ -46,7 +46,7 @@ func newLoop(k kernel, in *instance, m *machine.Machine, s signalChannels) *loop
 	return &loop{
 		kernel: k, instance: in, machine: m, signals: s, timer: timer,
 		children:     children{},
-		environments: environments{of: map[int]environ{}},
+		environments: environments{},
 		clients:      clients{asking: map[int]control.Call{}},
 		history:      newHistory(),
 	}

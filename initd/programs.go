@@ -98,22 +98,19 @@ func (p *programs) probe(env environ) *launch.Command {
 }
 
 // hook is the command of a hook. It is the operator's, so it runs as initd's own
-// user, but with the environment of the generation it is about, and variables for
-// the event. It gets no listener.
-func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
-	if env == nil { // there is no generation
-		if env, _, _ = p.read(); env == nil {
-			env = p.base
-		}
-	}
+// user and with initd's own environment, and variables for the event: another user
+// may write to the envdir, and would run what PATH and LD_PRELOAD name (ld.so(8)).
+// It gets no listener.
+func (p *programs) hook(a machine.RunHook) *launch.Command {
 	result := "success"
 	if a.Failure != "" {
 		result = "failure"
 	}
-	if a.Generation > 0 { // whose environment may be gone by now, or could not be read
+	env := outsider(p.base)
+	if a.Generation > 0 {
 		env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(a.Generation))
 	}
-	env = outsider(env).with("SERVER_STARTER_EVENT="+a.Hook.String(), "SERVER_STARTER_RESULT="+result, "SERVER_STARTER_REASON="+a.Failure)
+	env = env.with("SERVER_STARTER_EVENT="+a.Hook.String(), "SERVER_STARTER_RESULT="+result, "SERVER_STARTER_REASON="+a.Failure)
 	if a.PID != 0 {
 		env = env.with("SERVER_STARTER_WORKER="+strconv.Itoa(a.Slot), "SERVER_STARTER_PID="+strconv.Itoa(a.PID))
 	}

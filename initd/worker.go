@@ -25,7 +25,7 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 	if err := l.sockets.Grow(w.slot + 1); err != nil {
 		l.log.Error(eventlog.Listen, err.Error(), "slot", w.slot)
 	}
-	command := l.programs.worker(w, l.environments.of[w.generation])
+	command := l.programs.worker(w, l.environments[w.generation])
 	c.tail = l.openTail(command)
 	return command, nil
 }
