@@ -114,7 +114,7 @@ func (l *loop) answerEnvironment(c control.Call) {
 		c.Refuse(control.NotFound, fmt.Sprintf("the environment of generation %d is not available: there is no such generation, or it no longer starts workers", generation))
 		return
 	case c.Values && !c.Root:
-		c.Refuse(control.Forbidden, "only root may see values")
+		c.Refuse(control.Forbidden, "only root may see values, in initd's own container")
 		return
 	}
 	answer := control.Environment{Generation: generation, Variables: []control.Variable{}}

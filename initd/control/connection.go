@@ -19,7 +19,7 @@ import (
 type connection struct {
 	net.Conn
 	server   *Server
-	root     bool
+	root     bool      // the client is root, in a pid namespace that can be seen from here
 	readOnly bool      // the client may look and change nothing
 	idle     bool      // it is the client's turn
 	since    time.Time // when idle last changed

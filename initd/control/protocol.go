@@ -42,7 +42,7 @@ type Request struct {
 	Signal     string `json:"signal,omitempty"`     // stop: TERM (if empty), INT or QUIT; signal: any
 	Generation int    `json:"generation,omitempty"` // signal, environment: of this generation; 0: signal: of all, environment: of the serving one
 	Slot       *int   `json:"slot,omitempty"`       // signal: only the worker in this slot
-	Values     bool   `json:"values,omitempty"`     // environment: with values, for root only
+	Values     bool   `json:"values,omitempty"`     // environment: with values, for root in a pid namespace that initd can see
 }
 
 // Answer is a line that initd sends. If Error is empty, the request was successful, and
@@ -207,7 +207,7 @@ type Environment struct {
 	Variables  []Variable `json:"variables"` // by name
 }
 
-// Variable has a value only if root asked for values.
+// Variable has a value only if values were asked for.
 type Variable struct {
 	Name  string  `json:"name"`
 	Value *string `json:"value,omitempty"`

@@ -37,7 +37,7 @@ type Sink struct {
 // A Call is a request that the loop has to answer, once.
 type Call struct {
 	Request
-	Root   bool // the client is root
+	Root   bool // the client is root and could read the environment of processes, too: proc_pid_environ(5)
 	answer chan Answer
 }
 
