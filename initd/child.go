@@ -3,6 +3,7 @@ package initd
 import (
 	"errors"
 	"log/slog"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -135,9 +136,7 @@ func (l *loop) reaped(e reaper.Exit) {
 	c := l.children[e.PID]
 	switch {
 	case e.Status.Stopped():
-		if l.children.worker(e.PID) != nil {
-			l.terminal.Suspend(e.PID)
-		}
+		l.suspended(e.PID)
 	case c == nil:
 		l.history.counters.Orphans++
 		l.log.Debug(eventlog.Orphan, "orphan reaped", append([]any{"pid", e.PID}, statusAttr(statusOf(e))...)...)
@@ -145,6 +144,25 @@ func (l *loop) reaped(e reaper.Exit) {
 		l.awaitExec(c)
 		delete(l.children, e.PID)
 		c.ended(l, c, statusOf(e))
+	}
+}
+
+// suspended is for a child that was stopped by a signal. The terminal may have
+// suspended a worker. Nobody is meant to stop the HTTP process, which then answers
+// no check: it is started again.
+func (l *loop) suspended(pid int) {
+	c := l.children[pid]
+	if c == nil {
+		return
+	}
+	switch c.role.(type) {
+	case *worker:
+		if os.Getpid() != 1 { // which cannot be suspended with it
+			l.terminal.Suspend(pid)
+		}
+	case *httpProcess:
+		l.log.Warn(eventlog.HTTPProcess, "killing the HTTP process: it was stopped by a signal", "pid", pid)
+		l.signal(pid, syscall.SIGKILL)
 	}
 }
 

@@ -133,6 +133,7 @@ func (h *httpProcess) ended(l *loop, c *child, status machine.Status) {
 		level = slog.LevelInfo
 	}
 	l.logEnd(level, eventlog.HTTPProcess, text, c, status)
+	l.relistenHTTP()
 	l.then(machine.HTTPEnded{})
 }
 

@@ -36,7 +36,7 @@ type instance struct {
 func (in *instance) run() (status int) {
 	defer in.close()
 	in.begin()
-	l := newLoop(newKernel(in.terminal != nil && os.Getpid() != 1), in, machine.New(in.policy()), caughtSignals())
+	l := newLoop(newKernel(in.terminal != nil && os.Getpid() != 1 || in.http.sockets != nil), in, machine.New(in.policy()), caughtSignals())
 	defer func() {
 		if p := recover(); p != nil {
 			in.log.Error(eventlog.Defect, fmt.Sprintf("defect in initd: %v\n%s", p, debug.Stack()))

@@ -2,6 +2,7 @@ package initd
 
 import (
 	"fmt"
+
 	"server-starter/initd/eventlog"
 )
 
@@ -19,6 +20,19 @@ func (l *loop) relisten() {
 			text += " as a new socket, which running workers do not have until the next swap (HUP)"
 		}
 		l.log.Warn(eventlog.Relisten, text, "key", m.Key)
+	}
+	if err != nil {
+		l.log.Error(eventlog.Relisten, err.Error())
+	}
+}
+
+// relistenHTTP makes the listener of the HTTP process accept again after somebody
+// has called shutdown(2) on it.
+func (l *loop) relistenHTTP() {
+	mended, err := l.http.sockets.Relisten()
+	l.history.counters.Relistened += int64(len(mended))
+	for _, m := range mended {
+		l.log.Warn(eventlog.Relisten, "the listener of http was shut down; initd restored it", "key", m.Key)
 	}
 	if err != nil {
 		l.log.Error(eventlog.Relisten, err.Error())

@@ -42,7 +42,11 @@ func (r *logCommand) ended(l *loop, c *child, status machine.Status) {
 // of their input, or the limit is over. It returns the numbers of those that still
 // run. It logs nothing: the log is closed by then.
 func (l *loop) awaitLogCommands(limit time.Duration) (running map[int]bool) {
-	ended := func(e reaper.Exit) { delete(l.children, e.PID) }
+	ended := func(e reaper.Exit) {
+		if !e.Status.Stopped() {
+			delete(l.children, e.PID)
+		}
+	}
 	l.reapUntil(limit, ended, func(bool) bool { return !l.children.anyLogCommand() })
 	running = map[int]bool{}
 	for _, c := range l.children {

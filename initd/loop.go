@@ -165,6 +165,9 @@ func (l *loop) rescue(signal syscall.Signal) {
 		l.kernel.kill(pid, signal)
 	}
 	ended := func(e reaper.Exit) {
+		if e.Status.Stopped() {
+			return
+		}
 		delete(workers, e.PID)
 		delete(l.children, e.PID)
 	}

@@ -32,6 +32,9 @@ func (t *tool) serveCommand() *cobra.Command {
 
 // serve is what initd starts beside the workers where http is set.
 func (t *tool) serve(ctx context.Context) error {
+	if err := web.BeModest(); err != nil { // before all else, for nobody is to trace it
+		fmt.Fprintln(t.stderr, "initctl: "+err.Error())
+	}
 	listener, err := inherited(t.getenv, httpVariable, net.FileListener)
 	if err != nil {
 		return err
@@ -39,9 +42,6 @@ func (t *tool) serve(ctx context.Context) error {
 	conn, err := inherited(t.getenv, controlVariable, net.FileConn)
 	if err != nil {
 		return err
-	}
-	if err := web.BeModest(); err != nil {
-		fmt.Fprintln(t.stderr, "initctl: "+err.Error())
 	}
 	return web.Serve(ctx, listener, control.NewClient(conn).Ask)
 }

@@ -71,7 +71,8 @@ func (s *Server) accept(conn net.Conn, local bool) {
 	go c.serve()
 }
 
-// Serve serves one client that may look and change nothing: it has no time limit
+// Serve serves one client that may look at health and status, and change nothing.
+// Settings are not for it, as a command among them may have a secret: it has no time limit
 // for its requests, and does not count against the bound.
 func (s *Server) Serve(conn net.Conn) {
 	c := &connection{Conn: conn, server: s, readOnly: true}

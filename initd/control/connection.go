@@ -20,7 +20,7 @@ type connection struct {
 	net.Conn
 	server   *Server
 	root     bool      // the client is root, in a pid namespace that can be seen from here
-	readOnly bool      // the client may look and change nothing
+	readOnly bool      // the client may ask for health and status only
 	idle     bool      // it is the client's turn
 	since    time.Time // when idle last changed
 	waits    bool      // it counts against maxWaiting
@@ -118,7 +118,7 @@ func (c *connection) setIdle(idle bool) bool {
 
 // answer answers a request in full. An error ends the connection.
 func (c *connection) answer(r Request) error {
-	if c.readOnly && r.Request != AskHealth && r.Request != AskStatus && r.Request != AskSettings {
+	if c.readOnly && r.Request != AskHealth && r.Request != AskStatus {
 		return c.write(Answer{ID: r.ID, Code: Forbidden, Error: r.Request + " is not allowed on this connection, which is read-only"})
 	}
 	if r.waits() && !c.mayWait() {

@@ -193,7 +193,7 @@ func TestLooks(t *testing.T) {
 		if line == "" {
 			line = `{"request":"` + request + `"}`
 		}
-		allowed := request == AskHealth || request == AskStatus || request == AskSettings
+		allowed := request == AskHealth || request == AskStatus
 		if a := p.ask(line); allowed != (a.Error == "") || !allowed && a.Code != Forbidden {
 			t.Errorf("%s is answered %+v", request, a)
 		}
