@@ -161,8 +161,7 @@ func (l *loop) suspended(pid int) {
 			l.terminal.Suspend(pid)
 		}
 	case *httpProcess:
-		l.log.Warn(eventlog.HTTPProcess, "killing the HTTP process: it was stopped by a signal", "pid", pid)
-		l.signal(pid, syscall.SIGKILL)
+		l.killHTTP(c, "it was stopped by a signal")
 	}
 }
 

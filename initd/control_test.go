@@ -155,6 +155,29 @@ func TestHTTPProcess(t *testing.T) {
 	})
 }
 
+// An HTTP process that asks nothing for a minute serves nothing either: it is killed, and started again. That it has
+// ended by itself is not taken for that.
+func TestHTTPProcessSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.HTTP = true
+		w := newWorld(t, p)
+		w.run()
+		w.did("start http 101", "handed over", "start worker 102")
+		w.passes(50 * time.Second)
+		w.did("report READY=1")
+		w.ends(1, 101)
+		w.did("start http 103", "handed over")
+		w.passes(50 * time.Second)
+		w.did()
+		w.passes(20 * time.Second)
+		w.did("KILL 103")
+		w.ends(-1, 103)
+		w.did("start http 104", "handed over")
+		w.shutdown(102, 104)
+	})
+}
+
 func TestDifference(t *testing.T) {
 	before := environ{"A=1", "B=2", "C=3", "NOTIFY_SOCKET=@1", "SERVER_STARTER_GENERATION=1"}
 	now := environ{"A=1", "B=3", "D=", "NOTIFY_SOCKET=@2", "SERVER_STARTER_GENERATION=2"}

@@ -64,6 +64,8 @@ type (
 	surveyed struct{ machine.Surveyed }
 	// call: a client of the control socket has a request.
 	call struct{ control.Call }
+	// silent: an HTTP process does not ask any more.
+	silent struct{ *child }
 	// clientsIdle: no client has had a request for a while.
 	clientsIdle struct{}
 	// warning: a goroutine has something for the log.
@@ -81,6 +83,7 @@ func (m launched) handle(l *loop)     { l.awaitExec(m.child) }
 func (m notification) handle(l *loop) { l.notified(m) }
 func (m surveyed) handle(l *loop)     { l.then(m.Surveyed) }
 func (m call) handle(l *loop)         { l.called(m.Call) }
+func (m silent) handle(l *loop)       { l.killHTTP(m.child, "it does not respond") }
 func (clientsIdle) handle(l *loop)    { freeHeap() }
 func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }
 func (m fileProblem) handle(l *loop)  { l.warnOfLogs(eventlog.File, m.text) }

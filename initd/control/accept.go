@@ -71,12 +71,13 @@ func (s *Server) accept(conn net.Conn, local bool) {
 	go c.serve()
 }
 
-// Serve serves one client that may look at health and status, and change nothing.
-// Settings are not for it, as a command among them may have a secret: it has no time limit
-// for its requests, and does not count against the bound.
-func (s *Server) Serve(conn net.Conn) {
+// Serve serves the HTTP process, which may look at health and status, and change
+// nothing. Settings are not for it, as a command among them may have a secret. It does
+// not count against the bound. Serve reports whether the process has asked nothing for
+// silenceLimit, which one that is alive never does.
+func (s *Server) Serve(conn net.Conn) (silent bool) {
 	c := &connection{Conn: conn, server: s, readOnly: true}
-	c.serve()
+	return errors.Is(c.serve(), os.ErrDeadlineExceeded)
 }
 
 // admit counts a connection. Where there would be too many, those are ended whose

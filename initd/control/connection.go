@@ -44,8 +44,8 @@ func hungUp(fd int) bool {
 }
 
 // serve answers requests until the client hangs up, breaks a limit, or the server
-// ends.
-func (c *connection) serve() {
+// ends. The error is that of the last read or write.
+func (c *connection) serve() error {
 	s := c.server
 	defer func() {
 		s.active()
@@ -58,24 +58,26 @@ func (c *connection) serve() {
 	})
 	lines := bufio.NewReaderSize(c, MaxRequest)
 	for {
-		if !c.readOnly {
-			c.SetReadDeadline(time.Now().Add(idleLimit))
+		limit := idleLimit
+		if c.readOnly {
+			limit = silenceLimit
 		}
+		c.SetReadDeadline(time.Now().Add(limit))
 		if s.closed() { // after the limit is set, for Close sets another
-			return
+			return net.ErrClosed
 		}
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			if !c.refuseLong(lines) {
-				return
+				return err
 			}
 			continue
 		}
 		if err != nil && (err != io.EOF || len(line) == 0) { // the last line needs no newline
-			return
+			return err
 		}
 		if !c.setIdle(false) { // it has been ended to make room, and could not get the answer
-			return
+			return net.ErrClosed
 		}
 		r, err := Parse(bytes.TrimSuffix(line, []byte("\n")))
 		if err != nil {
@@ -85,7 +87,7 @@ func (c *connection) serve() {
 		}
 		s.answered.Add(1)
 		if err != nil {
-			return
+			return err
 		}
 		c.setIdle(true)
 	}

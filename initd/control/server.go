@@ -15,6 +15,7 @@ const (
 	maxConnections = 16               // at a time; a new one takes the place of the one that has been idle the longest
 	maxWaiting     = 12               // of these that wait for events or outcomes, so that others can still ask
 	idleLimit      = 30 * time.Second // for a request, of a client that waits for nothing
+	silenceLimit   = time.Minute      // for a request, of the HTTP process
 	writeLimit     = 5 * time.Second  // for a client to take an answer
 	keptOutcomes   = 64               // the last that can be asked for
 	keptEvents     = 256              // that a subscriber may lag behind

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -201,6 +204,35 @@ func TestLooks(t *testing.T) {
 	if a := p.ask(`{"request":"swap","wait":true}`); a.Code != Forbidden {
 		t.Errorf("swap with wait is answered %+v", a)
 	}
+}
+
+// TestSilence: the HTTP process asks again and again, or it is not alive.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Sink{
+			Call: func(c Call, _ <-chan struct{}) { answer(c) },
+			Idle: func(<-chan struct{}) {}, Defect: func(err error, _ <-chan struct{}) { t.Error(err) },
+		}, func(*Status) {})
+		ours, theirs := net.Pipe()
+		silent := make(chan bool, 1)
+		go func() { silent <- s.Serve(ours) }()
+		lines := bufio.NewReader(theirs)
+		for range 3 {
+			time.Sleep(silenceLimit - time.Second)
+			fmt.Fprintln(theirs, `{"request":"health"}`)
+			if line, err := lines.ReadString('\n'); err != nil {
+				t.Fatal(line, err)
+			}
+		}
+		if time.Sleep(silenceLimit + time.Second); len(silent) == 0 || !<-silent {
+			t.Error("its silence is not noticed")
+		}
+		ours, theirs = net.Pipe()
+		go func() { silent <- s.Serve(ours) }()
+		if theirs.Close(); <-silent {
+			t.Error("its end is taken for silence")
+		}
+	})
 }
 
 // pair is a connection without a path: initd's end and the client's.

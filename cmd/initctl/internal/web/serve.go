@@ -61,6 +61,9 @@ func Serve(ctx context.Context, l net.Listener, ask func(context.Context, contro
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
+	ticker := time.NewTicker(pulseEvery)
+	defer ticker.Stop()
+	go pulse(asking, ticker.C, l.Addr().String(), ask)
 	var err error
 	select {
 	case err = <-ended:
