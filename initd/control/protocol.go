@@ -12,6 +12,10 @@ const Version = 1
 // MaxRequest is the longest line that a client may send, in bytes.
 const MaxRequest = 1024
 
+// MaxAnswer is the longest line that a [Client] reads, in bytes. A status has some hundred
+// for each worker.
+const MaxAnswer = 16 << 20
+
 // Places are where initctl looks for the socket, in this order, unless it is given a
 // path. As PID 1, initd makes its socket at the first of them where it can.
 var Places = []string{"/run/initd.sock", "/dev/shm/initd.sock"}
