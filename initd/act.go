@@ -128,7 +128,7 @@ func (l *loop) entered(a machine.Transition) {
 		l.parent.Ready()
 	case machine.Failed:
 		if l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
-			l.parent.Failed(text)
+			l.parent.Failed(eventlog.Printable(text))
 		}
 	}
 	switch a.State {

@@ -89,7 +89,7 @@ func Run(argv []string) (status int) {
 // fatal writes why initd cannot start to its standard error, and to where Kubernetes
 // reads it. It returns the status.
 func fatal(status int, err error) int {
-	text := "initd: " + err.Error() + "\n"
+	text := "initd: " + eventlog.PrintableLines(err.Error()) + "\n"
 	terminationLog(text)
 	stderr := eventlog.NewWriter(2)
 	stderr.Write([]byte(text))

@@ -33,7 +33,7 @@ func (t *tool) serveCommand() *cobra.Command {
 // serve is what initd starts beside the workers where http is set.
 func (t *tool) serve(ctx context.Context) error {
 	if err := web.BeModest(); err != nil { // before all else, for nobody is to trace it
-		fmt.Fprintln(t.stderr, "initctl: "+err.Error())
+		fmt.Fprintln(t.stderr, "initctl: "+printable(err.Error()))
 	}
 	listener, err := inherited(t.getenv, httpVariable, net.FileListener)
 	if err != nil {
