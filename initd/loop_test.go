@@ -2,6 +2,7 @@ package initd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"server-starter/initd/control"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
@@ -186,6 +188,41 @@ func TestNotificationOfAnotherUser(t *testing.T) {
 		w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 101, UID: 65534, Lineage: []int{101, 1}, Assignments: notify.Assignments{Ready: true}}}})
 		w.did("report READY=1")
 		w.shutdown(101)
+	})
+}
+
+// A worker that sends STATUS= without end does not drown initd's own lines: few are logged, and the others counted. The
+// status has the last one, whatever was logged.
+func TestStatusFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		w.run()
+		flood := func(n int) {
+			for i := range n {
+				w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 101, Lineage: []int{101, 1}, Assignments: notify.Assignments{HasStatus: true, Status: fmt.Sprint("at ", i)}}}})
+			}
+		}
+		logged := func() int { return strings.Count(w.log.String(), "event=status ") }
+		flood(1000)
+		if n := logged(); n == 0 || n > 20 {
+			t.Errorf("%d of 1000 are logged", n)
+		}
+		before := logged()
+		if s := w.asks(control.Request{Request: control.AskStatus}, false).Status; s.Generations[0].Workers[0].Message != "at 999" {
+			t.Errorf("the status has %+v", s.Generations[0].Workers[0])
+		}
+		w.passes(time.Minute)
+		flood(1)
+		if n := logged() - before; n != 1 || !strings.Contains(w.log.String(), fmt.Sprintf("dropped=%d", 1000-before)) {
+			t.Errorf("%d were logged after a minute\n%s", n, w.log.String())
+		}
+		flood(50)
+		w.signal(w.stop, syscall.SIGTERM)
+		w.ends(0, 101)
+		if log := w.log.String(); !strings.Contains(log[strings.Index(log, "worker ended"):], "dropped=") {
+			t.Error("those since the last line were not counted")
+		}
+		w.exited()
 	})
 }
 

@@ -18,7 +18,13 @@ func (l *loop) notified(n notification) {
 	if n.HasStatus {
 		w := l.children.worker(pid)
 		w.status = n.Status
-		l.log.Info(eventlog.Status, "status: "+n.Status, "generation", w.generation, "slot", w.slot, "pid", pid)
+		if dropped, ok := w.lines.take(l.now()); ok {
+			attrs := []any{"generation", w.generation, "slot", w.slot, "pid", pid}
+			if dropped > 0 {
+				attrs = append(attrs, "dropped", dropped)
+			}
+			l.log.Info(eventlog.Status, "status: "+n.Status, attrs...)
+		}
 	}
 	if n.Ready {
 		l.then(machine.Notified{PID: pid})

@@ -11,9 +11,10 @@ import (
 // worker is the role of a worker of a generation.
 type worker struct {
 	generation, slot int
-	row              int    // of the scoreboard; scoreboard.NoRow: none
-	asked            bool   // to end, so that its end is no surprise
-	status           string // the last STATUS= that it has sent
+	row              int       // of the scoreboard; scoreboard.NoRow: none
+	asked            bool      // to end, so that its end is no surprise
+	status           string    // the last STATUS= that it has sent
+	lines            allowance // of the log for them
 }
 
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
@@ -56,6 +57,9 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
 	}
 	attrs := []any{"generation", w.generation, "slot", w.slot}
+	if n := w.lines.dropped; n > 0 {
+		attrs = append(attrs, "dropped", n)
+	}
 	switch {
 	case c.failure != nil:
 		l.history.counters.Died++

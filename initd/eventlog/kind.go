@@ -33,7 +33,7 @@ var (
 	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
 	Resize     = define("resize", "The pool has grown or shrunk.")
 	Recycle    = define("recycle", "A worker is replaced: max-requests, max-memory or max-lifetime.")
-	Status     = define("status", "A worker has sent STATUS=.")
+	Status     = define("status", "A worker has sent STATUS=. Of one worker at most ten are logged in ten seconds; dropped is how many were not.")
 	Scoreboard = define("scoreboard", "A worker runs without a row of the scoreboard, or its file could not be removed.")
 	Survey     = define("survey", "initd cannot see what the workers are doing.")
 
