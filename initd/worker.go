@@ -6,12 +6,14 @@ import (
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
+	"server-starter/initd/scoreboard"
 )
 
 // worker is the role of a worker of a generation.
 type worker struct {
 	generation, slot int
 	row              int       // of the scoreboard; scoreboard.NoRow: none
+	requests         int64     // the most that its row has shown
 	asked            bool      // to end, so that its end is no surprise
 	status           string    // the last STATUS= that it has sent
 	lines            allowance // of the log for them
@@ -49,8 +51,9 @@ func (w *worker) executed(l *loop, c *child) { l.then(machine.Executed{PID: c.pi
 
 func (w *worker) ended(l *loop, c *child, status machine.Status) {
 	if row, ok := l.board.Read(w.row); ok {
-		l.history.counters.Requests += int64(row.Requests)
+		w.count(row)
 	}
+	l.history.counters.Requests += w.requests
 	l.board.Release(w.row)
 	l.relisten()
 	if !w.asked {
@@ -74,6 +77,13 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		l.logEnd(slog.LevelWarn, eventlog.Exit, "worker ended by itself", c, status, attrs...)
 	}
 	l.then(machine.Exited{PID: c.pid, Status: status})
+}
+
+// count takes note of the requests in the worker's row, and returns how many it has
+// finished. Any worker may write to any row, and the number is not to fall.
+func (w *worker) count(row scoreboard.Row) int64 {
+	w.requests = max(w.requests, int64(row.Requests))
+	return w.requests
 }
 
 // hasWorker reports whether there is a worker of a generation.
