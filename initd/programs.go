@@ -144,6 +144,9 @@ func (p *programs) logCommand(number int) *launch.Command {
 // more, the listener, and a connection to initd on which it may only read.
 func (p *programs) http(path string, listener, conn int) *launch.Command {
 	env := environ{"SERVER_STARTER_HTTP_FD=3", "SERVER_STARTER_CONTROL_FD=4"}
+	if names := p.settings.HttpHost; len(names) > 0 {
+		env = append(env, "SERVER_STARTER_HTTP_HOST="+names.String())
+	}
 	for _, name := range []string{"PATH", "TZ", "NO_COLOR"} {
 		if p.base.has(name) {
 			env = append(env, name+"="+p.base.value(name))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,9 @@ const (
 	httpVariable    = "SERVER_STARTER_HTTP_FD"
 	controlVariable = "SERVER_STARTER_CONTROL_FD"
 )
+
+// hostVariable has the names by which HTTP is served, separated by semicolons.
+const hostVariable = "SERVER_STARTER_HTTP_HOST"
 
 func (t *tool) serveCommand() *cobra.Command {
 	return &cobra.Command{
@@ -43,7 +47,7 @@ func (t *tool) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return web.Serve(ctx, listener, control.NewClient(conn).Ask)
+	return web.Serve(ctx, listener, strings.FieldsFunc(t.getenv(hostVariable), func(r rune) bool { return r == ';' }), control.NewClient(conn).Ask)
 }
 
 // inherited opens what was handed down under the number in a variable.

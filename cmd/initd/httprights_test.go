@@ -89,3 +89,27 @@ func (d *daemon) answersHTTP() bool {
 	r.Body.Close()
 	return r.StatusCode == http.StatusOK
 }
+
+// TestHTTPHost: the names of the setting reach the process that serves them.
+func TestHTTPHost(t *testing.T) {
+	t.Parallel()
+	initctlBinary(t)
+	d := run{mode: subreaper, args: flags([]string{"sleep", "1000"}, "http=127.0.0.1:0", "http-host=app", "http-host=metrics.example.com")}.start(t)
+	eventually(t, "HTTP is served", d.answersHTTP)
+	address := d.event("it serves HTTP", func(e initdtest.Entry) bool { return e.Event == "http" }).Address
+	for host, want := range map[string]int{"app": 200, "metrics.example.com:9100": 200, "other": 421} {
+		request, err := http.NewRequest(http.MethodGet, "http://"+address+"/livez", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		r, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Body.Close(); r.StatusCode != want {
+			t.Errorf("%s: %s", host, r.Status)
+		}
+	}
+	d.stop()
+}

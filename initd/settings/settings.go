@@ -109,7 +109,8 @@ type Settings struct {
 
 	_             struct{}   `group:"Control, health and metrics" intro:"How initctl, health checks and Prometheus reach initd."`
 	ControlSocket PathOrNone `split_words:"true" example:"/run/app/initd.sock" see:"http" desc:"Unix socket by which initctl queries and controls initd; none disables it. Only root and initd's own user may connect. If it is not set, PID 1 makes /run/initd.sock, or /dev/shm/initd.sock if that fails; a plain init, or an initd that is not PID 1, makes none."`
-	HTTP          string     `kind:"address" example:":9100" common:"serve health, metrics and a dashboard" see:"control-socket" desc:"Serve health, metrics and a dashboard on [host:]port: see docs/METRICS.md. initd runs initctl for this, as the workers' user; it must be in the same directory as initd or in PATH."`
+	HTTP          string     `kind:"address" example:":9100" common:"serve health, metrics and a dashboard" see:"http-host control-socket" desc:"Serve health, metrics and a dashboard on [host:]port: see docs/METRICS.md. initd runs initctl for this, as the workers' user; it must be in the same directory as initd or in PATH."`
+	HttpHost      List       `split_words:"true" kind:"list of names" example:"app" see:"http" desc:"Names by which HTTP is served, as in the Host header of a request; * means any. An address and localhost always are."`
 
 	_           struct{}          `group:"Logs" intro:"initd's own log, and what the workers write to stdout and stderr. By default all goes to initd's stdout and stderr."`
 	LogLevel    Choice[LogLevel]  `split_words:"true" default:"info" example:"debug" see:"log-format" desc:"Lowest level that is logged. A plain init logs only errors unless it is set."`

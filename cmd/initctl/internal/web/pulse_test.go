@@ -23,7 +23,7 @@ func TestPulse(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- Serve(ctx, l, ask) }()
+	go func() { ended <- Serve(ctx, l, nil, ask) }()
 	ticks := make(chan time.Time)
 	pulsing, end := context.WithCancel(t.Context())
 	over := make(chan bool)

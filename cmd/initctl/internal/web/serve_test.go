@@ -200,7 +200,7 @@ func TestListenerBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := Serve(t.Context(), l, says(steady())); err == nil || !strings.HasPrefix(err.Error(), "serve HTTP: accept tcp 127.0.0.1:") {
+	if err := Serve(t.Context(), l, nil, says(steady())); err == nil || !strings.HasPrefix(err.Error(), "serve HTTP: accept tcp 127.0.0.1:") {
 		t.Error(err)
 	}
 }
@@ -214,7 +214,7 @@ func TestEnd(t *testing.T) {
 		ended := make(chan error, 1)
 		asked := make(chan struct{})
 		go func() {
-			ended <- Serve(ctx, l, func(ctx context.Context, _ control.Request) (control.Answer, error) {
+			ended <- Serve(ctx, l, nil, func(ctx context.Context, _ control.Request) (control.Answer, error) {
 				close(asked)
 				<-ctx.Done()
 				return control.Answer{}, ctx.Err()
@@ -473,7 +473,7 @@ func TestSlowClient(t *testing.T) {
 		l := newLine()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- Serve(ctx, l, says(steady())) }()
+		go func() { ended <- Serve(ctx, l, nil, says(steady())) }()
 		c := l.dial()
 		io.WriteString(c, "GET /livez HTTP/1.1\r\n")
 		began := time.Now()
