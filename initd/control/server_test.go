@@ -68,6 +68,12 @@ func TestRefusals(t *testing.T) {
 		{`[]`, BadRequest, "not a JSON object: array", 0},
 		{`{"id":7,"request":"status","verbose":true}`, BadRequest, `unknown field "verbose"`, 7},
 		{`{"id":7,"request":"swap","wiat":true}`, BadRequest, `unknown field "wiat"`, 7},
+		{`{"id":7,"Request":"stop"}`, BadRequest, `unknown field "Request"`, 7},
+		{`{"id":7,"request":"swap","WAIT":true}`, BadRequest, `unknown field "WAIT"`, 7},
+		{`{"id":7,"request":"status","reque\u017ft":"stop"}`, BadRequest, `unknown field`, 7}, // ſ folds to s
+		{`{"id":7,"request":"status","request":"stop"}`, BadRequest, `"request" is given twice`, 7},
+		{`{"id":7,"request":"signal","signal":"USR1","slot":0,"\u0073lot":1}`, BadRequest, `"slot" is given twice`, 7},
+		{`{"id":7,"request":{"request":"stop","request":"stop"}}`, BadRequest, `wrong type`, 7},
 		{`{"id":7,"request":"reload"}`, BadRequest, `unknown request "reload"; expected one of await, environment`, 7},
 		{`{"id":7,"request":"status","wait":true}`, BadRequest, `status does not take "wait"`, 7},
 		{`{"id":7,"request":"scale","workers":"5"}`, BadRequest, `"workers" has a value of the wrong type: string`, 7},
