@@ -165,11 +165,13 @@ func (l *loop) suspended(pid int) {
 	}
 }
 
-// cancel kills the process groups of children that nobody waits for any more,
-// and forgets them.
+// cancel kills children that nobody waits for any more, with their process groups,
+// and forgets them. One may have left its group, which then may be no more (kill(2),
+// ESRCH).
 func (l *loop) cancel(is func(role) bool) {
 	for pid, c := range l.children {
 		if is(c.role) {
+			l.signal(pid, syscall.SIGKILL)
 			l.signal(-pid, syscall.SIGKILL)
 			delete(l.children, pid)
 		}
@@ -182,7 +184,7 @@ func (l *loop) signal(pid int, s syscall.Signal) {
 	if l.children[max(pid, -pid)] == nil {
 		return
 	}
-	if err := l.kernel.kill(pid, s); err != nil {
+	if err := l.kernel.kill(pid, s); err != nil && (pid > 0 || err != syscall.ESRCH) {
 		l.log.Warn(eventlog.KillFailed, "kill "+strconv.Itoa(pid)+": "+err.Error(), "pid", pid, "signal", machine.Signal(s).String())
 	}
 }

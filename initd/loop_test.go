@@ -319,7 +319,7 @@ func TestProbe(t *testing.T) {
 		w.passes(time.Second)
 		w.did("start probe 103")
 		w.passes(5 * time.Second) // it hangs
-		w.did("KILL -103", "start probe 104")
+		w.did("KILL 103", "KILL -103", "start probe 104")
 		w.ends(0, 103) // the killed one's end means nothing
 		w.did()
 		w.ends(0, 104)
@@ -405,13 +405,13 @@ func TestHooks(t *testing.T) {
 		w.signal(w.hangup, syscall.SIGHUP)
 		w.did("report RELOADING=1", "start hook-before-swap 105")
 		w.passes(10 * time.Second)
-		w.did("KILL -105", "KILL -104", "start hook-after-swap 106", "report READY=1")
+		w.did("KILL 105", "KILL -105", "KILL 104", "KILL -104", "start hook-after-swap 106", "report READY=1")
 		delete(w.live, 104)
 		delete(w.live, 105)
 		w.signal(w.stop, syscall.SIGTERM)
 		w.did("start hook-before-shutdown 107", "report STOPPING=1")
 		w.ends(0, 107)
-		w.did("KILL -106", "TERM 102")
+		w.did("KILL 106", "KILL -106", "TERM 102")
 		w.ends(0, 102, 106)
 		w.did("TERM 106") // a cancelled hook's process is an orphan until it is reaped
 		if e := w.exited(); e.Status != 0 {

@@ -143,6 +143,37 @@ func TestHangingHook(t *testing.T) {
 	})
 }
 
+// TestCancelledOutsideItsGroup: a hook or probe that has left its process group is killed all the same.
+func TestCancelledOutsideItsGroup(t *testing.T) {
+	t.Parallel()
+	leaves := `["` + self + `", "given", "group=", "--", "/bin/sleep", "1000"]`
+	for _, settings := range [][]string{
+		{"hook-timeout=0.5", "hook-before-swap=" + leaves},
+		{"probe-timeout=0.5", "start-timeout=2", "max-failures=1", "probe=" + leaves},
+	} {
+		t.Run(settings[0], func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			d := run{mode: subreaper, args: flags(s.puppet(), append(settings, "ready=notify")...)}.start(t)
+			first := s.generation(1)
+			first.ready()
+			workers := 0
+			if strings.HasPrefix(settings[0], "hook") {
+				d.is("serving", 1)
+				d.swap()
+				d.is("refused", 2)
+				workers = 1
+			} else {
+				d.is("failed", 1)
+			}
+			eventually(t, "it is gone", func() bool { return len(children(t, d.pid)) == workers })
+			if workers > 0 {
+				d.stop()
+			}
+		})
+	}
+}
+
 // TestAfterInit: it runs when initd listens and before there is a worker. If it fails initd ends.
 func TestAfterInit(t *testing.T) {
 	t.Parallel()
