@@ -60,6 +60,6 @@ func (m *Machine) becomeReady(g *generation, w *worker) {
 	m.changed = true
 	if p := g.place(w.slot); p.replacement == w {
 		g.vacate(p.worker)
-		m.recycling = recycling{}
+		m.recycling = recycling{notBefore: m.now.Add(m.policy.stableAfter())}
 	}
 }

@@ -13,10 +13,12 @@ type Recycling struct {
 	Seed        uint64 // of the random part
 }
 
-// recycling is the state of the recycling, which goes one worker at a time.
+// recycling is the state of the recycling, which goes one worker at a time, and has a
+// pause after each: what a worker is worn by comes from the scoreboard, to which any
+// worker can write for all.
 type recycling struct {
 	failures  int       // replacements in a row that have failed
-	notBefore time.Time // back-off after a replacement that failed
+	notBefore time.Time // back-off after a replacement that failed, the interval after another
 }
 
 // lifetime is a worker's own limits. They are up to a tenth lower than the policy's,
