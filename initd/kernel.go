@@ -22,6 +22,7 @@ type kernel struct {
 
 	// What /proc has of a process.
 	stat    func(pid int) (proc.Stat, error)
+	owner   func(pid int) (uid int, err error) // the effective user
 	environ func(pid int, names ...string) (values []string, err error)
 	sockets func(pid int) (inodes []uint32, err error)
 }
@@ -53,6 +54,7 @@ func newKernel() kernel {
 
 		processes: r.Processes,
 		stat:      r.Stat,
+		owner:     r.User,
 		environ:   r.Environ,
 		sockets:   func(pid int) ([]uint32, error) { return r.Sockets(pid, nil) },
 	}
