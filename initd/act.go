@@ -23,7 +23,7 @@ func (l *loop) do(action machine.Action) {
 	case machine.CancelProbe:
 		l.cancel(func(r role) bool { p, ok := r.(*probe); return ok && p.generation == a.Generation })
 	case machine.RunHook:
-		l.runHook(a)
+		l.start(&hook{a})
 	case machine.CancelHook:
 		l.cancelHook(a.Hook)
 	case machine.StartLogCommand:
@@ -135,7 +135,7 @@ func (l *loop) prepare(a machine.Prepare) {
 		return
 	}
 	l.relisten(everySlot)
-	l.readEnvdir(published, func(read envdirContent) { l.prepared(a.Generation, read) })
+	l.readEnvdir(a.Generation, published)
 }
 
 // prepared puts the environment of an attempt together.
@@ -153,11 +153,10 @@ func (l *loop) prepared(generation int, read envdirContent) {
 		l.then(machine.Refused{Generation: generation, Reason: err.Error()})
 		return
 	}
-	l.environments.drop()
-	if before := l.environmentFor(0); before != nil {
+	if before := l.environments[l.newest()]; before != nil {
 		l.history.differs(generation, difference(before, env))
 	}
-	l.environments.of[generation] = env
+	l.environments[generation] = env
 	l.then(machine.Prepared{Generation: generation, Timing: timing})
 }
 
@@ -211,7 +210,7 @@ func (l *loop) entered(a machine.Transition) {
 	}
 	l.log.Log(level, states[a.State], text, attrs...)
 	if a.State == machine.Failed && l.settings.MaxFailures != 1 { // else initd itself ends, and the parent gets that
-		l.parent.Failed(text)
+		l.parent.Failed(eventlog.Printable(text))
 	}
 	switch a.State {
 	case machine.Failed, machine.Declined, machine.Lost, machine.Gone:
@@ -219,9 +218,9 @@ func (l *loop) entered(a machine.Transition) {
 		if !l.children.hasWorker(a.Generation) {
 			l.notify.Close(a.Generation)
 		}
-		l.environments.release(a.Generation)
+		delete(l.environments, a.Generation)
 	case machine.Retiring:
-		l.environments.release(a.Generation)
+		delete(l.environments, a.Generation)
 	}
 }
 

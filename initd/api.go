@@ -20,6 +20,7 @@ const clientGrace = time.Second
 type api struct {
 	server        *control.Server
 	controlSocket *socket.Set // the control socket; nil: none
+	local         bool        // it is at a place that nobody named, such as /dev/shm, which containers may share
 }
 
 // openControl makes the control socket: the one that was asked for, or else, for
@@ -40,6 +41,7 @@ func (up *setup) openControl() (err error) {
 	for _, path := range control.Places {
 		spec, _ := socket.ParseControl(path)
 		if up.controlSocket, err = socket.Open([]socket.Spec{spec}, options); err == nil {
+			up.local = true
 			return nil
 		}
 		errs = append(errs, err)
@@ -62,7 +64,7 @@ func (in *instance) startControl() {
 		return
 	}
 	in.log.Info(eventlog.Control, "control socket at "+l.Address, "address", l.Address)
-	in.inbox.start(func() { in.api.server.Accept(listener) })
+	in.inbox.start(func() { in.api.server.Accept(listener, in.local) })
 }
 
 // isReachable reports whether there is a way to ask initd something.

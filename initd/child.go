@@ -134,9 +134,7 @@ func (l *loop) awaitExec(c *child) {
 func (l *loop) reaped(e reaper.Exit) {
 	c := l.children[e.PID]
 	if !hasEnded(e) {
-		if w := l.children.worker(e.PID); w != nil {
-			w.changed(l, c, e.Status)
-		}
+		l.paused(c, e.Status)
 		return
 	}
 	delete(l.orphans.asked, e.PID) // the pid may be given again
@@ -158,8 +156,24 @@ func (l *loop) reaped(e reaper.Exit) {
 // hasEnded reports whether a child has ended, as opposed to suspended or continued.
 func hasEnded(e reaper.Exit) bool { return e.Status.Exited() || e.Status.Signaled() }
 
-// cancel kills the process groups of children that nobody waits for any more,
-// and forgets them.
+// paused is called when a child was suspended or continued. Nobody is meant to suspend
+// the HTTP process, which then answers no check: it is started again.
+func (l *loop) paused(c *child, status syscall.WaitStatus) {
+	if c == nil {
+		return
+	}
+	switch r := c.role.(type) {
+	case *worker:
+		r.changed(l, c, status)
+	case *httpProcess:
+		if status.Stopped() {
+			l.killHTTP(c, "it was suspended by a signal")
+		}
+	}
+}
+
+// cancel kills children that nobody waits for any more, with their process groups, which
+// they may have left, and forgets them.
 func (l *loop) cancel(is func(role) bool) {
 	for pid, c := range l.children {
 		if is(c.role) {

@@ -116,13 +116,13 @@ func (l *loop) answerEnvironment(c control.Call) {
 	if generation == 0 {
 		generation = l.machine.Outline().Serving
 	}
-	env, ok := l.environments.of[generation]
+	env, ok := l.environments[generation]
 	switch {
 	case !ok:
 		c.Refuse(control.NotFound, fmt.Sprintf("the environment of generation %d is not available: there is no such generation, or it no longer starts workers", generation))
 		return
 	case c.Values && !c.Root:
-		c.Refuse(control.Forbidden, "only root may see values")
+		c.Refuse(control.Forbidden, "only root may see values, in initd's own container")
 		return
 	}
 	answer := control.Environment{Generation: generation, Variables: []control.Variable{}}

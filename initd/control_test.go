@@ -2,6 +2,7 @@ package initd
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"syscall"
 	"testing"
@@ -10,6 +11,10 @@ import (
 
 	"server-starter/initd/control"
 	"server-starter/initd/machine"
+	"server-starter/initd/scoreboard"
+	"server-starter/initd/scoreboard/layout"
+
+	"golang.org/x/sys/unix"
 )
 
 // asks is what the loop answers to a request.
@@ -152,6 +157,64 @@ func TestHTTPProcess(t *testing.T) {
 			t.Errorf("exit %+v, want 0", e)
 		}
 		w.did()
+	})
+}
+
+// An HTTP process that asks nothing for a minute serves nothing either: it is killed, and started again. That it has
+// ended by itself is not taken for that.
+func TestHTTPProcessSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.HTTP = true
+		w := newWorld(t, p)
+		w.run()
+		w.did("start http 101", "handed over", "start worker 102")
+		w.passes(50 * time.Second)
+		w.did("report READY=1")
+		w.ends(1, 101)
+		w.did("start http 103", "handed over")
+		w.passes(50 * time.Second)
+		w.did()
+		w.passes(20 * time.Second)
+		w.did("KILL 103")
+		w.ends(-1, 103)
+		w.did("start http 104", "handed over")
+		w.shutdown(102, 104)
+	})
+}
+
+// A worker can write what it likes in every row of the scoreboard. The number of requests never falls, and has not more
+// than can be true.
+func TestRequestsNeverFall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		board, err := scoreboard.Create("", 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer board.Close()
+		w.loop.board = board
+		w.run()
+		memory, err := unix.Mmap(board.FD(), 0, layout.HeaderSize+layout.RowSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Munmap(memory)
+		last := int64(0)
+		for _, n := range []uint64{100, 7, math.MaxInt64, math.MaxUint64, 0} {
+			layout.Memory(memory[layout.HeaderSize:]).Store(layout.Requests, n)
+			got := w.asks(control.Request{Request: control.AskStatus}, false).Status.Counters.Requests
+			if got < last || got > 1e9 || n == 100 && got != 100 {
+				t.Errorf("%d after %d, for %d in the row", got, last, n)
+			}
+			last = got
+		}
+		w.ends(0, 101)
+		if got := w.asks(control.Request{Request: control.AskStatus}, false).Status.Counters.Requests; got < last {
+			t.Errorf("%d after %d, since the worker has ended", got, last)
+		}
+		w.signal(w.stop, syscall.SIGTERM)
+		w.exited()
 	})
 }
 

@@ -5,29 +5,11 @@ import (
 	"time"
 
 	"server-starter/initd/envdir"
-	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 )
 
-// environments are those of the generations that may still start workers, and
-// the last that was given up: the hook that gets the outcome of an attempt runs
-// with its environment.
-type environments struct {
-	of    map[int]environ
-	over  []int                  // generations that start no worker any more
-	hooks map[machine.Hook]*hook // those that run when theirs has been read
-}
-
-// drop removes those that have been released.
-func (e *environments) drop() {
-	for _, generation := range e.over {
-		delete(e.of, generation)
-	}
-	e.over = nil
-}
-
-// release is for a generation that starts no worker any more.
-func (e *environments) release(generation int) { e.over = append(e.over, generation) }
+// environments are those of the generations that may still start workers, by number.
+type environments map[int]environ
 
 // envdirContent is what the envdir has at a time: assignments, and the settings as they
 // are with these.
@@ -43,14 +25,14 @@ type envdirContent struct {
 // hangs.
 const readLimit = 10 * time.Second
 
-// readEnvdir has the loop go on with what the envdir has, once a channel is closed. A
-// goroutine reads it; where there is nothing to wait for the loop goes on at once.
-func (l *loop) readEnvdir(after <-chan struct{}, then func(envdirContent)) {
+// readEnvdir has the loop prepare a generation with what the envdir has, once a channel is
+// closed. A goroutine reads it; where there is nothing to wait for the loop goes on at once.
+func (l *loop) readEnvdir(generation int, after <-chan struct{}) {
 	if l.programs.envdir == "" && after == nil {
-		then(envdirContent{settings: l.settings})
+		l.prepared(generation, envdirContent{settings: l.settings})
 		return
 	}
-	l.inbox.start(func() { l.inbox.post(envdirRead{l.envdirWithin(readLimit, after), then}) })
+	l.inbox.start(func() { l.inbox.post(envdirRead{l.envdirWithin(readLimit, after), generation}) })
 }
 
 func (l *loop) envdirWithin(limit time.Duration, after <-chan struct{}) (content envdirContent) {
@@ -90,16 +72,12 @@ func (p *programs) readEnvdir() envdirContent {
 	return content
 }
 
-// environmentFor is that of a generation, or of the newest that has workers.
-func (l *loop) environmentFor(generation int) environ {
-	if env, ok := l.environments.of[generation]; ok {
-		return env
-	}
-	newest := 0
-	for g := range l.environments.of {
+// newest is the number of the newest of these generations that has workers; 0: none.
+func (l *loop) newest() (newest int) {
+	for g := range l.environments {
 		if l.children.hasWorker(g) {
 			newest = max(newest, g)
 		}
 	}
-	return l.environments.of[newest]
+	return newest
 }

@@ -65,7 +65,7 @@ func TestHangingEnvdir(t *testing.T) {
 		close(answers)
 		w.signal(w.hangup, syscall.SIGHUP)
 		w.did("report RELOADING=1", "start worker 102")
-		if env := w.loop.environments.of[4]; env.value("FROM") != "envdir" {
+		if env := w.loop.environments[4]; env.value("FROM") != "envdir" {
 			t.Errorf("the environment is %q", env)
 		}
 		w.shutdown(101, 102)
@@ -88,8 +88,7 @@ func TestStopWhileEnvdirHangs(t *testing.T) {
 	})
 }
 
-// Nor does a hook wait for it that runs before there is a generation: it gets what there
-// is when the limit is over, unless it has been cancelled by then.
+// Nor does a hook wait for it: hooks have initd's own environment.
 func TestHookWhileEnvdirHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan()
@@ -98,31 +97,15 @@ func TestHookWhileEnvdirHangs(t *testing.T) {
 		answers := make(chan bool)
 		w.loop.programs.envdir, w.loop.programs.read = "/envdir", hanging(answers)
 		w.run()
-		w.goesOn()
-		w.passes(readLimit)
 		w.did("start hook-after-init 101")
-		close(answers)
+		w.goesOn()
 		w.ends(0, 101)
+		w.did()
+		w.goesOn()
+		close(answers)
+		synctest.Wait()
 		w.did("start worker 102")
 		w.shutdown(102)
-	})
-}
-
-func TestCancelledHookWhileEnvdirHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := plan()
-		p.Hooks[machine.AfterInit], p.HookTimeout = true, time.Second
-		w := newWorld(t, p)
-		answers := make(chan bool)
-		w.loop.programs.envdir, w.loop.programs.read = "/envdir", hanging(answers)
-		w.run()
-		w.goesOn()
-		w.passes(time.Second)
-		if e := w.exited(); e.Status != exitSetup || !strings.Contains(e.Reason, "hook-timeout") {
-			t.Errorf("exit %+v, want %d and why", e, exitSetup)
-		}
-		w.did("report STOPPING=1")
-		close(answers)
 	})
 }
 

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"cmp"
 	"log/slog"
 
 	"server-starter/initd/eventlog"
@@ -9,40 +10,18 @@ import (
 )
 
 // hook is the role of a command of the operator that runs at an event.
-type hook struct {
-	machine.RunHook
-	env environ
-}
+type hook struct{ machine.RunHook }
 
-// runHook starts a hook. Before there is a generation its environment has to be read.
-func (l *loop) runHook(a machine.RunHook) {
-	h := &hook{a, l.environmentFor(a.Generation)}
-	if h.env != nil {
-		l.start(h)
-		return
-	}
-	l.environments.hooks[a.Hook] = h
-	l.readEnvdir(nil, func(read envdirContent) {
-		if l.environments.hooks[a.Hook] != h {
-			return // cancelled
-		}
-		delete(l.environments.hooks, a.Hook)
-		if h.env = l.programs.environment(read); read.err != nil {
-			l.log.Warn(eventlog.Hook, "hook-"+a.Hook.String()+" runs without the envdir: "+read.err.Error(), "hook", a.Hook.String())
-		}
-		l.start(h)
-	})
-}
-
-// cancelHook kills a hook, or does not start it.
+// cancelHook kills a hook.
 func (l *loop) cancelHook(h machine.Hook) {
 	l.log.Warn(eventlog.Hook, "cancelling hook-"+h.String(), "hook", h.String())
-	delete(l.environments.hooks, h)
 	l.cancel(func(r role) bool { running, ok := r.(*hook); return ok && running.Hook == h })
 }
 
 func (h *hook) command(l *loop, c *child) (*launch.Command, error) {
-	command := l.programs.hook(h.RunHook, h.env)
+	about := h.RunHook
+	about.Generation = cmp.Or(about.Generation, l.newest())
+	command := l.programs.hook(about)
 	c.tail = l.openTail(command)
 	return command, nil
 }

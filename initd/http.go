@@ -73,7 +73,7 @@ type httpProcess struct {
 	conn int // the process's end of the connection; -1: it is closed here
 }
 
-func (h *httpProcess) command(l *loop, _ *child) (*launch.Command, error) {
+func (h *httpProcess) command(l *loop, c *child) (*launch.Command, error) {
 	h.conn = -1
 	if l.http.conn != nil {
 		l.http.conn.Close() // a descendant of the last process may hold the other end for ever
@@ -83,7 +83,11 @@ func (h *httpProcess) command(l *loop, _ *child) (*launch.Command, error) {
 		return nil, err
 	}
 	h.conn, l.http.conn = other, conn
-	l.inbox.start(func() { l.server.Serve(conn) })
+	l.inbox.start(func() {
+		if l.server.Serve(conn) {
+			l.inbox.post(silent{c})
+		}
+	})
 	return l.programs.http(l.http.path, l.http.listener.FD, other), nil
 }
 
@@ -134,7 +138,17 @@ func (h *httpProcess) ended(l *loop, c *child, status machine.Status) {
 		level = slog.LevelInfo
 	}
 	l.logEnd(level, eventlog.HTTPProcess, text, c, status)
+	l.relistenHTTP()
 	l.then(machine.HTTPEnded{})
+}
+
+// killHTTP kills an HTTP process that serves nothing any more, which is then started
+// again.
+func (l *loop) killHTTP(c *child, reason string) {
+	if l.children[c.pid] == c {
+		l.log.Warn(eventlog.HTTPProcess, "killing the HTTP process: "+reason, "pid", c.pid)
+		l.signal(c.pid, syscall.SIGKILL)
+	}
 }
 
 // stopHTTP asks the HTTP process to end.

@@ -61,7 +61,7 @@ type (
 	// envdirRead: the envdir has been read, or cannot be.
 	envdirRead struct {
 		envdirContent
-		then func(envdirContent)
+		generation int // that is prepared
 	}
 	// changed: something that is watched has changed.
 	changed struct{ name string }
@@ -74,6 +74,8 @@ type (
 	}
 	// call: a client of the control socket has a request.
 	call struct{ control.Call }
+	// silent: an HTTP process does not ask any more.
+	silent struct{ *child }
 	// clientsIdle: no client has had a request for a while.
 	clientsIdle struct{}
 	// warning: a goroutine has something for the log.
@@ -91,9 +93,10 @@ type (
 
 func (m launched) handle(l *loop)     { l.awaitExec(m.child) }
 func (m notification) handle(l *loop) { l.notified(m) }
-func (m envdirRead) handle(*loop)     { m.then(m.envdirContent) }
+func (m envdirRead) handle(l *loop)   { l.prepared(m.generation, m.envdirContent) }
 func (m surveyed) handle(l *loop)     { l.surveyed(m) }
 func (m call) handle(l *loop)         { l.called(m.Call) }
+func (m silent) handle(l *loop)       { l.killHTTP(m.child, "it does not respond") }
 func (clientsIdle) handle(l *loop)    { freeHeap() }
 func (m warning) handle(l *loop)      { l.log.Warn(m.kind, m.text) }
 func (m fileProblem) handle(l *loop)  { l.warnOfLogs(eventlog.File, m.text) }

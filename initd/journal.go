@@ -36,7 +36,7 @@ func (j *journal) warnOfLogs(kind eventlog.Kind, text string, attrs ...any) {
 // elsewhere and somebody may still read it.
 func (j *journal) complain(text string) {
 	if j.stderr != j.lines && !j.parent.Released() {
-		j.stderr.Write([]byte("initd: " + text + "\n"))
+		j.stderr.Write([]byte("initd: " + eventlog.Printable(text) + "\n"))
 	}
 }
 

@@ -22,6 +22,7 @@ type kernel struct {
 
 	// What /proc has of a process.
 	stat    func(pid int) (proc.Stat, error)
+	owner   func(pid int) (uid int, err error) // the effective user
 	environ func(pid int, names ...string) (values []string, err error)
 	sockets func(pid int) (inodes []uint32, err error)
 }
@@ -54,6 +55,7 @@ func newKernel(goroutine func(func())) kernel {
 
 		processes: r.Processes,
 		stat:      r.Stat,
+		owner:     r.User,
 		environ: func(pid int, names ...string) ([]string, error) {
 			return look(l, func(r *proc.Reader) ([]string, error) { return r.Environ(pid, names...) })
 		},

@@ -49,6 +49,19 @@ func (l *loop) whatWasMended(m socket.Mended) string {
 	return "a worker shut down listener " + m.Key + " for all workers; initd restored it"
 }
 
+// relistenHTTP makes the listener of the HTTP process accept again after somebody
+// has called shutdown(2) on it.
+func (l *loop) relistenHTTP() {
+	mended, err := l.http.sockets.Relisten()
+	l.history.counters.Relistened += int64(len(mended))
+	for _, m := range mended {
+		l.log.Warn(eventlog.Relisten, "the listener of http was shut down; initd restored it", "key", m.Key)
+	}
+	if err != nil {
+		l.log.Error(eventlog.Relisten, err.Error())
+	}
+}
+
 // hint guesses, from the listeners, why a program does not come up.
 func (l *loop) hint() string {
 	for _, q := range l.sockets.Waiting() {

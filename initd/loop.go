@@ -58,7 +58,7 @@ func newLoop(k kernel, in *instance, m *machine.Machine, s signalChannels) *loop
 	return &loop{
 		kernel: k, instance: in, machine: m, signals: s, timer: timer, clock: clock{kernel: k.now},
 		children:     children{},
-		environments: environments{of: map[int]environ{}, hooks: map[machine.Hook]*hook{}},
+		environments: environments{},
 		orphans:      orphans{worker: map[int]*worker{}},
 		clients:      clients{asking: map[int]control.Call{}},
 		history:      newHistory(),

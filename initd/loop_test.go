@@ -2,6 +2,7 @@ package initd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"server-starter/initd/control"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
 	"server-starter/initd/notify"
@@ -186,6 +188,107 @@ func TestNotificationOfAStrangerIsDropped(t *testing.T) {
 		synctest.Wait()
 		w.did("report READY=1") // the group tells whose it is
 		w.shutdown(101)
+	})
+}
+
+// A process of another user may join a worker's group, or be its descendant, and does not speak for it: setpgid(2). The
+// worker itself does, whatever user it has become.
+func TestNotificationOfAnotherUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Ready, p.Watchdog = machine.Notify, time.Hour
+		w := newWorld(t, p)
+		w.run()
+		w.did("start worker 101")
+		for _, other := range []notify.Message{
+			{PID: 8, UID: 65534, Lineage: []int{8, 1}, Group: 101},
+			{PID: 8, UID: 65534, Lineage: []int{8}, Group: 101},
+			{PID: 8, UID: 65534, Lineage: []int{8, 101, 1}, Group: 101},
+		} {
+			for _, a := range []notify.Assignments{{Ready: true}, {Watchdog: true}, {WatchdogTrigger: true}} {
+				other.Assignments = a
+				w.sends(notification{notify.Note{Generation: 1, Message: other}})
+				w.did()
+			}
+		}
+		w.owners = map[int]int{101: 65534} // as what su(1) has executed
+		w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 8, UID: 65534, Lineage: []int{8, 101, 1}, Assignments: notify.Assignments{Ready: true}}}})
+		w.did("report READY=1")
+		w.shutdown(101)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := plan()
+		p.Ready = machine.Notify
+		w := newWorld(t, p)
+		w.run()
+		w.did("start worker 101")
+		w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 101, UID: 65534, Lineage: []int{101, 1}, Assignments: notify.Assignments{Ready: true}}}})
+		w.did("report READY=1")
+		w.shutdown(101)
+	})
+}
+
+// What a worker has left may be another user's, and then does not speak for it either, not even about itself.
+func TestNotificationOfAnOrphanOfAnotherUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		w.run()
+		w.did("start worker 101")
+		w.loop.orphans.worker[7] = &worker{generation: 1, over: true}
+		w.owners = map[int]int{7: 65534}
+		for _, test := range []struct {
+			message notify.Message
+			counts  int
+		}{
+			{notify.Message{PID: 7, UID: 65534, Lineage: []int{7, 1}, Group: 7}, 0},
+			{notify.Message{PID: 8, UID: 65534, Lineage: []int{8, 7, 1}, Group: 8}, 0},
+			{notify.Message{PID: 8, UID: 65534, Lineage: []int{8, 1}, Group: 7}, 0},
+			{notify.Message{PID: 7, UID: 1000, Lineage: []int{7, 1}, Group: 7}, 7},
+			{notify.Message{PID: 8, UID: 0, Lineage: []int{8, 7, 1}, Group: 8}, 7},
+		} {
+			if got := w.loop.author(notification{notify.Note{Generation: 1, Message: test.message}}); got != test.counts {
+				t.Errorf("%+v counts for %d, want %d", test.message, got, test.counts)
+			}
+		}
+		clear(w.loop.orphans.worker)
+		w.passes(time.Second)
+		w.did("report READY=1")
+		w.shutdown(101)
+	})
+}
+
+// A worker that sends STATUS= without end does not drown initd's own lines: few are logged, and the others counted. The
+// status has the last one, whatever was logged.
+func TestStatusFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, plan())
+		w.run()
+		flood := func(n int) {
+			for i := range n {
+				w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 101, Lineage: []int{101, 1}, Assignments: notify.Assignments{HasStatus: true, Status: fmt.Sprint("at ", i)}}}})
+			}
+		}
+		logged := func() int { return strings.Count(w.log.String(), "event=status ") }
+		flood(1000)
+		if n := logged(); n == 0 || n > 20 {
+			t.Errorf("%d of 1000 are logged", n)
+		}
+		before := logged()
+		if s := w.asks(control.Request{Request: control.AskStatus}, false).Status; s.Generations[0].Workers[0].Message != "at 999" {
+			t.Errorf("the status has %+v", s.Generations[0].Workers[0])
+		}
+		w.passes(time.Minute)
+		flood(1)
+		if n := logged() - before; n != 1 || !strings.Contains(w.log.String(), fmt.Sprintf("dropped=%d", 1000-before)) {
+			t.Errorf("%d were logged after a minute\n%s", n, w.log.String())
+		}
+		flood(50)
+		w.signal(w.stop, syscall.SIGTERM)
+		w.ends(0, 101)
+		if log := w.log.String(); !strings.Contains(log[strings.Index(log, "worker ended"):], "dropped=") {
+			t.Error("those since the last line were not counted")
+		}
+		w.exited()
 	})
 }
 

@@ -14,13 +14,19 @@ import (
 func (l *loop) notified(n notification) {
 	pid := l.author(n)
 	if pid == 0 {
-		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker", "pid", n.PID)
+		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker, or is another user's", "pid", n.PID)
 		return
 	}
 	w := l.children.worker(pid) // nil where it is an orphan of one
 	if n.HasStatus && w != nil {
 		w.status = n.Status
-		l.log.Info(eventlog.Status, "status: "+n.Status, "generation", w.generation, "slot", w.slot, "pid", pid)
+		if dropped, ok := w.lines.take(l.now()); ok {
+			attrs := []any{"generation", w.generation, "slot", w.slot, "pid", pid}
+			if dropped > 0 {
+				attrs = append(attrs, "dropped", dropped)
+			}
+			l.log.Info(eventlog.Status, "status: "+n.Status, attrs...)
+		}
 	}
 	if n.Ready {
 		l.then(machine.Notified{PID: pid})
@@ -81,17 +87,23 @@ func (l *loop) handOver(w *worker, c *child) bool {
 	return true
 }
 
-// author is the pid of the worker that a notification counts for, 0 for none:
-// the sender, its nearest ancestor or the leader of its group. A sender that
-// was gone before it could be looked at is taken for a process of the only
-// worker that knows the socket, if it had the rights of one.
+// author is the pid of the worker, or the orphan of one, that a notification counts for,
+// 0 for none: the sender, its nearest ancestor or the leader of its group. A sender that
+// was gone before it could be looked at is taken for a process of the only worker that
+// knows the socket. Only the worker itself may have become any user: a process of another
+// user can join a group (setpgid(2)), or be what a worker has left.
 func (l *loop) author(n notification) int {
 	for _, pid := range append(n.Lineage, n.Group) {
-		w := l.children.worker(pid)
-		if w == nil {
-			w = l.orphans.worker[pid]
+		if w := l.children.worker(pid); w != nil && w.generation == n.Generation {
+			if pid != n.PID && !l.trusts(n.UID, pid) {
+				return 0
+			}
+			return pid
 		}
-		if w != nil && w.generation == n.Generation {
+		if w := l.orphans.worker[pid]; w != nil && w.generation == n.Generation {
+			if !l.isOwn(n.UID) {
+				return 0
+			}
 			return pid
 		}
 	}
@@ -101,13 +113,21 @@ func (l *loop) author(n notification) int {
 			own = append(own, pid)
 		}
 	}
-	if gone := n.Group == 0 && len(n.Lineage) == 1; gone && len(own) == 1 && l.trusts(n.UID) {
+	if gone := n.Group == 0 && len(n.Lineage) == 1; gone && len(own) == 1 && l.trusts(n.UID, own[0]) {
 		return own[0]
 	}
 	return 0
 }
 
-// trusts reports whether a user is the workers', initd's own or root.
-func (l *loop) trusts(uid int) bool {
-	return uid == 0 || uid == os.Geteuid() || uid == l.programs.uid()
+// trusts reports whether a user may notify for a worker: root, initd's own, the workers',
+// and the one that the worker has become.
+func (l *loop) trusts(uid, worker int) bool {
+	if l.isOwn(uid) {
+		return true
+	}
+	user, err := l.kernel.owner(worker)
+	return err == nil && uid == user
 }
+
+// isOwn reports whether a user is root, initd's own or the workers'.
+func (l *loop) isOwn(uid int) bool { return uid == 0 || uid == os.Geteuid() || uid == l.programs.uid() }

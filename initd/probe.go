@@ -12,7 +12,7 @@ import (
 type probe struct{ generation int }
 
 func (p *probe) command(l *loop, _ *child) (*launch.Command, error) {
-	return l.programs.probe(l.environments.of[p.generation]), nil
+	return l.programs.probe(l.environments[p.generation]), nil
 }
 
 func (p *probe) begun(*loop, *child)    {}

@@ -39,7 +39,8 @@ func (p *programs) prepare(generation int, read envdirContent) (environ, machine
 	if read.err != nil {
 		return nil, machine.Timing{}, read.err
 	}
-	env := p.environment(read).with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
+	env := p.base.with(read.assignments...).without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...)
+	env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(generation))
 	if !p.plain() {
 		address, err := p.notify.Open(generation)
 		if err != nil {
@@ -54,11 +55,6 @@ func (p *programs) prepare(generation int, read envdirContent) (environ, machine
 		}
 	}
 	return env, timing(read.settings), nil
-}
-
-// environment is that of a generation, less what is its own.
-func (p *programs) environment(read envdirContent) environ {
-	return p.base.with(read.assignments...).without("LISTEN_PID").with(p.sockets.Environ(p.settings.Export)...)
 }
 
 // worker is the command of a worker: the program itself.
@@ -86,17 +82,19 @@ func (p *programs) probe(env environ) *launch.Command {
 }
 
 // hook is the command of a hook. It is the operator's, so it runs as initd's own
-// user, but with the environment of the generation it is about, and variables for
-// the event. It gets no listener.
-func (p *programs) hook(a machine.RunHook, env environ) *launch.Command {
+// user and with initd's own environment, and variables for the event: another user
+// may write to the envdir, and would run what PATH and LD_PRELOAD name (ld.so(8)).
+// It gets no listener.
+func (p *programs) hook(a machine.RunHook) *launch.Command {
 	result := "success"
 	if a.Failure != "" {
 		result = "failure"
 	}
-	if a.Generation > 0 { // whose environment may be gone by now, or could not be read
+	env := outsider(p.base)
+	if a.Generation > 0 {
 		env = env.with("SERVER_STARTER_GENERATION=" + strconv.Itoa(a.Generation))
 	}
-	env = outsider(env).with("SERVER_STARTER_EVENT="+a.Hook.String(), "SERVER_STARTER_RESULT="+result, "SERVER_STARTER_REASON="+a.Failure)
+	env = env.with("SERVER_STARTER_EVENT="+a.Hook.String(), "SERVER_STARTER_RESULT="+result, "SERVER_STARTER_REASON="+a.Failure)
 	if a.PID != 0 {
 		env = env.with("SERVER_STARTER_WORKER="+strconv.Itoa(a.Slot), "SERVER_STARTER_PID="+strconv.Itoa(a.PID))
 	}
@@ -130,6 +128,9 @@ func (p *programs) logCommand(number int) *launch.Command {
 // more, the listener, and a connection to initd on which it may only read.
 func (p *programs) http(path string, listener, conn int) *launch.Command {
 	env := environ{"SERVER_STARTER_HTTP_FD=3", "SERVER_STARTER_CONTROL_FD=4"}
+	if names := p.settings.HttpHost; len(names) > 0 {
+		env = append(env, "SERVER_STARTER_HTTP_HOST="+names.String())
+	}
 	for _, name := range []string{"PATH", "TZ", "NO_COLOR"} {
 		if p.base.has(name) {
 			env = append(env, name+"="+p.base.value(name))
@@ -178,7 +179,8 @@ func (p *programs) explain(err error) error {
 		return err
 	}
 	name := map[string]string{
-		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user", "no_new_privs": "no-new-privs",
+		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user",
+		"session_keyring": "user", "capabilities": "user", "no_new_privs": "no-new-privs",
 	}[failure.Stage]
 	if name == "" || !p.settings.Given(name) {
 		return err

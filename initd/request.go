@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/pidfile"
 	"server-starter/initd/settings"
 	"server-starter/initd/signals"
@@ -23,7 +24,7 @@ func request(s *settings.Settings) int {
 		settings.Stop:    func() error { return stop(s.PidFile) },
 	}
 	if err := ask[s.Request](); err != nil {
-		fmt.Fprintln(os.Stderr, "initd: "+err.Error())
+		fmt.Fprintln(os.Stderr, "initd: "+eventlog.PrintableLines(err.Error()))
 		return exitFailed
 	}
 	return 0
@@ -48,7 +49,7 @@ func restart(pidFile, statusFile string) error {
 	case !ok:
 		last = generations[len(generations)-1]
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "initd: waiting for the first generation to be ready: "+err.Error())
+		fmt.Fprintln(os.Stderr, "initd: waiting for the first generation to be ready: "+eventlog.Printable(err.Error()))
 	}
 	if err := initd.Signal(syscall.SIGHUP); err != nil {
 		return err

@@ -138,7 +138,7 @@ func setUpUnlessStopped(s *settings.Settings, where addresses.Addresses, parent 
 // fatal writes why initd cannot start to its standard error, and to where Kubernetes
 // reads it. It returns the status.
 func fatal(status int, err error) int {
-	text := "initd: " + err.Error() + "\n"
+	text := "initd: " + eventlog.PrintableLines(err.Error()) + "\n"
 	terminationLog(text)
 	stderr := eventlog.NewWriter(2, func(run func()) { go run() })
 	stderr.Write([]byte(text))

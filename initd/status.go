@@ -42,12 +42,12 @@ func (l *loop) describe(g machine.GenerationView, s *control.Status) {
 		if p := l.children.worker(w.PID); p != nil {
 			worker.Message = p.status
 			if row, ok := l.board.Read(p.row); ok {
-				requests := int64(row.Requests)
-				s.Counters.Requests += requests
+				requests := p.count(row)
 				if row.State != scoreboard.Absent {
 					worker.Requests, does = &requests, survey.Activity(row.State)
 				}
 			}
+			s.Counters.Requests += p.requests
 		}
 		if does != machine.Silent {
 			worker.Activity = does.String()

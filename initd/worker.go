@@ -7,6 +7,7 @@ import (
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
+	"server-starter/initd/scoreboard"
 )
 
 // worker is the role of a worker of a generation.
@@ -19,9 +20,11 @@ type worker struct {
 	main             int            // the process that it hands over to; 0: none
 	mainStart        uint64         // of that, in ticks since the boot
 	row              int            // of the scoreboard; scoreboard.NoRow: none
+	requests         int64          // the most that its row has shown
 	asked            bool           // to end, so that its end is no surprise
 	suspended        syscall.Signal // that has stopped it; 0: it is not
 	status           string         // the last STATUS= that it has sent
+	lines            allowance      // of the log for them
 }
 
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
@@ -33,7 +36,7 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 	if err := l.sockets.Grow(w.slot + 1); err != nil {
 		l.log.Error(eventlog.Listen, err.Error(), "slot", w.slot)
 	}
-	command := l.programs.worker(w, l.environments.of[w.generation])
+	command := l.programs.worker(w, l.environments[w.generation])
 	c.tail = l.openTail(command)
 	return command, nil
 }
@@ -65,8 +68,9 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		return
 	}
 	if row, ok := l.board.Read(w.row); ok {
-		l.history.counters.Requests += int64(row.Requests)
+		w.count(row)
 	}
+	l.history.counters.Requests += w.requests
 	l.board.Release(w.row)
 	l.relisten(w.slot)
 	l.takeTerminal(c.pid)
@@ -74,6 +78,9 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
 	}
 	attrs := []any{"generation", w.generation, "slot", w.slot}
+	if n := w.lines.dropped; n > 0 {
+		attrs = append(attrs, "dropped", n)
+	}
 	switch {
 	case c.failure != nil:
 		l.history.counters.Died++
@@ -90,6 +97,13 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 	w.over = true
 	l.leave(c.pid, w)
 	l.then(machine.Exited{PID: c.pid, Status: status})
+}
+
+// count takes note of the requests in the worker's row, and returns how many it has
+// finished. Any worker may write to any row, and the number is not to fall.
+func (w *worker) count(row scoreboard.Row) int64 {
+	w.requests = max(w.requests, int64(row.Requests))
+	return w.requests
 }
 
 // hasWorker reports whether there is a worker of a generation.

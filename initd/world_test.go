@@ -54,6 +54,7 @@ type world struct {
 	child, hangup, stop, other chan os.Signal
 	surveys                    chan map[int]survey.Worker // what surveys see, as the test says
 	outcomes                   []string                   // of requests for swaps
+	owners                     map[int]int                // effective users of processes, where they are not the workers'
 	connecting                 error                      // what the connection of the HTTP process fails with
 	handed                     int                        // the descriptor that it is handed; 0: none
 	done                       chan machine.Exit
@@ -66,7 +67,10 @@ func newWorld(t *testing.T, policy machine.Policy) *world {
 		stop: make(chan os.Signal, 64), other: make(chan os.Signal, 256),
 		surveys: make(chan map[int]survey.Worker), done: make(chan machine.Exit, 1),
 	}
-	k := kernel{now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children, processes: w.children, stat: func(int) (proc.Stat, error) { return proc.Stat{State: 'S'}, nil }}
+	k := kernel{
+		now: w.now, start: w.start, kill: w.kill, reap: w.reap, children: w.children, processes: w.children,
+		stat: func(int) (proc.Stat, error) { return proc.Stat{State: 'S'}, nil }, owner: w.owner,
+	}
 	w.loop = newLoop(k, w.instance(policy), machine.New(policy), signalChannels{w.child, w.hangup, w.stop, w.other})
 	return w
 }
@@ -216,6 +220,13 @@ func (w *world) reap(each func(reaper.Exit)) bool {
 		each(e)
 	}
 	return len(w.live) > 0
+}
+
+func (w *world) owner(pid int) (int, error) {
+	if uid, ok := w.owners[pid]; ok {
+		return uid, nil
+	}
+	return 1000, nil
 }
 
 func (w *world) children() ([]int, error) {

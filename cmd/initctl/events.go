@@ -37,7 +37,7 @@ output is read too slowly, some lines are missed; a line says how many.`,
 				if a.Event == nil {
 					continue
 				}
-				line := string(a.Event)
+				line := string(eventlog.Escape(a.Event))
 				if e, ok := eventlog.Parse(a.Event); ok && !asJSON {
 					line = e.Line(eventColours(e, p))
 				}

@@ -81,7 +81,7 @@ func (t *tool) healthy(ctx context.Context, k check) bool {
 	} else {
 		line, good = k.judge(h)
 	}
-	fmt.Fprintln(t.stdout, line)
+	fmt.Fprintln(t.stdout, printable(line))
 	return good
 }
 

@@ -33,6 +33,9 @@ replaced atomically, even while they are running.`,
 				if err := install(from, to); err != nil {
 					return fmt.Errorf("install %s: %w", to, withAdvice(err))
 				}
+				if isTerminal(t.stdout) {
+					to = printable(to)
+				}
 				fmt.Fprintln(t.stdout, to)
 			}
 			return nil

@@ -119,7 +119,7 @@ initctl --version does not contact initd.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(t.stdout, "initd %s, protocol %d\n", a.Status.Version, a.Version)
+			fmt.Fprintf(t.stdout, "initd %s, protocol %d\n", printable(a.Status.Version), a.Version)
 			return nil
 		},
 	}

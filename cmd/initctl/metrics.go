@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"io"
+
 	"github.com/spf13/cobra"
 
 	"server-starter/cmd/initctl/internal/metrics"
@@ -20,7 +23,12 @@ for example by a cron job for node_exporter's textfile collector.`,
 			if err != nil {
 				return err
 			}
-			return metrics.Write(t.stdout, a.Status)
+			var text bytes.Buffer
+			if err := metrics.Write(&text, a.Status); err != nil {
+				return err
+			}
+			_, err = io.WriteString(t.stdout, printableLines(text.String()))
+			return err
 		},
 	}
 }

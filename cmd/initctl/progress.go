@@ -34,6 +34,7 @@ func (t *tool) progress() *progress {
 func (p *progress) waitFor(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	text = printable(text)
 	p.text, p.since = text, time.Now()
 	p.show()
 	if !p.live {
@@ -48,7 +49,7 @@ func (p *progress) note(text string) {
 	if p.live {
 		io.WriteString(p.w, clearLine)
 	}
-	fmt.Fprintln(p.w, text)
+	fmt.Fprintln(p.w, printableLines(text))
 	p.show()
 }
 

@@ -196,7 +196,7 @@ func (s screen) view() string {
 	p := s.palette
 	width, height := max(s.width, 20), max(s.height, 4)
 	var lines []string
-	add := func(c colour, text string) { lines = append(lines, p.paint(c, cut(text, width))) }
+	add := func(c colour, text string) { lines = append(lines, p.paint(c, cut(printable(text), width))) }
 	foot := p.paint(dim, cut("q quit  - less history  + more history", width))
 	if s.wrong != nil {
 		foot = p.paint(red, cut(printable(s.wrong.Error()), width))

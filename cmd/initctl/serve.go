@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,9 @@ const (
 	controlVariable = "SERVER_STARTER_CONTROL_FD"
 )
 
+// hostVariable has the names by which HTTP is served, separated by semicolons.
+const hostVariable = "SERVER_STARTER_HTTP_HOST"
+
 func (t *tool) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "serve",
@@ -32,6 +36,9 @@ func (t *tool) serveCommand() *cobra.Command {
 
 // serve is what initd starts beside the workers where http is set.
 func (t *tool) serve(ctx context.Context) error {
+	if err := web.BeModest(); err != nil { // before all else, for nobody is to trace it
+		fmt.Fprintln(t.stderr, "initctl: "+printable(err.Error()))
+	}
 	listener, err := inherited(t.getenv, httpVariable, net.FileListener)
 	if err != nil {
 		return err
@@ -40,10 +47,7 @@ func (t *tool) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := web.BeModest(); err != nil {
-		fmt.Fprintln(t.stderr, "initctl: "+err.Error())
-	}
-	return web.Serve(ctx, listener, control.NewClient(conn).Ask)
+	return web.Serve(ctx, listener, strings.FieldsFunc(t.getenv(hostVariable), func(r rune) bool { return r == ';' }), control.NewClient(conn).Ask)
 }
 
 // inherited opens what was handed down under the number in a variable.

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,28 +44,39 @@ func (t *tool) connect() (*connection, error) {
 	none := &noInitd{from: from}
 	for _, path := range places {
 		c, err := control.Dial(path)
-		if err == nil && from == "" && slices.Contains(control.Places, path) {
-			err = isOurs(c)
-		}
 		if err == nil {
-			return &connection{c, path}, nil
+			if err = isInitd(c, path, from != ""); err == nil {
+				return &connection{c, path}, nil
+			}
+			c.Close()
 		}
 		none.tried = append(none.tried, attempt{path, err})
 	}
 	return nil, none
 }
 
-// isOurs refuses another initd than this container's at a place that nobody has
-// named: all containers of a pod share one /dev/shm.
-func isOurs(c *control.Client) error {
-	pid, _, err := c.Peer()
-	if err == nil && pid != 1 {
-		err = errors.New("another container's initd listens there, or one that is not PID 1; to use it, set --control-socket")
+// isInitd refuses what may be no initd, or not the one that was meant. At a default place
+// that nobody has named, only PID 1 is: all containers of a pod share one /dev/shm. PID 1
+// itself is always trusted. Elsewhere, whoever can write to the directory can make a
+// socket. It is initd's if root or the user of initctl listens, or the owner of a
+// directory that nobody else can write to.
+func isInitd(c *control.Client, path string, named bool) error {
+	pid, uid, err := c.Peer()
+	switch {
+	case err != nil:
+		return err
+	case pid == 1:
+		return nil
+	case !named && slices.Contains(control.Places, path):
+		return errors.New("another container's initd listens there, or one that is not PID 1; to use it, set --control-socket")
+	case uid == 0 || uid == os.Geteuid():
+		return nil
 	}
-	if err != nil {
-		c.Close()
+	dir, err := os.Stat(filepath.Dir(path))
+	if err == nil && dir.Mode().Perm()&0o022 == 0 && dir.Sys().(*syscall.Stat_t).Uid == uint32(uid) {
+		return nil
 	}
-	return err
+	return fmt.Errorf("uid %d listens there, which is neither root nor the user of initctl, and may be no initd: use a directory that belongs to that user", uid)
 }
 
 // noInitd is the error of a search for an initd that found none.

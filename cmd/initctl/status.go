@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"server-starter/initd/control"
+	"server-starter/initd/eventlog"
 )
 
 func (t *tool) statusCommand() *cobra.Command {
@@ -51,10 +53,15 @@ Ages and times are by initd's clock; sizes are in powers of 1024 bytes.`,
 
 // writeJSON prints a value as JSON, for people and programs.
 func (t *tool) writeJSON(value any) error {
-	e := json.NewEncoder(t.stdout)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(value)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	_, err := t.stdout.Write(eventlog.Escape(text.Bytes()))
+	return err
 }
 
 // A view is a status as it is shown.
@@ -86,7 +93,7 @@ func (v view) write(w io.Writer) {
 func (v view) age(since time.Time) string { return span(v.Time.Sub(since)) }
 
 func (v view) writeHead(w io.Writer) {
-	fmt.Fprintf(w, "initd %s, pid %d, up %s: %s\n", v.Version, v.PID, v.age(v.Started), v.palette.paint(stateOf(v.Health.State).colour, healthOf(&v.Health, "")))
+	fmt.Fprintf(w, "initd %s, pid %d, up %s: %s\n", printable(v.Version), v.PID, v.age(v.Started), v.palette.paint(stateOf(v.Health.State).colour, healthOf(&v.Health, "")))
 	if reason := reasonOf(&v.Health); reason != "" {
 		fmt.Fprintf(w, "reason   %s\n", reason)
 	}

@@ -22,9 +22,17 @@ type table struct {
 	rows [][]cell
 }
 
-func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
+func (t *table) add(cells ...cell) { t.rows = append(t.rows, clean(cells)) }
 func (t *table) remark(text string, c colour) {
-	t.rows = append(t.rows, []cell{{" " + text, c}})
+	t.rows = append(t.rows, clean([]cell{{" " + text, c}}))
+}
+
+// clean leaves nothing in the cells that a terminal would obey.
+func clean(cells []cell) []cell {
+	for i := range cells {
+		cells[i].text = printable(cells[i].text)
+	}
+	return cells
 }
 
 func isRemark(row []cell) bool { return len(row) == 1 && strings.HasPrefix(row[0].text, " ") }

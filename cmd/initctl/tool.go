@@ -62,15 +62,15 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	}
 	var f failure
 	if !errors.As(err, &f) { // cobra's own: what was typed is no command
-		fmt.Fprintf(t.stderr, "initctl: %v\nSee: %s --help\n", err, command.CommandPath())
+		fmt.Fprintf(t.stderr, "initctl: %s\nSee: %s --help\n", printableLines(err.Error()), command.CommandPath())
 		return statusUsage
 	}
 	if text := f.Error(); text != "" {
-		fmt.Fprintf(t.stderr, "initctl: %s\n", text)
+		fmt.Fprintf(t.stderr, "initctl: %s\n", printableLines(text))
 	}
 	var none *noInitd
 	if errors.As(err, &none) {
-		fmt.Fprintln(t.stderr, none.hint())
+		fmt.Fprintln(t.stderr, printableLines(none.hint()))
 	}
 	return f.status
 }

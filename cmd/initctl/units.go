@@ -72,3 +72,6 @@ func cut(text string, width int) string {
 
 // printable is text without what a terminal would obey: it was written by workers.
 func printable(text string) string { return eventlog.Printable(text) }
+
+// printableLines is that of several lines.
+func printableLines(text string) string { return eventlog.PrintableLines(text) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // TestBadInput: what is wrong is told with the setting, the reason and what to do; the exit status is the
@@ -290,5 +291,24 @@ func TestQuestions(t *testing.T) {
 				t.Errorf("stderr: %s", log)
 			}
 		})
+	}
+}
+
+// TestBadInputOnTerminal: why initd cannot start names files and settings, which may be anybody's choice, and does not
+// control a terminal.
+func TestBadInputOnTerminal(t *testing.T) {
+	t.Parallel()
+	evil := "/none/\x1b]0;evil\a\u009b31m\r"
+	for _, args := range [][]string{
+		flags([]string{"true"}, "envdir="+evil), flags([]string{"true"}, "dir="+evil), flags([]string{"true"}, "path="+evil),
+		flags([]string{"true"}, "port="+evil), {"--" + evil, "true"}, {evil}, flags([]string{evil}, "respawn=never"),
+		flags(nil, "restart", "pid-file="+evil, "status-file="+evil), flags([]string{evil}, "daemonize"),
+	} {
+		d := run{mode: subreaper, args: args}.start(t)
+		for _, line := range strings.Split(d.output(), "\n") {
+			if strings.ContainsFunc(line, unicode.IsControl) {
+				t.Errorf("%q: %q", args, line)
+			}
+		}
 	}
 }

@@ -1,9 +1,9 @@
 package main_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -328,29 +328,56 @@ func newClient(t *testing.T, s *steered) *steered {
 	return &other
 }
 
-// TestControlPlaces: PID 1 has a control socket without being asked, where initctl looks for it.
+// TestControlPlaces: PID 1 has a control socket without being asked, where initctl looks for it. It is for its own
+// container: the containers of a pod share /dev/shm.
 func TestControlPlaces(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to look into another mount namespace")
 	}
+	tool := initctlBinary(t)
 	s := newStage(t)
 	d := run{mode: pid1, given: []string{"mounted=/run", "mounted=/dev/shm"}, environ: []string{"SERVER_STARTER_CONTROL_SOCKET="},
 		args: flags(s.puppet(), "ready=notify")}.start(t)
 	d.says("control socket at /run/initd.sock")
-	s.next().ready()
+	p := s.next()
+	p.ready()
 	d.is("serving", 1)
-	conn, err := net.Dial("unix", fmt.Sprintf("/proc/%d/root/run/initd.sock", d.pid))
-	if err != nil {
-		t.Fatal(err)
+	if said := p.do("run", tool, "health"); !strings.HasPrefix(said, "ready:") {
+		t.Errorf("in its container: %s", said)
 	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(initdtest.Patience))
-	fmt.Fprintln(conn, `{"request":"health"}`)
-	line, err := bufio.NewReader(conn).ReadBytes('\n')
-	var a control.Answer
-	if err != nil || json.Unmarshal(line, &a) != nil || a.Health == nil || !a.Health.Ready {
-		t.Errorf("%s: %v", line, err)
+	outside := connect(t, fmt.Sprintf("/proc/%d/root/run/initd.sock", d.pid))
+	var refusal *control.Refusal
+	if _, err := outside.Ask(limited(t), control.Request{Request: control.AskStop}); !errors.As(err, &refusal) || refusal.Code != control.Forbidden {
+		t.Errorf("a client from another container: %v", err)
+	}
+	d.stop()
+}
+
+// TestControlFromElsewhere: a socket that was asked for is for who can reach it, but values are not shown to the root
+// of another container, who cannot read /proc/PID/environ either.
+func TestControlFromElsewhere(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, which values are for")
+	}
+	tool, path := initctlBinary(t), filepath.Join(t.TempDir(), "s")
+	s := newStage(t)
+	d := run{mode: pid1, environ: []string{"DATABASE_PASSWORD=secret"}, args: flags(s.puppet(), "ready=notify", "control-socket="+path)}.start(t)
+	d.says("control socket at")
+	p := s.next()
+	p.ready()
+	d.is("serving", 1)
+	if said := p.do("run", tool, "env", "--values", "--control-socket", path); !strings.Contains(said, "DATABASE_PASSWORD=secret\n") {
+		t.Errorf("in its container: %s", said)
+	}
+	outside := connect(t, path)
+	if a, err := outside.Ask(limited(t), control.Request{Request: control.AskEnvironment}); err != nil || len(a.Environment.Variables) == 0 {
+		t.Errorf("names: %+v, %v", a, err)
+	}
+	var refusal *control.Refusal
+	if a, err := outside.Ask(limited(t), control.Request{Request: control.AskEnvironment, Values: true}); !errors.As(err, &refusal) || refusal.Code != control.Forbidden {
+		t.Errorf("values: %+v, %v", a, err)
 	}
 	d.stop()
 }

@@ -42,23 +42,17 @@ func latch(t *testing.T) (path string, release func()) {
 	}
 }
 
-// TestSwapHooks: before-swap can refuse, after-swap is told how it went, and both know the generation's environment.
+// TestSwapHooks: before-swap can refuse, after-swap is told how it went, and both know the generation.
 func TestSwapHooks(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
 		dir := t.TempDir()
-		envdir := dir + "/env"
-		if err := os.Mkdir(envdir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		writes(t, envdir+"/VERSION", "one\n")
-		record := `echo "$SERVER_STARTER_EVENT $SERVER_STARTER_GENERATION $VERSION $SERVER_STARTER_RESULT $SERVER_STARTER_REASON [$LISTEN_FDS$NOTIFY_SOCKET$SERVER_STARTER_WORKER]" >>` + dir + "/record"
+		record := `echo "$SERVER_STARTER_EVENT $SERVER_STARTER_GENERATION $SERVER_STARTER_RESULT $SERVER_STARTER_REASON [$LISTEN_FDS$NOTIFY_SOCKET$SERVER_STARTER_WORKER]" >>` + dir + "/record"
 		writes(t, dir+"/before.sh", record+"\ntest -e "+dir+"/fine\n")
-		d, s, first := serving(t, as, "envdir="+envdir, "max-failures=1",
+		d, s, first := serving(t, as, "max-failures=1",
 			`hook-before-swap=["/bin/sh", "`+dir+`/before.sh"]`, "hook-after-swap="+record)
 		missing(t, dir+"/record") // the first generation is no swap
 
-		writes(t, envdir+"/VERSION", "two\n")
 		d.swap()
 		d.is("refused", 2)
 		d.hookEnded("after-swap", 1)
@@ -82,12 +76,12 @@ func TestSwapHooks(t *testing.T) {
 
 		lines := strings.Split(strings.TrimSpace(content(dir+"/record")), "\n")
 		want := []struct{ begin, says string }{
-			{"before-swap 2 two success  [", ""},
-			{"after-swap 2 two failure ", "hook-before-swap: exit status 1"},
-			{"before-swap 3 two success  [", ""},
-			{"after-swap 3 two success  [", ""},
-			{"before-swap 4 two success  [", ""},
-			{"after-swap 4 two failure ", "exit status 5"},
+			{"before-swap 2 success  [", ""},
+			{"after-swap 2 failure ", "hook-before-swap: exit status 1"},
+			{"before-swap 3 success  [", ""},
+			{"after-swap 3 success  [", ""},
+			{"before-swap 4 success  [", ""},
+			{"after-swap 4 failure ", "exit status 5"},
 		}
 		if len(lines) != len(want) {
 			t.Fatalf("the hooks have written\n%s", strings.Join(lines, "\n"))
@@ -98,6 +92,37 @@ func TestSwapHooks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHookEnvironment: who may write to the envdir runs nothing as initd's own user. Hooks have initd's environment.
+func TestHookEnvironment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	envdir := dir + "/env"
+	if err := os.Mkdir(envdir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"PATH": dir, "LD_PRELOAD": dir + "/evil.so", "VERSION": "theirs", "SERVER_STARTER_REASON": "theirs"} {
+		writes(t, envdir+"/"+name, value+"\n")
+	}
+	record := `echo "$SERVER_STARTER_EVENT $SERVER_STARTER_GENERATION $VERSION $SERVER_STARTER_REASON$LD_PRELOAD $PATH" >>` + dir + "/record"
+	s := newStage(t)
+	d := run{mode: subreaper, environ: []string{"VERSION=ours", "PATH=/usr/bin:/bin"}, args: flags(s.puppet(), "ready=notify", "envdir="+envdir,
+		"hook-after-init="+record, "hook-before-swap="+record, "hook-after-swap="+record, "hook-before-shutdown="+record)}.start(t)
+	first := s.generation(1)
+	if got, _ := first.Value("VERSION"); got != "theirs" {
+		t.Errorf("the worker has VERSION=%s", got)
+	}
+	first.ready()
+	d.is("serving", 1)
+	d.swap()
+	s.generation(2).ready()
+	d.hookEnded("after-swap", 1)
+	d.stop()
+	const want = "after-init  ours  /usr/bin:/bin\nbefore-swap 2 ours  /usr/bin:/bin\nafter-swap 2 ours  /usr/bin:/bin\nbefore-shutdown 2 ours  /usr/bin:/bin\n"
+	if got := content(dir + "/record"); got != want {
+		t.Errorf("the hooks have written\n%swant\n%s", got, want)
+	}
 }
 
 // TestHangingHook: a hook that does not end within hook-timeout is killed with all its family, and has failed.
@@ -116,6 +141,37 @@ func TestHangingHook(t *testing.T) {
 			t.Errorf("%d workers were started", n)
 		}
 	})
+}
+
+// TestCancelledOutsideItsGroup: a hook or probe that has left its process group is killed all the same.
+func TestCancelledOutsideItsGroup(t *testing.T) {
+	t.Parallel()
+	leaves := `["` + self + `", "given", "group=", "--", "/bin/sleep", "1000"]`
+	for _, settings := range [][]string{
+		{"hook-timeout=0.5", "hook-before-swap=" + leaves},
+		{"probe-timeout=0.5", "start-timeout=2", "max-failures=1", "probe=" + leaves},
+	} {
+		t.Run(settings[0], func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			d := run{mode: subreaper, args: flags(s.puppet(), append(settings, "ready=notify")...)}.start(t)
+			first := s.generation(1)
+			first.ready()
+			workers := 0
+			if strings.HasPrefix(settings[0], "hook") {
+				d.is("serving", 1)
+				d.swap()
+				d.is("refused", 2)
+				workers = 1
+			} else {
+				d.is("failed", 1)
+			}
+			eventually(t, "it is gone", func() bool { return len(children(t, d.pid)) == workers })
+			if workers > 0 {
+				d.stop()
+			}
+		})
+	}
 }
 
 // TestAfterInit: it runs when initd listens and before there is a worker. If it fails initd ends.

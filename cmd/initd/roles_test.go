@@ -56,6 +56,12 @@ var again []string
 func surround(what, value string) error {
 	number, _ := strconv.Atoi(value)
 	switch what {
+	case "group": // that of the parent instead of its own
+		group, err := unix.Getpgid(os.Getppid())
+		if err != nil {
+			return err
+		}
+		return unix.Setpgid(0, group)
 	case "blocked": // every signal
 		set := unix.Sigset_t{}
 		for i := range set.Val {

@@ -29,8 +29,9 @@ func Listen(fd int) (net.Listener, error) {
 }
 
 // Accept serves the clients that connect to a unix socket until that is closed: those
-// of root and of the user that initd runs as.
-func (s *Server) Accept(listener net.Listener) {
+// of root and of the user that initd runs as. With local, clients that cannot be seen
+// from this pid namespace are refused, as those of another container.
+func (s *Server) Accept(listener net.Listener, local bool) {
 	for {
 		conn, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -40,21 +41,28 @@ func (s *Server) Accept(listener net.Listener) {
 			time.Sleep(time.Second)
 			continue
 		}
-		s.accept(conn)
+		s.accept(conn, local)
 	}
 }
 
 // accept serves a client if it may be served.
-func (s *Server) accept(conn net.Conn) {
+func (s *Server) accept(conn net.Conn, local bool) {
 	defer s.recover(func() { conn.Close() })
 	c := &connection{Conn: conn, server: s, since: time.Now(), idle: true}
-	_, uid, err := Peer(conn)
-	if err != nil || uid != 0 && uid != os.Geteuid() {
-		c.write(Answer{Code: Forbidden, Error: fmt.Sprintf("uid %d may not control initd: only root and uid %d may", uid, os.Geteuid())})
+	pid, uid, err := Peer(conn)
+	forbidden := ""
+	switch {
+	case err != nil || uid != 0 && uid != os.Geteuid():
+		forbidden = fmt.Sprintf("uid %d may not control initd: only root and uid %d may", uid, os.Geteuid())
+	case local && pid == 0:
+		forbidden = "this socket is for clients in initd's own container; to control initd from another one, set control-socket"
+	}
+	if forbidden != "" {
+		c.write(Answer{Code: Forbidden, Error: forbidden})
 		conn.Close()
 		return
 	}
-	c.root = uid == 0
+	c.root = uid == 0 && pid > 0
 	if !s.admit(c) {
 		c.write(Answer{Code: Busy, Error: fmt.Sprintf("too many clients: the limit is %d", maxConnections)})
 		conn.Close()
@@ -63,11 +71,13 @@ func (s *Server) accept(conn net.Conn) {
 	go c.serve()
 }
 
-// Serve serves one client that may look and change nothing: it has no time limit
-// for its requests, and does not count against the bound.
-func (s *Server) Serve(conn net.Conn) {
+// Serve serves the HTTP process, which may look at health and status, and change
+// nothing. Settings are not for it, as a command among them may have a secret. It does
+// not count against the bound. Serve reports whether the process has asked nothing for
+// silenceLimit, which one that is alive never does.
+func (s *Server) Serve(conn net.Conn) (silent bool) {
 	c := &connection{Conn: conn, server: s, readOnly: true}
-	c.serve()
+	return errors.Is(c.serve(), os.ErrDeadlineExceeded)
 }
 
 // admit counts a connection. Where there would be too many, those are ended whose

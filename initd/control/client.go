@@ -154,10 +154,15 @@ func (c *Client) send(ctx context.Context, r *Request) error {
 // caller gave up, are dropped.
 func (c *Client) receive(ctx context.Context, id int64) (Answer, error) {
 	for {
-		rest, err := c.lines.ReadBytes('\n')
-		c.begun = append(c.begun, rest...)
+		piece, err := c.lines.ReadSlice('\n')
+		if len(c.begun)+len(piece) > MaxAnswer {
+			return Answer{}, fmt.Errorf("answer from initd: the line is too long: more than %d bytes", MaxAnswer)
+		}
+		c.begun = append(c.begun, piece...)
 		switch {
 		case err == nil:
+		case err == bufio.ErrBufferFull:
+			continue
 		case ctx.Err() != nil:
 			return Answer{}, ctx.Err()
 		case err == io.EOF:

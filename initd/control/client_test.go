@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,6 +181,34 @@ func TestClientIsTurnedAway(t *testing.T) {
 	var refusal *Refusal
 	if _, err := NewClient(p.conn).Ask(t.Context(), Request{Request: AskStatus}); !errors.As(err, &refusal) || refusal.Code != Forbidden {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestClientIsFlooded: what is no initd can send a line without an end, and does not fill the memory.
+func TestClientIsFlooded(t *testing.T) {
+	server, conn := net.Pipe()
+	c := NewClient(conn)
+	sent := make(chan int, 1)
+	go func() {
+		defer server.Close()
+		bufio.NewReader(server).ReadBytes('\n')
+		n, piece := 0, bytes.Repeat([]byte("x"), 1<<20)
+		for n <= 2*MaxAnswer {
+			m, err := server.Write(piece)
+			if n += m; err != nil {
+				break
+			}
+		}
+		sent <- n
+	}()
+	for range 2 { // and it stays so
+		if _, err := c.Ask(t.Context(), Request{Request: AskHealth}); err == nil || !strings.Contains(err.Error(), "too long") {
+			t.Errorf("%v", err)
+		}
+	}
+	c.Close()
+	if n := <-sent; n > MaxAnswer+2<<20 {
+		t.Errorf("%d bytes were read", n)
 	}
 }
 

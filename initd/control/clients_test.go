@@ -276,7 +276,7 @@ func TestNoDescriptors(t *testing.T) {
 			func() (net.Conn, error) { return nil, fmt.Errorf("accept: %w", net.ErrClosed) },
 		}
 		var ended sync.WaitGroup
-		ended.Go(func() { s.Accept(&scripted{accepts: accepts}) })
+		ended.Go(func() { s.Accept(&scripted{accepts: accepts}, false) })
 		line, err := bufio.NewReader(client).ReadBytes('\n')
 		if took := time.Since(began); took < time.Second || took > time.Minute {
 			t.Errorf("accepted after %v", took)

@@ -19,8 +19,8 @@ import (
 type connection struct {
 	net.Conn
 	server   *Server
-	root     bool
-	readOnly bool      // the client may look and change nothing
+	root     bool      // the client is root, in a pid namespace that can be seen from here
+	readOnly bool      // the client may ask for health and status only
 	idle     bool      // it is the client's turn
 	since    time.Time // when idle last changed
 	waits    bool      // it counts against maxWaiting
@@ -44,8 +44,8 @@ func hungUp(fd int) bool {
 }
 
 // serve answers requests until the client hangs up, breaks a limit, or the server
-// ends.
-func (c *connection) serve() {
+// ends. The error is that of the last read or write.
+func (c *connection) serve() error {
 	s := c.server
 	defer func() {
 		s.active()
@@ -58,24 +58,26 @@ func (c *connection) serve() {
 	})
 	lines := bufio.NewReaderSize(c, MaxRequest)
 	for {
-		if !c.readOnly {
-			c.SetReadDeadline(time.Now().Add(idleLimit))
+		limit := idleLimit
+		if c.readOnly {
+			limit = silenceLimit
 		}
+		c.SetReadDeadline(time.Now().Add(limit))
 		if s.closed() { // after the limit is set, for Close sets another
-			return
+			return net.ErrClosed
 		}
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			if !c.refuseLong(lines) {
-				return
+				return err
 			}
 			continue
 		}
 		if err != nil && (err != io.EOF || len(line) == 0) { // the last line needs no newline
-			return
+			return err
 		}
 		if !c.setIdle(false) { // it has been ended to make room, and could not get the answer
-			return
+			return net.ErrClosed
 		}
 		r, err := Parse(bytes.TrimSuffix(line, []byte("\n")))
 		if err != nil {
@@ -85,7 +87,7 @@ func (c *connection) serve() {
 		}
 		s.answered.Add(1)
 		if err != nil {
-			return
+			return err
 		}
 		c.setIdle(true)
 	}
@@ -118,7 +120,7 @@ func (c *connection) setIdle(idle bool) bool {
 
 // answer answers a request in full. An error ends the connection.
 func (c *connection) answer(r Request) error {
-	if c.readOnly && r.Request != AskHealth && r.Request != AskStatus && r.Request != AskSettings {
+	if c.readOnly && r.Request != AskHealth && r.Request != AskStatus {
 		return c.write(Answer{ID: r.ID, Code: Forbidden, Error: r.Request + " is not allowed on this connection, which is read-only"})
 	}
 	if r.waits() && !c.mayWait() {

@@ -96,7 +96,7 @@ func FuzzConversation(f *testing.F) {
 		s = NewServer(sink, func(*Status) {})
 		var running sync.WaitGroup
 		conn, p := pair(t)
-		running.Go((&connection{Conn: conn, server: s, root: true}).serve)
+		running.Go(func() { (&connection{Conn: conn, server: s, root: true}).serve() })
 		running.Go(func() {
 			p.conn.Write(said)
 			p.conn.CloseWrite()

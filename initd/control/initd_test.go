@@ -49,7 +49,7 @@ func start(t *testing.T) *initd {
 	descriptors := openDescriptors(t) // the listener is one, and the first makes the runtime have some
 	stop := make(chan struct{})
 	var running sync.WaitGroup
-	running.Go(func() { in.Accept(listener) })
+	running.Go(func() { in.Accept(listener, false) })
 	running.Go(func() {
 		for {
 			select {
@@ -160,7 +160,7 @@ func answer(c Call) {
 		e := book.environment
 		if c.Values {
 			if !c.Root {
-				c.Refuse(Forbidden, "only root may see values")
+				c.Refuse(Forbidden, "only root may see values, in initd's own container")
 				return
 			}
 			blue, number := "blue", "1"

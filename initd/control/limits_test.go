@@ -146,7 +146,7 @@ func TestIdle(t *testing.T) {
 			synctest.Wait()
 		}
 		for round := range int64(2) {
-			time.Sleep(time.Hour)
+			time.Sleep(silenceLimit / 2)
 			if idle() {
 				t.Error("idle without a request")
 			}
@@ -186,8 +186,8 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// Who says nothing for the limit, or not all of a line, has to go; who is to look
-// may take any time.
+// Who says nothing for the limit, or not all of a line, has to go. The HTTP process has
+// more time.
 func TestLimits(t *testing.T) {
 	for _, said := range []string{"", `{"request":"st`} {
 		synctest.Test(t, func(t *testing.T) {
@@ -215,10 +215,10 @@ func TestLimits(t *testing.T) {
 			defer close(ended)
 			s.Serve(conn)
 		}()
-		time.Sleep(time.Hour)
+		time.Sleep(silenceLimit / 2)
 		client.Write([]byte("?\n")) // and does not read
 		<-ended
-		if took := time.Since(began); took != time.Hour+writeLimit {
+		if took := time.Since(began); took != silenceLimit/2+writeLimit {
 			t.Errorf("given up after %v", took)
 		}
 	})

@@ -12,6 +12,10 @@ const Version = 1
 // MaxRequest is the longest line that a client may send, in bytes.
 const MaxRequest = 1024
 
+// MaxAnswer is the longest line that a [Client] reads, in bytes. A status has some hundred
+// for each worker.
+const MaxAnswer = 16 << 20
+
 // Places are where initctl looks for the socket, in this order, unless it is given a
 // path. As PID 1, initd makes its socket at the first of them where it can.
 var Places = []string{"/run/initd.sock", "/dev/shm/initd.sock"}
@@ -42,7 +46,7 @@ type Request struct {
 	Signal     string `json:"signal,omitempty"`     // stop: TERM (if empty), INT or QUIT; signal: any
 	Generation int    `json:"generation,omitempty"` // signal, environment: of this generation; 0: signal: of all, environment: of the serving one
 	Slot       *int   `json:"slot,omitempty"`       // signal: only the worker in this slot
-	Values     bool   `json:"values,omitempty"`     // environment: with values, for root only
+	Values     bool   `json:"values,omitempty"`     // environment: with values, for root in a pid namespace that initd can see
 }
 
 // Answer is a line that initd sends. If Error is empty, the request was successful, and
@@ -208,7 +212,7 @@ type Environment struct {
 	Variables  []Variable `json:"variables"` // by name
 }
 
-// Variable has a value only if root asked for values.
+// Variable has a value only if values were asked for.
 type Variable struct {
 	Name  string  `json:"name"`
 	Value *string `json:"value,omitempty"`

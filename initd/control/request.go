@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -22,7 +23,44 @@ func Parse(line []byte) (r Request, err error) {
 	if _, err := d.Token(); err != io.EOF {
 		return Request{ID: r.ID}, errors.New("unexpected data after the JSON object; expected one object per line")
 	}
+	if err := checkNames(line); err != nil {
+		return Request{ID: r.ID}, err
+	}
 	return r, r.check()
+}
+
+// fieldNames are those of a Request.
+var fieldNames = func() (names []string) {
+	for f := range reflect.TypeFor[Request]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}()
+
+// checkNames checks the names of the fields of an object that was decoded: encoding/json
+// takes them in any case, and the last of two.
+func checkNames(line []byte) error {
+	d := json.NewDecoder(bytes.NewReader(line))
+	var seen []string
+	for d.Token(); d.More(); { // the first is the brace
+		key, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := key.(string)
+		switch {
+		case !slices.Contains(fieldNames, name):
+			return fmt.Errorf("unknown field %.40q", name)
+		case slices.Contains(seen, name):
+			return fmt.Errorf("%q is given twice", name)
+		}
+		seen = append(seen, name)
+		if err := d.Decode(new(json.RawMessage)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wrong is the decoder's error in terms of the protocol instead of Go's.

@@ -15,6 +15,7 @@ const (
 	maxConnections = 16               // at a time; a new one takes the place of the one that has been idle the longest
 	maxWaiting     = 12               // of these that wait for events or outcomes, so that others can still ask
 	idleLimit      = 30 * time.Second // for a request, of a client that waits for nothing
+	silenceLimit   = time.Minute      // for a request, of the HTTP process
 	writeLimit     = 5 * time.Second  // for a client to take an answer
 	keptOutcomes   = 64               // the last that can be asked for
 	keptEvents     = 256              // that a subscriber may lag behind
@@ -37,7 +38,7 @@ type Sink struct {
 // A Call is a request that the loop has to answer, once.
 type Call struct {
 	Request
-	Root   bool // the client is root
+	Root   bool // the client is root and could read the environment of processes, too: proc_pid_environ(5)
 	answer chan Answer
 }
 

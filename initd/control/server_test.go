@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +68,12 @@ func TestRefusals(t *testing.T) {
 		{`[]`, BadRequest, "not a JSON object: array", 0},
 		{`{"id":7,"request":"status","verbose":true}`, BadRequest, `unknown field "verbose"`, 7},
 		{`{"id":7,"request":"swap","wiat":true}`, BadRequest, `unknown field "wiat"`, 7},
+		{`{"id":7,"Request":"stop"}`, BadRequest, `unknown field "Request"`, 7},
+		{`{"id":7,"request":"swap","WAIT":true}`, BadRequest, `unknown field "WAIT"`, 7},
+		{`{"id":7,"request":"status","reque\u017ft":"stop"}`, BadRequest, `unknown field`, 7}, // ſ folds to s
+		{`{"id":7,"request":"status","request":"stop"}`, BadRequest, `"request" is given twice`, 7},
+		{`{"id":7,"request":"signal","signal":"USR1","slot":0,"\u0073lot":1}`, BadRequest, `"slot" is given twice`, 7},
+		{`{"id":7,"request":{"request":"stop","request":"stop"}}`, BadRequest, `wrong type`, 7},
 		{`{"id":7,"request":"reload"}`, BadRequest, `unknown request "reload"; expected one of await, environment`, 7},
 		{`{"id":7,"request":"status","wait":true}`, BadRequest, `status does not take "wait"`, 7},
 		{`{"id":7,"request":"scale","workers":"5"}`, BadRequest, `"workers" has a value of the wrong type: string`, 7},
@@ -193,7 +202,7 @@ func TestLooks(t *testing.T) {
 		if line == "" {
 			line = `{"request":"` + request + `"}`
 		}
-		allowed := request == AskHealth || request == AskStatus || request == AskSettings
+		allowed := request == AskHealth || request == AskStatus
 		if a := p.ask(line); allowed != (a.Error == "") || !allowed && a.Code != Forbidden {
 			t.Errorf("%s is answered %+v", request, a)
 		}
@@ -201,6 +210,35 @@ func TestLooks(t *testing.T) {
 	if a := p.ask(`{"request":"swap","wait":true}`); a.Code != Forbidden {
 		t.Errorf("swap with wait is answered %+v", a)
 	}
+}
+
+// TestSilence: the HTTP process asks again and again, or it is not alive.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Sink{
+			Call: func(c Call, _ <-chan struct{}) { answer(c) },
+			Idle: func(<-chan struct{}) {}, Defect: func(err error, _ <-chan struct{}) { t.Error(err) },
+		}, func(*Status) {})
+		ours, theirs := net.Pipe()
+		silent := make(chan bool, 1)
+		go func() { silent <- s.Serve(ours) }()
+		lines := bufio.NewReader(theirs)
+		for range 3 {
+			time.Sleep(silenceLimit - time.Second)
+			fmt.Fprintln(theirs, `{"request":"health"}`)
+			if line, err := lines.ReadString('\n'); err != nil {
+				t.Fatal(line, err)
+			}
+		}
+		if time.Sleep(silenceLimit + time.Second); len(silent) == 0 || !<-silent {
+			t.Error("its silence is not noticed")
+		}
+		ours, theirs = net.Pipe()
+		go func() { silent <- s.Serve(ours) }()
+		if theirs.Close(); <-silent {
+			t.Error("its end is taken for silence")
+		}
+	})
 }
 
 // pair is a connection without a path: initd's end and the client's.

@@ -67,7 +67,7 @@ func TestPanics(t *testing.T) {
 		},
 		"Accept": func(t *testing.T, in *initd) {
 			conn, p := pair(t)
-			in.accept(broken{conn})
+			in.accept(broken{conn}, false)
 			p.receiveEnd()
 		},
 		"follow": func(t *testing.T, in *initd) {

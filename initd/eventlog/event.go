@@ -101,14 +101,24 @@ func (e Event) Line(paint func(part Part, text string) string) string {
 
 // Printable is text without what a terminal would obey: some of it was written
 // by workers.
-func Printable(text string) string {
+func Printable(text string) string { return strings.Map(printable, text) }
+
+// PrintableLines is Printable for a text of several lines.
+func PrintableLines(text string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case unicode.IsPrint(r):
+		if r == '\n' {
 			return r
 		}
-		return unicode.ReplacementChar
+		return printable(r)
 	}, text)
+}
+
+func printable(r rune) rune {
+	switch {
+	case r == '\t':
+		return ' '
+	case unicode.IsPrint(r):
+		return r
+	}
+	return unicode.ReplacementChar
 }

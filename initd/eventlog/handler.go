@@ -17,7 +17,7 @@ func New(w io.Writer, json bool, level slog.Level) *Log {
 }
 
 func jsonHandler(w io.Writer, level slog.Level) slog.Handler {
-	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: plainDuration})
+	return slog.NewJSONHandler(escapingWriter{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: plainDuration})
 }
 
 // plainDuration writes a duration as 1.2s, and not as a number of nanoseconds.

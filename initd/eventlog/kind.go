@@ -37,7 +37,7 @@ var (
 	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
 	Resize     = define("resize", "The pool has grown or shrunk.")
 	Recycle    = define("recycle", "A worker is replaced: max-requests, max-memory or max-lifetime.")
-	Status     = define("status", "A worker has sent STATUS=.")
+	Status     = define("status", "A worker has sent STATUS=. Of one worker at most ten are logged in ten seconds; dropped is how many were not.")
 	Extend     = define("extend", "A worker has sent EXTEND_TIMEOUT_USEC=.")
 	HandedOver = define("handed-over", "A worker has ended, and the process that it had named with MAINPID= has taken its place.")
 	Scoreboard = define("scoreboard", "A worker runs without a row of the scoreboard, or its file could not be removed.")
@@ -64,7 +64,7 @@ var (
 
 	Step          = define("step", "Debug: a decision, in the words of the machine's transcripts.")
 	Orphan        = define("orphan", "Debug: an orphan was reaped; a warning if initd cannot look for orphans.")
-	NotifyDropped = define("notify-dropped", "Debug: a notification from a process that belongs to no worker was ignored; a warning if MAINPID= names a process that does not descend from the worker.")
+	NotifyDropped = define("notify-dropped", "Debug: a notification from a process that belongs to no worker, or to another user, was ignored; a warning if MAINPID= names a process that does not descend from the worker.")
 	ReportFailed  = define("report-failed", "Debug: the supervisor could not be notified.")
 )
 

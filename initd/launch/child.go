@@ -19,8 +19,8 @@ const stage = "initd: starting"
 const oneProcessor = "GOMAXPROCS=1"
 
 // steps are what the stage is to do before it executes the program, as words that take understands. The order matters:
-// only the old user may be allowed to enter the directory and to change groups, and changing users clears the death
-// signal.
+// only the old user may be allowed to enter the directory and to change groups, a keyring counts against the quota of the
+// user that makes it, and changing users clears the death signal.
 func (c *Command) steps() (steps []string) {
 	step := func(format string, values ...any) {
 		steps = append(steps, fmt.Sprintf(format, values...))
@@ -32,9 +32,16 @@ func (c *Command) steps() (steps []string) {
 		step("umask=%d", c.Umask)
 	}
 	if id := c.Credential; id != nil {
+		other := int(id.UID) != os.Geteuid()
+		if other {
+			step("session_keyring")
+		}
 		step("setgroups=%d", id.Groups) // in brackets
 		step("setresgid=%d", id.GID)
 		step("setresuid=%d", id.UID)
+		if other {
+			step("capabilities")
+		}
 	}
 	if c.DeathSignal != 0 {
 		step("pdeathsig=%d %d", c.DeathSignal, os.Getpid())
@@ -106,6 +113,10 @@ func take(name, value string, environ *[]string) error {
 		return setres(sysSetresgid, n[0])
 	case name == "setresuid" && len(n) == 1:
 		return setres(sysSetresuid, n[0])
+	case name == "session_keyring":
+		return leaveKeyring()
+	case name == "capabilities":
+		return dropCapabilities()
 	case name == "pdeathsig" && len(n) == 2:
 		// A parent that ended while there was no death signal has sent none.
 		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(n[0]), 0, 0, 0); err != nil {

@@ -42,6 +42,8 @@ var roles = map[string]func(){
 	"limited":    playLimited,
 	"raised":     playRaised,
 	"unentitled": playUnentitled,
+	"entitled":   playEntitled,
+	"rights":     playRights,
 	"leader":     playLeader,
 	"terminal":   playTerminal,
 }

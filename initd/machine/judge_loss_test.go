@@ -141,7 +141,7 @@ func (j *judge) replace(u *seenWorker) {
 	if p := u.generation.place(u.slot); p.replacement == u && u.accepts() {
 		j.mark("recycled")
 		j.vacate(p.worker)
-		j.replacements, j.replaceAt = 0, time.Time{}
+		j.replacements, j.replaceAt = 0, j.now.Add(j.stableAfter())
 	}
 }
 

@@ -16,10 +16,12 @@ type Recycling struct {
 // recycles reports whether there is a limit after which a worker is recycled.
 func (r Recycling) recycles() bool { return r.MaxRequests > 0 || r.MaxMemory > 0 || r.MaxLifetime > 0 }
 
-// recycling is the state of the recycling, which goes one worker at a time.
+// recycling is the state of the recycling, which goes one worker at a time, and has a
+// pause after each: what a worker is worn by comes from the scoreboard, to which any
+// worker can write for all.
 type recycling struct {
 	failures  int       // replacements in a row that have failed
-	notBefore time.Time // back-off after a replacement that failed
+	notBefore time.Time // back-off after a replacement that failed, the interval after another
 }
 
 // lifetime is a worker's own limits. They are up to a tenth lower than the policy's,

@@ -40,7 +40,7 @@ type Settings struct {
 	ReusePort   Bool      `split_words:"true" default:"false" example:"true" see:"workers surge" desc:"Give each slot of the pool its own socket for each port (SO_REUSEPORT), so that the kernel distributes connections evenly. initd holds all of these sockets and directs new connections to slots that have a worker, so no waiting connection is lost when a worker ends."`
 
 	_           struct{} `group:"Run the workers" intro:"What each worker process starts with. Probes run the same way; hooks run as initd's own user."`
-	User        Account  `example:"65532:65532" see:"no-new-privs socket-owner" desc:"User and group of the workers. Numbers work without /etc/passwd."`
+	User        Account  `example:"65532:65532" see:"no-new-privs socket-owner" desc:"User and group of the workers, who get none of the capabilities and session keys of initd. Numbers work without /etc/passwd."`
 	Dir         string   `example:"/app" desc:"Working directory of the workers. Default: the directory initd was started in."`
 	Umask       Mode     `example:"022" desc:"File mode creation mask of the workers. Default: that of initd."`
 	Envdir      string   `envconfig:"ENVDIR" example:"/etc/app/env" common:"environment of the workers, a file per variable" see:"watch kill-old-delay enable-auto-restart auto-restart-interval" desc:"Directory with one file per environment variable: the file's name is the variable, its first line the value. It is read again for each generation. Its files may also change kill-old-delay, enable-auto-restart and auto-restart-interval, under their names with or without SERVER_STARTER_."`
@@ -109,7 +109,8 @@ type Settings struct {
 
 	_             struct{}   `group:"Control, health and metrics" intro:"How initctl, health checks and Prometheus reach initd."`
 	ControlSocket PathOrNone `split_words:"true" example:"/run/app/initd.sock" see:"http" desc:"Unix socket by which initctl queries and controls initd; none disables it. Only root and initd's own user may connect. If it is not set, PID 1 makes /run/initd.sock, or /dev/shm/initd.sock if that fails; a plain init, or an initd that is not PID 1, makes none."`
-	HTTP          string     `kind:"address" example:":9100" common:"serve health, metrics and a dashboard" see:"control-socket" desc:"Serve health, metrics and a dashboard on [host:]port: see docs/METRICS.md. initd runs initctl for this, as the workers' user; it must be in the same directory as initd or in PATH."`
+	HTTP          string     `kind:"address" example:":9100" common:"serve health, metrics and a dashboard" see:"http-host control-socket" desc:"Serve health, metrics and a dashboard on [host:]port: see docs/METRICS.md. initd runs initctl for this, as the workers' user; it must be in the same directory as initd or in PATH."`
+	HttpHost      List       `split_words:"true" kind:"list of names" example:"app" see:"http" desc:"Names by which HTTP is served, as in the Host header of a request; * means any. An address and localhost always are."`
 
 	_           struct{}          `group:"Logs" intro:"initd's own log, and what the workers write to stdout and stderr. By default all goes to initd's stdout and stderr."`
 	LogLevel    Choice[LogLevel]  `split_words:"true" default:"info" example:"debug" see:"log-format" desc:"Lowest level that is logged. A plain init logs only errors unless it is set."`

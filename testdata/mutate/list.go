@@ -109,6 +109,8 @@ var mutations = []mutation{
 		"if g.places[slot].replacement != nil {", "if g.places[slot].replacement != nil && slot > 9 {"},
 	{"replacements do not back off", "recycle.go",
 		"w.started.Add(m.policy.backoff(m.recycling.failures))", "m.now"},
+	{"one replacement right after the other", "ready.go",
+		"recycling{notBefore: m.now.Add(m.policy.stableAfter())}", "recycling{}"},
 	{"replacement left beside a swap", "attempt.go",
 		"\tm.cancelReplacements()\n", ""},
 	{"starting workers not counted", "survey.go",

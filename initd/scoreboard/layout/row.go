@@ -1,9 +1,6 @@
 package layout
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // State is what a worker reports of itself.
 type State int
@@ -28,10 +25,17 @@ type Row struct {
 	Busy             time.Duration // how long it was busy, up to when it last became idle; at most Age
 }
 
+// No worker finishes more requests than these, and one for each time.
+const (
+	mostRequests   = 1_000_000
+	fastestRequest = 100 * time.Nanosecond
+)
+
 // Take reads what a worker has written, as far as it can be true: it was never idle or
-// busy for longer than Age, which has to be set.
+// busy for longer than Age, which has to be set, and has not finished more requests than
+// a worker can in that time.
 func (r *Row) Take(row Memory, now time.Duration) {
-	r.Requests = int(min(row.Load(Requests), math.MaxInt))
+	r.Requests = int(min(row.Load(Requests), mostRequests+uint64(r.Age/fastestRequest)))
 	r.Busy = time.Duration(min(row.Load(BusyTime), uint64(r.Age/time.Microsecond))) * time.Microsecond
 	since, load := Unpack(row.Load(Activity))
 	switch load {

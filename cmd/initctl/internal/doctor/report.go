@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
 )
@@ -38,7 +39,10 @@ func newReport(to io.Writer, x *Examination) *report {
 	return t
 }
 
-func (t *report) line(format string, values ...any) { fmt.Fprintf(t.to, format+"\n", values...) }
+// line writes a line, or several, of which nothing controls a terminal.
+func (t *report) line(format string, values ...any) {
+	fmt.Fprintln(t.to, eventlog.PrintableLines(fmt.Sprintf(format, values...)))
+}
 
 // section writes the findings of a record.
 func (t *report) section(title string, r *record) {

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -15,8 +17,10 @@ const (
 
 // BeModest makes this process the first to be killed when memory is short, which
 // is to hit neither PID 1 nor a worker (proc(5), oom_score_adj), and has it use
-// little. An error means that it is as likely to be killed as before.
+// little. Workers of the same user cannot trace it any more (ptrace(2)). An error
+// means that it is as likely to be killed as before.
 func BeModest() error {
+	defer unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // its files in /proc are root's from then on
 	debug.SetMemoryLimit(memory)
 	const file = "/proc/self/oom_score_adj"
 	text, err := os.ReadFile(file)

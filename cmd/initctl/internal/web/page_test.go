@@ -32,7 +32,7 @@ func play(t *testing.T, scene func() control.Status) (url string) {
 }
 
 // serve runs Serve until the test ends, or it does.
-func serve(t *testing.T, ask func(context.Context, control.Request) (control.Answer, error)) (url string, ended chan error) {
+func serve(t *testing.T, ask func(context.Context, control.Request) (control.Answer, error), names ...string) (url string, ended chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +43,7 @@ func serve(t *testing.T, ask func(context.Context, control.Request) (control.Ans
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		ended <- Serve(ctx, l, ask)
+		ended <- Serve(ctx, l, names, ask)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -22,14 +22,14 @@ const (
 )
 
 // Serve answers HTTP requests on l, which it closes, until ctx is done, and then
-// returns nil. It asks initd for health and status alone, however many clients
+// returns nil. Requests have to be for an address, localhost, or one of names. It asks initd for health and status alone, however many clients
 // there are at most one of each at a time, and an answer is used again for 200 ms.
 //
 // Asking is given ctx, and no shorter time: what is too late for one client is
 // good for the next. A [*control.Refusal] is answered to the client. Any other error
 // means that initd has gone, or that this process was cut off from it, and so
 // does it for Serve, which returns the error.
-func Serve(ctx context.Context, l net.Listener, ask func(context.Context, control.Request) (control.Answer, error)) error {
+func Serve(ctx context.Context, l net.Listener, names []string, ask func(context.Context, control.Request) (control.Answer, error)) error {
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	gone := make(chan error, 1)
@@ -49,7 +49,7 @@ func Serve(ctx context.Context, l net.Listener, ask func(context.Context, contro
 	}
 	conns := &bounded{most: mostConns}
 	server := &http.Server{
-		Handler:           site{question(control.AskHealth), question(control.AskStatus)},
+		Handler:           site{question(control.AskHealth), question(control.AskStatus), lower(names)},
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      10 * time.Second,
@@ -61,6 +61,9 @@ func Serve(ctx context.Context, l net.Listener, ask func(context.Context, contro
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
+	ticker := time.NewTicker(pulseEvery)
+	defer ticker.Stop()
+	go pulse(asking, ticker.C, l.Addr().String(), ask)
 	var err error
 	select {
 	case err = <-ended:

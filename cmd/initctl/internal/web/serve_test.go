@@ -202,7 +202,7 @@ func TestListenerBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := Serve(t.Context(), l, says(steady())); err == nil || !strings.HasPrefix(err.Error(), "serve HTTP: accept tcp 127.0.0.1:") {
+	if err := Serve(t.Context(), l, nil, says(steady())); err == nil || !strings.HasPrefix(err.Error(), "serve HTTP: accept tcp 127.0.0.1:") {
 		t.Error(err)
 	}
 }
@@ -216,7 +216,7 @@ func TestEnd(t *testing.T) {
 		ended := make(chan error, 1)
 		asked := make(chan struct{})
 		go func() {
-			ended <- Serve(ctx, l, func(ctx context.Context, _ control.Request) (control.Answer, error) {
+			ended <- Serve(ctx, l, nil, func(ctx context.Context, _ control.Request) (control.Answer, error) {
 				close(asked)
 				<-ctx.Done()
 				return control.Answer{}, ctx.Err()
@@ -224,7 +224,7 @@ func TestEnd(t *testing.T) {
 		}()
 		silent := l.dial()
 		busy := l.dial()
-		go io.WriteString(busy, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+		go io.WriteString(busy, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		<-asked
 		cancel(errors.New("TERM"))
 		began := time.Now()
@@ -405,7 +405,7 @@ func TestSilentClients(t *testing.T) {
 		}
 	}
 	last := silent[len(silent)-1]
-	io.WriteString(last, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(last, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if r, err := http.ReadResponse(bufio.NewReader(last), nil); err != nil || r.StatusCode != 200 {
 		t.Error(r, err)
 	}
@@ -475,7 +475,7 @@ func TestSlowClient(t *testing.T) {
 		l := newLine()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- Serve(ctx, l, says(steady())) }()
+		go func() { ended <- Serve(ctx, l, nil, says(steady())) }()
 		c := l.dial()
 		io.WriteString(c, "GET /livez HTTP/1.1\r\n")
 		began := time.Now()
@@ -497,7 +497,7 @@ func TestSlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	go io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
+	go io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
 	if r, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil && r.StatusCode != 431 {
 		t.Error(r.Status)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,10 @@ import (
 )
 
 // A site is what is served.
-type site struct{ health, status *share }
+type site struct {
+	health, status *share
+	hosts          hosts
+}
 
 func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -25,6 +29,10 @@ func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 
+	if !s.hosts.include(r.Host) {
+		writeText(w, http.StatusMisdirectedRequest, fmt.Sprintf("host %q is not served: use an address, or name it in the setting http-host", r.Host))
+		return
+	}
 	// Not a ServeMux: that redirects where a path is not clean.
 	var serve func(http.ResponseWriter, *http.Request)
 	switch r.URL.Path {
@@ -61,7 +69,7 @@ func (s site) page(w http.ResponseWriter, _ *http.Request) {
 // is known of initd's health besides, a line each.
 func (s site) check(judge func(*control.Health) (ok bool, reason string)) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a, err := s.health.get(r.Context())
+		a, err := s.health.get(waiting(r))
 		if err == nil && a.Health == nil {
 			err = errNothing
 		}
@@ -136,9 +144,14 @@ func (s site) json(w http.ResponseWriter, r *http.Request) {
 	}{Status: status})
 }
 
+// waiting is the context of a client that waits for initd's answer, which takes a bounded
+// time. That of the request is done when the client has only closed its side for writing
+// (shutdown(2)), as `nc -N` does.
+func waiting(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
+
 // latest returns a status that others read, too.
 func (s site) latest(r *http.Request) (*control.Status, error) {
-	a, err := s.status.get(r.Context())
+	a, err := s.status.get(waiting(r))
 	if err == nil && a.Status == nil {
 		err = errNothing
 	}

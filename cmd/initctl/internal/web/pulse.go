@@ -1,0 +1,41 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"server-starter/initd/control"
+)
+
+// pulseEvery is how often this process shows initd that it serves; it has a minute.
+const pulseEvery = 20 * time.Second
+
+// pulse requests /livez at the own address at each tick, for which initd is asked for
+// its health. If this process cannot accept, or answer, initd is not asked, and starts
+// another. Where no network leads to the address initd is asked directly.
+func pulse(ctx context.Context, ticks <-chan time.Time, address string, ask func(context.Context, control.Request) (control.Answer, error)) {
+	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		select {
+		case <-ticks:
+		case <-ctx.Done():
+			return
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/livez", nil)
+		if err != nil {
+			return
+		}
+		request.Host = "localhost"
+		response, err := client.Do(request)
+		switch {
+		case err == nil:
+			response.Body.Close()
+		case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EADDRNOTAVAIL):
+			ask(ctx, control.Request{Request: control.AskHealth})
+		}
+	}
+}
