@@ -65,7 +65,7 @@ func (j *judge) alive() (n int) {
 func (j *judge) awaited() (n int) {
 	for _, g := range j.generations {
 		for u := range g.live {
-			if !j.policy.PID1 || !u.immune && !u.stuck {
+			if !j.policy.PID1 && !u.orphan || !u.immune && !u.stuck {
 				n++
 			}
 		}

@@ -39,7 +39,7 @@ func (j *judge) limitOrphans() {
 	orphans := false
 	for _, g := range j.generations {
 		for u := range g.live {
-			switch awaited := !j.policy.PID1 || !u.immune && !u.stuck; {
+			switch awaited := !j.policy.PID1 && !u.orphan || !u.immune && !u.stuck; {
 			case awaited && !u.orphan:
 				return
 			case awaited:

@@ -56,13 +56,14 @@ func (w *worker) before() *workerState {
 
 // awaitsWorkers reports whether initd has to wait for a worker before it can end. PID 1
 // does not wait for workers that it cannot end: the kernel kills them when PID 1 exits.
+// For orphans that it cannot end, no initd waits.
 func (m *Machine) awaitsWorkers() bool { return m.awaits(func(*worker) bool { return true }) }
 
 // awaits reports the same of some of the workers.
 func (m *Machine) awaits(some func(*worker) bool) bool {
 	for _, g := range m.generations {
 		for w := range g.live {
-			if some(w) && (!m.policy.PID1 || !w.immune && !w.stuck) {
+			if some(w) && (!m.policy.PID1 && !w.orphan || !w.immune && !w.stuck) {
 				return true
 			}
 		}

@@ -109,7 +109,7 @@ func (w *world) do(action Action) {
 		}
 	case Exit:
 		for _, p := range w.living {
-			if !p.immune && !p.dying || !w.policy.PID1 {
+			if !p.immune && !p.dying || !w.policy.PID1 && !p.orphan {
 				w.fail("I10", "worker %d is alive at the exit", p.pid)
 			}
 		}

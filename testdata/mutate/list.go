@@ -59,6 +59,8 @@ var mutations = []mutation{
 		"\t\t\t\tm.do(Stuck{g.number, w.slot, w.pid})\n", "\t\t\t\tm.changed = true\n"},
 	{"PID 1 waits for a worker that is stuck", "refusal.go",
 		"!w.immune && !w.stuck", "!w.immune"},
+	{"initd waits for an orphan that it cannot end", "refusal.go",
+		"!m.policy.PID1 && !w.orphan ||", "!m.policy.PID1 ||"},
 	{"start after a stop", "machine.go",
 		"g.state != Preparing || m.phase != operating {", "g.state != Preparing {"},
 	{"request after initd has given up", "ticket.go",
