@@ -47,7 +47,12 @@ func (t *tool) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return web.Serve(ctx, listener, strings.FieldsFunc(t.getenv(hostVariable), func(r rune) bool { return r == ';' }), control.NewClient(conn).Ask)
+	ask := control.NewClient(conn).Ask
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go web.Pulse(ctx, listener.Addr().String(), ask)
+	names := strings.FieldsFunc(t.getenv(hostVariable), func(r rune) bool { return r == ';' })
+	return web.Serve(ctx, listener, names, ask)
 }
 
 // inherited opens what was handed down under the number in a variable.

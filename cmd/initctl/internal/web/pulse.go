@@ -14,6 +14,13 @@ import (
 // pulseEvery is how often this process shows initd that it serves; it has a minute.
 const pulseEvery = 20 * time.Second
 
+// Pulse shows initd that this process serves at an address, until ctx is done.
+func Pulse(ctx context.Context, address string, ask func(context.Context, control.Request) (control.Answer, error)) {
+	ticker := time.NewTicker(pulseEvery)
+	defer ticker.Stop()
+	pulse(ctx, ticker.C, address, ask)
+}
+
 // pulse requests /livez at the own address at each tick, for which initd is asked for
 // its health. If this process cannot accept, or answer, initd is not asked, and starts
 // another. Where no network leads to the address initd is asked directly.

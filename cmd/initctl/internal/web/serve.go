@@ -61,9 +61,6 @@ func Serve(ctx context.Context, l net.Listener, names []string, ask func(context
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
-	ticker := time.NewTicker(pulseEvery)
-	defer ticker.Stop()
-	go pulse(asking, ticker.C, l.Addr().String(), ask)
 	var err error
 	select {
 	case err = <-ended:
