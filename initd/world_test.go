@@ -163,6 +163,8 @@ func (w *world) isStopped(d time.Duration) {
 }
 
 func (w *world) wrote(format string, args ...any) {
+	w.clock.Lock()
+	defer w.clock.Unlock()
 	w.script = append(w.script, fmt.Sprintf(format, args...))
 }
 
@@ -272,6 +274,8 @@ func (w *world) passes(d time.Duration) {
 // did compares what the loop has done since the last call.
 func (w *world) did(want ...string) {
 	w.t.Helper()
+	w.clock.Lock()
+	defer w.clock.Unlock()
 	if got := strings.Join(w.script, "\n"); got != strings.Join(want, "\n") {
 		w.t.Fatalf("the loop did\n\t%s\nwant\n\t%s\nlog:\n%s", strings.Join(w.script, "\n\t"), strings.Join(want, "\n\t"), w.log.String())
 	}
