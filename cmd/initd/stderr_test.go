@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"server-starter/initd/notify"
 )
 
 // TestBrokenStderr: nobody reads the log any more, or nobody reads it just now. Neither ends or holds up
@@ -78,37 +75,6 @@ func TestBrokenStderr(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestDroppedLines: what could not be written is counted, and told when there is a reader again.
-func TestDroppedLines(t *testing.T) {
-	t.Parallel()
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	s := newStage(t)
-	d := run{mode: subreaper, stderr: writer, args: flags(s.puppet(), "ready=notify")}.start(t)
-	writer.Close()
-	p := s.generation(1)
-	p.ready()
-	// Each is a line of the log, and initd keeps 8 MiB of them.
-	for range 16_000 {
-		p.do("notify", "STATUS="+strings.Repeat("x", notify.MaxStatus))
-	}
-	go func() {
-		for buffer := make([]byte, 4096); ; {
-			n, err := reader.Read(buffer)
-			d.log.Write(buffer[:n])
-			if err != nil {
-				d.log.Close()
-				return
-			}
-		}
-	}()
-	d.says(`"event":"log-dropped"`)
-	d.stop()
 }
 
 // TestManyLines: what is logged in one turn is written, however much it is.
