@@ -31,6 +31,15 @@ func (g gate) pass(limit time.Duration, f func()) bool {
 	case <-done:
 		return true
 	case <-over:
+	}
+	select {
+	case <-done: // initd itself may have been suspended
+		return true
+	default:
 		return false
 	}
 }
+
+// occupied reports whether somebody is in the gate. Where only one goroutine uses it, pass
+// does not wait for another after that.
+func (g gate) occupied() bool { return len(g.inner) > 0 }

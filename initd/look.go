@@ -12,10 +12,9 @@ import (
 // the lock of its memory in uninterruptible sleep, or behind a survey that does;
 // proc_pid_environ(5).
 type looks struct {
-	start  func(func())  // a goroutine
+	gate
 	limit  time.Duration // how long the loop waits for a look
-	free   chan struct{}
-	reader proc.Reader // of the goroutine that is not free
+	reader proc.Reader   // of the goroutine in the gate
 }
 
 // lookLimit is the limit of looks: what is not seen by then belongs to nobody, so it is
@@ -24,18 +23,12 @@ const lookLimit = time.Second
 
 var errStuck = errors.New("a process cannot be looked at, or one before it")
 
-func newLooks(start func(func())) *looks {
-	l := &looks{start: start, limit: lookLimit, free: make(chan struct{}, 1)}
-	l.free <- struct{}{}
-	return l
-}
+func newLooks(start func(func())) *looks { return &looks{gate: newGate(start), limit: lookLimit} }
 
 // look returns what f finds, and errStuck if that takes too long, or at once while an
 // earlier one has not come back.
 func look[T any](l *looks, f func(*proc.Reader) (T, error)) (found T, err error) {
-	select {
-	case <-l.free:
-	default:
+	if l.occupied() {
 		return found, errStuck
 	}
 	type result struct {
@@ -43,22 +36,12 @@ func look[T any](l *looks, f func(*proc.Reader) (T, error)) (found T, err error)
 		err   error
 	}
 	done := make(chan result, 1)
-	l.start(func() {
+	if !l.pass(l.limit, func() {
 		found, err := f(&l.reader)
-		l.free <- struct{}{} // before the loop goes on
 		done <- result{found, err}
-	})
-	over := time.NewTimer(l.limit)
-	defer over.Stop()
-	select {
-	case r := <-done:
-		return r.found, r.err
-	case <-over.C:
-	}
-	select {
-	case r := <-done: // initd itself may have been suspended
-		return r.found, r.err
-	default:
+	}) {
 		return found, errStuck
 	}
+	r := <-done
+	return r.found, r.err
 }

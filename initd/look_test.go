@@ -32,8 +32,8 @@ func TestLookAtStuckProcess(t *testing.T) {
 	l.limit = time.Minute
 	close(stuck)
 	<-back
-	<-l.free // it has come back
-	l.free <- struct{}{}
+	l.inner <- struct{}{} // it has come back
+	<-l.inner
 	if found, err := look(l, see); found != 2 || err != nil {
 		t.Errorf("look() in the end = %d, %v, want 2", found, err)
 	}
