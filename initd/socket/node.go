@@ -62,3 +62,9 @@ func (n node) close() {
 		unix.Close(n.opened)
 	}
 }
+
+// discard removes a file that was made in vain.
+func (n node) discard() error {
+	defer n.close()
+	return n.remove()
+}

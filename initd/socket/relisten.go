@@ -23,8 +23,8 @@ type Mended struct {
 // Relisten mends the stream listeners that a worker shut down, by shutdown(2), which
 // is so for everyone that holds them. Connections that were queued are lost. It restores
 // the paths of unix sockets that were removed, as some servers do when they end. It is
-// to be called after a worker has ended, and before others are started. The error joins one for each listener
-// that could not be mended, and that of Steer, which is done again.
+// to be called after a worker has ended, and before others are started. The error joins
+// one for each listener that could not be mended, and that of Steer, which is done again.
 func (s *Set) Relisten() ([]Mended, error) { return s.relisten(func(*Listener) bool { return true }) }
 
 // RestorePaths does what Relisten does for unix sockets alone. It costs nothing where
@@ -46,6 +46,7 @@ func (s *Set) relisten(concerns func(*Listener) bool) ([]Mended, error) {
 			continue
 		}
 		var err error
+		m := Mended{Key: l.Key, Slot: -1}
 		switch {
 		case l.group != nil && l.Network == "tcp":
 			slots, err := l.group.relisten(s.options.Backlog)
@@ -59,20 +60,12 @@ func (s *Set) relisten(concerns func(*Listener) bool) ([]Mended, error) {
 			continue
 		case l.Network == "tcp" && !accepting(l.FD):
 			err = listenAgain(l.FD, s.options.Backlog)
-		case l.Network == "unix" && hungUp(l.FD):
-			var replaced bool
-			if replaced, err = l.replace(s.options); !replaced && err == nil {
+		case l.Network == "unix":
+			was, failure := l.mend(s.options)
+			if err = failure; err == nil && was == intact {
 				continue
 			}
-		case l.node.path != "":
-			was, failure := l.restore(s.options)
-			switch err = failure; {
-			case was == restored:
-				mended = append(mended, Mended{Key: l.Key, Slot: -1, Restored: true})
-				continue
-			case was == intact && err == nil:
-				continue
-			}
+			m.Restored, m.Replaced = was == restored, was == replaced
 		default:
 			continue
 		}
@@ -80,7 +73,7 @@ func (s *Set) relisten(concerns func(*Listener) bool) ([]Mended, error) {
 			errs = append(errs, fmt.Errorf("listen %s %s again: %w", l.Network, l.Address, err))
 			continue
 		}
-		mended = append(mended, Mended{Key: l.Key, Slot: -1, Replaced: l.Network == "unix"})
+		mended = append(mended, m)
 	}
 	if again {
 		errs = append(errs, s.Steer(s.chosen))
@@ -144,23 +137,23 @@ type repair struct {
 // hangs. It is taken later then, when Relisten is called again.
 const repairLimit = 100 * time.Millisecond
 
-// replace makes a new socket in place of a dead unix one, with the same path and
-// initd's same file descriptor, and reports whether it is there. An abstract name cannot
-// be bound again while anyone holds the dead socket, and an adopted path is not initd's.
-func (l *Listener) replace(o Options) (bool, error) {
-	if l.node.path == "" {
-		return false, errors.New("a worker shut it down, which cannot be undone; restart initd")
+// mend makes a new socket in place of a unix one that was shut down, with the same path
+// and initd's same file descriptor. An abstract name cannot be bound again while anyone
+// holds the dead socket, and an adopted path is not initd's. A socket that was not shut
+// down gets its path back if that was removed. Where the file has no other name, it is
+// replaced, unless it is alone.
+func (l *Listener) mend(o Options) (repaired, error) {
+	n, dead := l.node, hungUp(l.FD)
+	switch {
+	case n.path == "" && dead:
+		return intact, errors.New("a worker shut it down, which cannot be undone; restart initd")
+	case n.path == "":
+		return intact, nil
 	}
-	dead := l.node
-	was, err := l.repair(o, func() repair { return dead.replace(o) })
-	return was == replaced, err
-}
-
-// restore gives a unix socket its path back if that was removed. Where the file has no
-// other name, it is replaced, unless it is alone.
-func (l *Listener) restore(o Options) (repaired, error) {
-	n := l.node
 	return l.repair(o, func() (r repair) {
+		if dead {
+			return n.replace(o)
+		}
 		if n.there() {
 			return r
 		}
@@ -196,7 +189,7 @@ func (l *Listener) repair(o Options, do func() repair) (repaired, error) {
 	}
 	defer unix.Close(r.fd)
 	if err := unix.Dup3(r.fd, l.FD, unix.O_CLOEXEC); err != nil {
-		return intact, errors.Join(err, r.node.remove())
+		return intact, errors.Join(err, r.node.discard())
 	}
 	l.node.close()
 	l.node = r.node
@@ -214,8 +207,7 @@ func (n node) replace(o Options) (r repair) {
 	}
 	if r.err = unix.Listen(r.fd, o.Backlog); r.err != nil {
 		unix.Close(r.fd)
-		r.err = errors.Join(r.err, r.node.remove())
-		r.node.close()
+		r.err = errors.Join(r.err, r.node.discard())
 		return r
 	}
 	r.was = replaced
