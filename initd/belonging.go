@@ -69,7 +69,7 @@ func (l *loop) belongs(orphan int, w *worker) {
 }
 
 // owner is the worker that an orphan belongs to, nil for none. That is shown by its
-// process group, which no stranger can join; by the variables that tell a worker who
+// process group, which others join on purpose only; by the variables that tell a worker who
 // it is; or by a listener, which it has from the last worker that was started before
 // it, if that is not one that lives. What shows nothing may be a daemon of a worker
 // that lives.

@@ -202,10 +202,10 @@ func (l *loop) signal(pid int, s syscall.Signal) error {
 		return nil
 	}
 	level := slog.LevelError
-	if c != nil && c.refused {
-		level = slog.LevelDebug
-	}
 	if c != nil {
+		if c.refused {
+			level = slog.LevelDebug
+		}
 		c.refused = true
 	}
 	name := machine.Signal(s).String()

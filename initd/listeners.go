@@ -25,10 +25,15 @@ func (l *loop) relisten(slot int) {
 	if slot == everySlot || l.sockets.ShutDown(slot) {
 		again = l.sockets.Relisten
 	}
-	mended, err := again()
+	l.relistened(again, l.whatWasMended)
+}
+
+// relistened records what was mended, with a line of the log for each.
+func (l *loop) relistened(relisten func() ([]socket.Mended, error), what func(socket.Mended) string) {
+	mended, err := relisten()
 	l.history.counters.Relistened += int64(len(mended))
 	for _, m := range mended {
-		l.log.Warn(eventlog.Relisten, l.whatWasMended(m), "key", m.Key)
+		l.log.Warn(eventlog.Relisten, what(m), "key", m.Key)
 	}
 	if err != nil {
 		l.log.Error(eventlog.Relisten, err.Error())
@@ -52,14 +57,7 @@ func (l *loop) whatWasMended(m socket.Mended) string {
 // relistenHTTP makes the listener of the HTTP process accept again after somebody
 // has called shutdown(2) on it.
 func (l *loop) relistenHTTP() {
-	mended, err := l.http.sockets.Relisten()
-	l.history.counters.Relistened += int64(len(mended))
-	for _, m := range mended {
-		l.log.Warn(eventlog.Relisten, "the listener of http was shut down; initd restored it", "key", m.Key)
-	}
-	if err != nil {
-		l.log.Error(eventlog.Relisten, err.Error())
-	}
+	l.relistened(l.http.sockets.Relisten, func(socket.Mended) string { return "the listener of http was shut down; initd restored it" })
 }
 
 // hint guesses, from the listeners, why a program does not come up.

@@ -80,8 +80,8 @@ func (p *published) attempt(number int) <-chan struct{} {
 }
 
 // updateWorkers writes the status file, if there was a step since the last time. Of
-// thousands of ends that are reaped together it does so once. The first time it does so although there
-// is no worker yet, which removes what another process has left there.
+// thousands of ends that are reaped together it does so once. The first time it does so
+// although there is no worker yet, which removes what another process has left there.
 func (p *published) updateWorkers(m *machine.Machine) {
 	if !p.stale {
 		return

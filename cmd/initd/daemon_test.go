@@ -19,7 +19,7 @@ import (
 	"server-starter/cmd/initd/internal/initdtest"
 )
 
-// mode is how initd comes to be the one to whom orphans fall.
+// mode is how initd becomes the process that adopts orphans.
 type mode string
 
 const (

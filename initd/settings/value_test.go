@@ -185,7 +185,7 @@ func FuzzParse(f *testing.F) {
 		}
 		said := shown(first, name)
 		if said == "" {
-			return // none; an empty variable is as good as none
+			return // none; an empty variable counts as unset
 		}
 		again, problems := assign(name, said)
 		if len(problems) > 0 {
