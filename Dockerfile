@@ -11,7 +11,7 @@
 #
 # Without any image, build the two files with Go, and from them the same image with the last stage alone:
 #
-#	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /tmp/initd/out/ ./cmd/initd ./cmd/initctl
+#	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -ldflags='./cmd/initd=-s -w -buildid= -E=_rt0_initd' -o /tmp/initd/out/ ./cmd/initd ./cmd/initctl
 #	sed '/^FROM scratch/,$!d; s/--from=build //' Dockerfile | docker build -t initd -f - /tmp/initd
 #
 # Without building an image, have the two files in a container before it starts, or in a volume:
@@ -27,8 +27,9 @@ FROM ${BUILDER} AS build
 WORKDIR /src
 COPY . .
 ENV CGO_ENABLED=0
-# The same sources make the same bytes, wherever and whenever they are built.
-RUN ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", "/out/", "./cmd/initd", "./cmd/initctl"]
+# The same sources make the same bytes, wherever and whenever they are built. Of the -ldflags, the last that matches a
+# package is its; -E has initd catch signals before the Go runtime does (package entry).
+RUN ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-ldflags=./cmd/initd=-s -w -buildid= -E=_rt0_initd", "-o", "/out/", "./cmd/initd", "./cmd/initctl"]
 
 FROM scratch
 LABEL org.opencontainers.image.title="initd" \

@@ -35,6 +35,7 @@ import (
 
 	"server-starter/initd/addresses"
 	"server-starter/initd/daemon"
+	"server-starter/initd/entry"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/initd/settings"
@@ -55,6 +56,7 @@ func Run(argv []string) (status int) {
 	// The death signal of workers belongs to the thread that started them, so
 	// there is only one, and it lasts as long as initd: prctl(2).
 	runtime.LockOSThread()
+	entry.Commit()
 
 	load := settings.Load
 	if filepath.Base(argv[0]) == settings.StartServer {

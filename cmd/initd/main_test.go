@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"server-starter/cmd/initd/internal/initdtest"
+	"server-starter/initd/entry"
 	"server-starter/initd/signals"
 )
 
@@ -70,7 +71,9 @@ func setAction(n syscall.Signal, handler uintptr) {
 // workshop is a directory that everyone may enter, for the program that is tested.
 var workshop string
 
-var built = sync.OnceValue(func() error { return initdtest.Build(".", ".", filepath.Join(workshop, "initd"), "-trimpath") })
+var built = sync.OnceValue(func() error {
+	return initdtest.Build(".", ".", filepath.Join(workshop, "initd"), "-trimpath", "-ldflags="+entry.Flag)
+})
 
 // initdBinary is the path of the program, built once.
 func initdBinary(t testing.TB) string {

@@ -3,8 +3,8 @@
 // with the variable renamed.
 //
 // The runtime obeys these variables until then, for about two milliseconds, and a malformed GOMEMLIMIT makes it exit
-// before any code of the program runs. In these two milliseconds initd catches no signals. They cannot be kept pending
-// for the new program: its runtime unblocks HUP, INT, QUIT and TERM before it installs its handlers.
+// before any code of the program runs. Signals that come in these two milliseconds are kept pending for the new program;
+// see package entry.
 package environment
 
 import (
@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"server-starter/initd/entry"
 	"server-starter/initd/launch" // whose init comes first: a stage does not need this one
 )
 
@@ -25,9 +26,10 @@ func init() {
 	unify(initial())
 	switch environ := os.Environ(); {
 	case slices.ContainsFunc(environ, launch.IsTuning):
+		entry.Carry()
 		syscall.Exec(self, os.Args, launch.Hide(environ)) // if this fails, initd runs with them
-	case slices.ContainsFunc(environ, launch.IsHidden):
-		// Its name is exe now, but pidof(8) should find it; proc_pid_comm(5).
+	case slices.ContainsFunc(environ, launch.IsHidden), len(entry.Early()) > 0:
+		// Its name may be exe now, but pidof(8) should find it; proc_pid_comm(5).
 		os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	}
 }

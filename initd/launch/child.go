@@ -9,11 +9,13 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/entry"
 )
 
 // stage is the argv[0] by which this program knows itself to be the child side of a start. What follows is the number
 // of the report's pipe, the steps to take in their order, "--" and the program with its arguments.
-const stage = "initd: starting"
+var stage = entry.Stage
 
 // oneProcessor is for the Go runtime of the stage, which has one thing to do and no use for more threads.
 const oneProcessor = "GOMAXPROCS=1"

@@ -12,7 +12,7 @@ package settings
 import "server-starter/initd/machine"
 
 // Version is what --version prints; a release sets it with
-// -ldflags "-X server-starter/initd/settings.Version=…".
+// -X server-starter/initd/settings.Version=… in -ldflags.
 var Version = "0.1.0"
 
 // Settings are what the user wants. envconfig reads the variables and the

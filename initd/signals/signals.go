@@ -1,6 +1,6 @@
 // Package signals catches the signals that are sent to initd. It does so in its init,
-// as early as a Go program can. Before that, for about two milliseconds, the runtime
-// has them, and a TERM, INT, HUP or QUIT ends the program with status 2.
+// as early as a Go program can. A TERM, INT or HUP of the two milliseconds before comes
+// from package entry.
 //
 // Each class has a channel of its own, so that a flood of one cannot displace
 // another: os/signal drops what a channel cannot take. Within a class nothing
@@ -21,6 +21,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"server-starter/initd/entry"
 	_ "server-starter/initd/environment" // its init comes first, as it may execute the program again
 	"server-starter/initd/launch"
 	"server-starter/initd/processes"
@@ -54,6 +55,16 @@ func init() {
 	vital := make(chan struct{})
 	go catch(vital)
 	<-vital
+	for _, s := range entry.Early() {
+		channel := Stop
+		if s == syscall.SIGHUP {
+			channel = Hangup
+		}
+		select {
+		case channel <- s:
+		default: // one is there
+		}
+	}
 }
 
 // catch catches all signals, and closes vital when none can end initd or

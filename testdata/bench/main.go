@@ -23,6 +23,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"server-starter/initd/entry"
 )
 
 func main() {
@@ -183,7 +185,7 @@ func (b *bench) run(filter *regexp.Regexp) (text string, err error) {
 // build builds initd and initctl as they are released, and finds what they are compared with.
 func (b *bench) build() error {
 	b.initctl = filepath.Join(b.dir, "initctl")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.dir, "server-starter/cmd/initd", "server-starter/cmd/initctl")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-ldflags=server-starter/cmd/initd=-s -w "+entry.Flag, "-o", b.dir, "server-starter/cmd/initd", "server-starter/cmd/initctl")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(build.Args, " "), err, out)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"server-starter/cmd/initd/internal/initdtest"
+	"server-starter/initd/entry"
 )
 
 // Images are what the container tests run. They are made once, and last as long as the tests of a package.
@@ -22,8 +23,8 @@ type Images struct {
 // root is the directory of the module, from that of a package of tests.
 const root = "../../.."
 
-// Release is how the Dockerfile builds initd.
-var Release = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid="}
+// Release is how the Dockerfile builds initd and what else there is.
+var Release = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-ldflags=./cmd/initd=-s -w -buildid= " + entry.Flag}
 
 // programs are what images hold.
 var programs = map[string]string{
