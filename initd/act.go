@@ -267,5 +267,10 @@ func (l *loop) concluded(o machine.Outcome) {
 		}
 	}
 	l.history.concluded(l.now(), o)
-	l.server.PublishOutcome(outcomeOf(o))
+	publish := func() { l.server.PublishOutcome(outcomeOf(o)) }
+	if o.Result == machine.OutcomeReady {
+		l.published.onceShown(publish)
+	} else {
+		publish()
+	}
 }

@@ -257,6 +257,48 @@ func TestNotificationOfAnOrphanOfAnotherUser(t *testing.T) {
 	})
 }
 
+// TestFlood: nothing else that a worker may do as often as it likes drowns the log, either.
+func TestFlood(t *testing.T) {
+	sends := func(a notify.Assignments) func(*world) {
+		return func(w *world) {
+			w.sends(notification{notify.Note{Generation: 1, Message: notify.Message{PID: 101, UID: 1000, Lineage: []int{101, 1}, Assignments: a}}})
+		}
+	}
+	for event, cause := range map[string]func(*world){
+		"extend":         sends(notify.Assignments{Extend: time.Second}),
+		"notify-dropped": sends(notify.Assignments{MainPID: 7}),
+		"suspended": func(w *world) {
+			for _, status := range []syscall.WaitStatus{syscall.WaitStatus(syscall.SIGSTOP)<<8 | 0x7f, 0xffff} {
+				w.exits = append(w.exits, reaper.Exit{PID: 101, Status: status})
+				w.signal(w.child, syscall.SIGCHLD)
+				w.live[101] = true // as it still is
+			}
+		},
+	} {
+		t.Run(event, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, plan())
+				w.run()
+				for range 100 {
+					cause(w)
+				}
+				synctest.Wait()
+				if n := strings.Count(w.log.String(), "event="+event+" "); n == 0 || n > 10 {
+					t.Errorf("%d of 100 are logged", n)
+				}
+				w.passes(time.Minute)
+				cause(w)
+				if log := w.log.String(); !strings.Contains(log, "dropped=") {
+					t.Errorf("the others are not counted\n%s", log)
+				}
+				w.signal(w.stop, syscall.SIGTERM)
+				w.ends(0, 101)
+				w.exited()
+			})
+		})
+	}
+}
+
 // A worker that sends STATUS= without end does not drown initd's own lines: few are logged, and the others counted. The
 // status has the last one, whatever was logged.
 func TestStatusFlood(t *testing.T) {

@@ -1,6 +1,8 @@
 package initd
 
 import (
+	"cmp"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -17,16 +19,10 @@ func (l *loop) notified(n notification) {
 		l.log.Debug(eventlog.NotifyDropped, "ignoring a notification from a process that does not belong to a worker, or is another user's", "pid", n.PID)
 		return
 	}
-	w := l.children.worker(pid) // nil where it is an orphan of one
+	w, orphan := l.children.worker(pid), l.orphans.worker[pid]
 	if n.HasStatus && w != nil {
 		w.status = n.Status
-		if dropped, ok := w.lines.take(l.now()); ok {
-			attrs := []any{"generation", w.generation, "slot", w.slot, "pid", pid}
-			if dropped > 0 {
-				attrs = append(attrs, "dropped", dropped)
-			}
-			l.log.Info(eventlog.Status, "status: "+n.Status, attrs...)
-		}
+		l.logCaused(w, pid, slog.LevelInfo, eventlog.Status, "status: "+n.Status)
 	}
 	if n.Ready {
 		l.then(machine.Notified{PID: pid})
@@ -38,7 +34,7 @@ func (l *loop) notified(n notification) {
 		l.then(machine.Hung{PID: pid})
 	}
 	if n.Extend > 0 {
-		l.log.Info(eventlog.Extend, "more time requested: "+n.Extend.String(), "pid", pid)
+		l.logCaused(cmp.Or(w, orphan), pid, slog.LevelInfo, eventlog.Extend, "more time requested: "+n.Extend.String())
 		l.then(machine.Extended{PID: pid, By: n.Extend})
 	}
 	if n.MainPID != 0 && w != nil && n.PID == pid {
@@ -55,7 +51,7 @@ func (l *loop) named(w *worker, pid int) {
 		return s.Parent
 	})
 	if err != nil || line[len(line)-1] != w.pid {
-		l.log.Warn(eventlog.NotifyDropped, "ignoring MAINPID="+strconv.Itoa(pid)+": the process does not descend from the worker", "pid", w.pid)
+		l.logCaused(w, w.pid, slog.LevelWarn, eventlog.NotifyDropped, "ignoring MAINPID="+strconv.Itoa(pid)+": the process does not descend from the worker")
 		return
 	}
 	if w.main, w.mainStart = pid, s.Start; pid == w.pid {
@@ -74,8 +70,7 @@ func (l *loop) handOver(w *worker, c *child) bool {
 	if err != nil || s.State == 'Z' || s.Start != w.mainStart || !slices.Contains(pids, w.main) {
 		return false
 	}
-	l.log.Info(eventlog.HandedOver, "worker ended; its MAINPID takes its place",
-		"generation", w.generation, "slot", w.slot, "pid", w.pid, "main_pid", w.main)
+	l.logCaused(w, w.pid, slog.LevelInfo, eventlog.HandedOver, "worker ended; its MAINPID takes its place", "main_pid", w.main)
 	l.then(machine.HandedOver{PID: w.pid, To: w.main})
 	if s.Group == w.main {
 		w.groups = append(w.groups, s.Group)

@@ -124,8 +124,9 @@ func (p *programs) logCommand(number int) *launch.Command {
 	return &launch.Command{Argv: argv, Environ: p.base, Dir: p.started, Umask: -1, Files: files}
 }
 
-// http is the command of the HTTP process. It has the rights of a worker and no
-// more, the listener, and a connection to initd on which it may only read.
+// http is the command of the HTTP process. It has the user of a worker and no groups,
+// so that no worker can trace it, the listener, and a connection to initd on which it
+// may only read.
 func (p *programs) http(path string, listener, conn int) *launch.Command {
 	env := environ{"SERVER_STARTER_HTTP_FD=3", "SERVER_STARTER_CONTROL_FD=4"}
 	if names := p.settings.HttpHost; len(names) > 0 {
@@ -138,6 +139,9 @@ func (p *programs) http(path string, listener, conn int) *launch.Command {
 	}
 	c := p.common(env)
 	c.Argv, c.Dir, c.NoNewPrivs = []string{path, "serve"}, "/", true
+	if c.Credential != nil && p.uid() != os.Geteuid() {
+		c.Credential = c.Credential.Apart()
+	}
 	c.Files[1] = c.Files[2]
 	c.Files = append(c.Files, uintptr(listener), uintptr(conn))
 	return c

@@ -44,8 +44,8 @@ func (p *published) update(m *machine.Machine) (idle bool) {
 	p.outline = now
 	switch is := stateOf(now); {
 	case stateOf(before) == is:
-	case is.generation > 0 && p.statusFile != nil: // which whoever waits for this state may read
-		p.then = append(p.then, func() { p.inbox.post(entered{is}) })
+	case is.generation > 0 && p.statusFile != nil:
+		p.onceShown(func() { p.inbox.post(entered{is}) })
 	default:
 		p.enter(is)
 	}
@@ -67,6 +67,28 @@ func (p *published) enter(s state) {
 	if p.notify != nil {
 		p.notify(s.String())
 	}
+}
+
+// showLimit is how long the status file is waited for: it may be on a file system that
+// hangs.
+const showLimit = time.Second
+
+// onceShown calls a function once the status file shows what the current step has made
+// so, because whoever waits for that may read the file; at once where there is none.
+func (p *published) onceShown(do func()) {
+	if p.statusFile == nil {
+		do()
+		return
+	}
+	shown := make(chan struct{})
+	p.then = append(p.then, func() { close(shown) })
+	p.inbox.start(func() {
+		select {
+		case <-shown:
+		case <-time.After(showLimit):
+		}
+		do()
+	})
 }
 
 // attempt publishes the number of an attempt before its step is over. The channel is

@@ -1,6 +1,7 @@
 package initd
 
 import (
+	"log/slog"
 	"os"
 	"syscall"
 
@@ -11,10 +12,9 @@ import (
 // changed is called when a worker was suspended by a signal, or was continued; wait(2),
 // WUNTRACED and WCONTINUED.
 func (w *worker) changed(l *loop, c *child, status syscall.WaitStatus) {
-	attrs := []any{"generation", w.generation, "slot", w.slot, "pid", c.pid}
 	if status.Continued() {
 		if w.suspended != 0 {
-			l.log.Info(eventlog.Continued, "worker was continued", attrs...)
+			l.logCaused(w, c.pid, slog.LevelInfo, eventlog.Continued, "worker was continued")
 		}
 		w.suspended = 0
 		l.then(machine.Continued{PID: c.pid})
@@ -29,7 +29,7 @@ func (w *worker) changed(l *loop, c *child, status syscall.WaitStatus) {
 	if w.wantsTerminal() {
 		text += ": it used the terminal from the background"
 	}
-	l.log.Warn(eventlog.Suspended, text, append(attrs, "signal", name)...)
+	l.logCaused(w, c.pid, slog.LevelWarn, eventlog.Suspended, text, "signal", name)
 	l.then(machine.Suspended{PID: c.pid})
 	if l.followsCommand(c.pid, w) {
 		l.terminal.Suspend(c.pid)

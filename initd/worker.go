@@ -24,7 +24,7 @@ type worker struct {
 	asked            bool           // to end, so that its end is no surprise
 	suspended        syscall.Signal // that has stopped it; 0: it is not
 	status           string         // the last STATUS= that it has sent
-	lines            allowance      // of the log for them
+	lines            allowance      // of the log for what it causes
 }
 
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {

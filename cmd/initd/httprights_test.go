@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -26,6 +28,41 @@ func TestHTTPNotTraceable(t *testing.T) {
 		var st unix.Stat_t
 		return d.answersHTTP() && unix.Stat(fmt.Sprintf("/proc/%d/environ", server), &st) == nil && st.Uid == 0
 	})
+	d.stop()
+}
+
+// TestHTTPNotTraceableAtFirst: nor can it before that process has made itself not dumpable, which this program never does.
+func TestHTTPNotTraceableAtFirst(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+	alone := copyOfInitd(t)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(alone), "initctl"), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(alone); dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) { // for that user, too
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := run{mode: subreaper, program: alone, args: flags([]string{"sleep", "1000"}, "http=127.0.0.1:0", "user=65534")}.start(t)
+	server := d.httpProcess(0)
+	reads := func(uid, gid uint32) error {
+		look := exec.Command("cat", fmt.Sprintf("/proc/%d/environ", server)) // which takes the right to trace
+		look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+		return look.Run()
+	}
+	eventually(t, "it runs as the workers' user", func() bool {
+		var st unix.Stat_t
+		return unix.Stat(fmt.Sprintf("/proc/%d/environ", server), &st) == nil && st.Uid == 65534
+	})
+	if err := reads(0, 0); err != nil {
+		t.Error(err)
+	}
+	if reads(65534, 65534) == nil {
+		t.Error("a process with the rights of a worker can trace it")
+	}
 	d.stop()
 }
 

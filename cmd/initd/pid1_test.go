@@ -399,13 +399,17 @@ func TestClosedStreams(t *testing.T) {
 }
 
 // TestStreamsOfUser: a worker of another user can open its standard streams by name where they are pipes, or the
-// terminal of a container.
+// terminal of a container. It cannot read from a pipe what others write to it.
 func TestStreamsOfUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to run a worker as someone else")
 	}
-	script := []string{"/bin/sh", "-c", "echo out >/dev/stdout && echo error >/dev/stderr"}
+	script := []string{"/bin/sh", "-c", `echo out >/dev/stdout && echo error >/dev/stderr && ! [ -p /dev/fd/1 ] || {
+		chmod 0600 /dev/fd/1 2>/dev/null && echo changed
+		true 2>/dev/null </dev/fd/1 && echo readable
+		true </dev/fd/0 || echo "no stdin"
+	} && true`}
 	inBothModes(t, func(t *testing.T, as mode) {
 		for _, respawn := range []string{"never", "on-failure"} {
 			t.Run(respawn, func(t *testing.T) {

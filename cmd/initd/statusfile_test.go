@@ -170,3 +170,33 @@ func TestPreciousFile(t *testing.T) {
 		t.Errorf("the file has %q", got)
 	}
 }
+
+// TestStatusFileOfOutcome: a client that learns that a swap is ready finds the new generation in the file. Where that
+// cannot be written it learns that all the same.
+func TestStatusFileOfOutcome(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := dir + "/status"
+	s := steer(t, "status-file="+path, "ready=notify")
+	old := s.generation(1)
+	old.ready()
+	s.daemon.is("serving", 1)
+	swap := func(number int) *puppet {
+		told := s.outcomes()
+		p := s.generation(number)
+		turnsOut(t, told, "begun")
+		p.ready()
+		turnsOut(t, told, "ready")
+		return p
+	}
+	for number := 2; number < 22; number++ {
+		p := swap(number)
+		if got, want := content(path), fmt.Sprintf("%d:%d\n", number, p.PID); !strings.HasSuffix(got, want) {
+			t.Errorf("the status file has %q, want %q", got, want)
+		}
+	}
+	hang(t, dir)
+	swap(22)
+	s.daemon.signal(syscall.SIGTERM)
+	s.daemon.exits(0)
+}

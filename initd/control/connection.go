@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -57,16 +58,20 @@ func (c *connection) serve() error {
 		c.write(Answer{Code: Defect, Error: "initd could not answer because of a defect; see its log"})
 	})
 	lines := bufio.NewReaderSize(c, MaxRequest)
-	for {
+	for silent := 0; ; {
 		limit := idleLimit
 		if c.readOnly {
-			limit = silenceLimit
+			limit = silenceLimit / silenceParts
 		}
 		c.SetReadDeadline(time.Now().Add(limit))
 		if s.closed() { // after the limit is set, for Close sets another
 			return net.ErrClosed
 		}
 		line, err := lines.ReadSlice('\n')
+		if silent++; c.readOnly && silent < silenceParts && len(line) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		silent = 0
 		if errors.Is(err, bufio.ErrBufferFull) {
 			if !c.refuseLong(lines) {
 				return err

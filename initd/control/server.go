@@ -16,6 +16,7 @@ const (
 	maxWaiting     = 12               // of these that wait for events or outcomes, so that others can still ask
 	idleLimit      = 30 * time.Second // for a request, of a client that waits for nothing
 	silenceLimit   = time.Minute      // for a request, of the HTTP process
+	silenceParts   = 3                // of that limit: what passes while a container is paused is one, however long
 	writeLimit     = 5 * time.Second  // for a client to take an answer
 	keptOutcomes   = 64               // the last that can be asked for
 	keptEvents     = 256              // that a subscriber may lag behind

@@ -3,6 +3,7 @@ package control
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -239,6 +240,34 @@ func TestSilence(t *testing.T) {
 			t.Error("its end is taken for silence")
 		}
 	})
+}
+
+// paused is a connection on which nothing comes until so many deadlines have passed, as when a container is paused: then
+// the next comes at once.
+type paused struct {
+	net.Conn
+	deadlines int
+}
+
+func (p *paused) SetReadDeadline(time.Time) error { return nil }
+
+func (p *paused) Read([]byte) (int, error) {
+	if p.deadlines--; p.deadlines < 0 {
+		return 0, io.EOF
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// TestPauseIsNoSilence: both sides were stopped when the deadline passed: the HTTP process gets the time to ask.
+func TestPauseIsNoSilence(t *testing.T) {
+	for deadlines, want := range map[int]bool{0: false, 1: false, 100: true} {
+		s := NewServer(Sink{Idle: func(<-chan struct{}) {}}, func(*Status) {})
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		if silent := s.Serve(&paused{ours, deadlines}); silent != want {
+			t.Errorf("%d deadlines are silence: %v, want %v", deadlines, silent, want)
+		}
+	}
 }
 
 // pair is a connection without a path: initd's end and the client's.

@@ -37,7 +37,7 @@ var (
 	KillFailed = define("kill-failed", "A signal could not be sent to a process.")
 	Resize     = define("resize", "The pool has grown or shrunk.")
 	Recycle    = define("recycle", "A worker is replaced: max-requests, max-memory or max-lifetime.")
-	Status     = define("status", "A worker has sent STATUS=. Of one worker at most ten are logged in ten seconds; dropped is how many were not.")
+	Status     = define("status", "A worker has sent STATUS=. Of one worker at most ten lines about this, extend, suspended, continued, handed-over and notify-dropped are logged in ten seconds; dropped is how many were not.")
 	Extend     = define("extend", "A worker has sent EXTEND_TIMEOUT_USEC=.")
 	HandedOver = define("handed-over", "A worker has ended, and the process that it had named with MAINPID= has taken its place.")
 	Scoreboard = define("scoreboard", "A worker runs without a row of the scoreboard, or its file could not be removed.")

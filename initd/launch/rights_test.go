@@ -81,3 +81,9 @@ func playRights() {
 	printRights()
 	fmt.Println("setuid:", setres(sysSetresuid, 0))
 }
+
+func TestKeyQuota(t *testing.T) {
+	if got := refused("session_keyring", syscall.EDQUOT); !strings.Contains(got, "kernel.keys.maxkeys") {
+		t.Errorf("it is explained by %q", got)
+	}
+}

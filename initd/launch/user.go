@@ -122,6 +122,9 @@ func setgroups(groups []int) error {
 func refused(stage string, errno syscall.Errno) string {
 	capability := map[string]string{"setgroups": "SETGID", "setresgid": "SETGID", "setresuid": "SETUID"}[stage]
 	switch {
+	case stage == "session_keyring" && errno == syscall.EDQUOT:
+		// Each worker has one, and only root outside of user namespaces may have many: keyrings(7).
+		return "initd's user may have no more keys (/proc/key-users): raise the sysctl kernel.keys.maxkeys"
 	case capability == "":
 		return ""
 	case errno == syscall.EINVAL:

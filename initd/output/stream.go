@@ -25,14 +25,25 @@ func NewStream(fd int) Stream {
 func (s Stream) IsTerminal() bool { return s.terminal }
 
 // Give lets processes of a user open the stream by name, /dev/stderr for instance,
-// which takes the rights of a new open(2), as `docker run --user` does (runc,
-// fixStdioPermissions). Only what is nobody else's file is given: a pipe without a
-// name, and the terminal of a container. Where it is not possible it stays as it is.
+// which takes the rights of a new open(2). Only what is nobody else's file is given: the
+// terminal of a container, as `docker run --user` does (runc, fixStdioPermissions), and a
+// pipe without a name. That does not become the user's, who could then read what others
+// write to it: to be written to, or stdin to be read, is all that it is for. Where it is
+// not possible it stays as it is.
 func (s Stream) Give(uid int) {
-	var fs unix.Statfs_t
-	if unix.Fstatfs(s.fd, &fs) == nil && fs.Type == unix.PIPEFS_MAGIC || s.terminal && os.Getpid() == 1 {
+	if s.terminal && os.Getpid() == 1 {
 		unix.Fchown(s.fd, uid, -1)
 	}
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if unix.Fstatfs(s.fd, &fs) != nil || fs.Type != unix.PIPEFS_MAGIC || unix.Fstat(s.fd, &st) != nil {
+		return
+	}
+	use := uint32(0o022)
+	if s.fd == 0 {
+		use = 0o044
+	}
+	unix.Fchmod(s.fd, st.Mode&0o777|use)
 }
 
 // Write writes all of the text, or returns why it has given up: the descriptor is

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -25,18 +26,20 @@ func Pulse(ctx context.Context, address string, ask func(context.Context, contro
 // its health. If this process cannot accept, or answer, initd is not asked, and starts
 // another. Where no network leads to the address initd is asked directly.
 func pulse(ctx context.Context, ticks <-chan time.Time, address string, ask func(context.Context, control.Request) (control.Answer, error)) {
-	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address) // which may have a zone, and no URL has that as it is: RFC 6874
+	}
+	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 	for {
 		select {
 		case <-ticks:
 		case <-ctx.Done():
 			return
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/livez", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/livez", nil)
 		if err != nil {
 			return
 		}
-		request.Host = "localhost"
 		response, err := client.Do(request)
 		switch {
 		case err == nil:
