@@ -90,7 +90,7 @@ func TestMemoryLimit(t *testing.T) {
 		c.Serving(generation)
 		c.Signal("USR1") // which initd hands on
 		c.Event(fmt.Sprintf("generation %d was killed", generation), func(e initdtest.Entry) bool {
-			return e.Event == "exit" && e.Generation == generation && e.Signal == "KILL"
+			return e.Event == "exit" && e.Generation == generation && e.Signal == "KILL" && strings.Contains(e.Message, "out of memory")
 		})
 	}
 	c.Serving(3)
