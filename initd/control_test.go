@@ -254,7 +254,7 @@ func TestReasons(t *testing.T) {
 		reason("no generation has been ready yet")
 		w.passes(time.Second)
 		w.ends(3, 101)
-		reason("no generation is serving")
+		reason("generation 1 was lost: worker ended after 1s: exit status 3")
 		w.shutdown(102)
 	})
 }

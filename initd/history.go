@@ -19,6 +19,7 @@ type history struct {
 	swaps    []control.Swap // oldest first
 	counters control.Counters
 	ends     map[int]end // by generation that is being tried: the last end that nobody had asked for
+	last     end         // of all
 }
 
 // end is how a worker ended.
@@ -30,7 +31,7 @@ type end struct {
 
 func newHistory() *history {
 	return &history{ends: map[int]end{}, counters: control.Counters{
-		Swaps: map[string]int64{"ready": 0, "failed": 0, "refused": 0, "stopped": 0},
+		Swaps: map[string]int64{"ready": 0, "failed": 0, "refused": 0, "stopped": 0, "lost": 0},
 	}}
 }
 
@@ -51,6 +52,7 @@ func (h *history) differs(generation int, v *control.Variables) {
 
 // ended records the end of a worker that ended by itself.
 func (h *history) ended(generation int, e end) {
+	h.last = e
 	if s := h.swap(generation); s != nil && s.Ended == nil {
 		h.ends[generation] = e
 	}
@@ -66,15 +68,20 @@ func (h *history) late(generation, slot int, lines func() []string) {
 // concluded records the outcome of an attempt.
 func (h *history) concluded(now time.Time, o machine.Outcome) {
 	s := h.swap(o.Generation)
-	if s == nil || s.Ended != nil {
+	if s == nil || o.Result == machine.OutcomeBegun || o.Result == machine.OutcomeSuperseded {
 		return
 	}
-	if o.Result == machine.OutcomeBegun || o.Result == machine.OutcomeSuperseded {
+	e, ok := h.ends[o.Generation]
+	switch {
+	case o.Result == machine.OutcomeLost:
+		s.Lost, e, ok = &now, h.last, true
+	case s.Ended != nil:
 		return
+	default:
+		s.Ended, s.Seconds = &now, now.Sub(s.Began).Seconds()
 	}
-	s.Outcome = word(o.Result)
-	s.Ended, s.Seconds, s.Reason = &now, now.Sub(s.Began).Seconds(), o.Reason
-	if e, ok := h.ends[o.Generation]; ok && o.Result != machine.OutcomeReady {
+	s.Outcome, s.Reason = word(o.Result), o.Reason
+	if ok && o.Result != machine.OutcomeReady {
 		s.Slot, s.Lines = e.slot, e.lines
 		switch {
 		case e.status == nil:
@@ -139,7 +146,7 @@ func (h *history) complaint() string {
 	for _, s := range slices.Backward(h.swaps) {
 		if s.Ended != nil && s.Reason != "" {
 			outcome := s.Outcome
-			if outcome == machine.OutcomeRefused.String() {
+			if outcome == machine.OutcomeRefused.String() || outcome == machine.OutcomeLost.String() {
 				outcome = "was " + outcome // as the log has it
 			}
 			return fmt.Sprintf("generation %d %s: %s", s.Generation, outcome, s.Reason)

@@ -30,6 +30,7 @@ type instance struct {
 	watch     *watch.Watch // nil: nothing is watched
 	survey    *survey.Surveyor
 	surveys   gate
+	oom       *oomKills // nil: nobody looks
 }
 
 // run is initd from the first worker to the last.

@@ -113,9 +113,14 @@ func (l *loop) turn() {
 			l.transcribe(action)
 			l.do(action)
 		}
-		if l.exit == nil && l.published.update(l.machine) {
+		if l.exit != nil {
+			break
+		}
+		before := l.published.outline.Flapping
+		if l.published.update(l.machine) {
 			freeHeap()
 		}
+		l.flapped(before, l.published.outline.Flapping)
 	}
 	if l.deadline == judged {
 		l.deadline = awaited

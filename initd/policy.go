@@ -26,6 +26,7 @@ func (in *instance) policy() machine.Policy {
 		Debounce:          time.Duration(s.WatchDebounce),
 		Ready:             s.Ready.Value,
 		Interval:          time.Duration(s.Interval),
+		StableAfter:       time.Duration(s.StableAfter),
 		StartTimeout:      time.Duration(s.StartTimeout),
 		Probe:             len(s.Probe) > 0 && !in.programs.plain(),
 		ProbeTimeout:      time.Duration(s.ProbeTimeout),

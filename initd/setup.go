@@ -175,6 +175,7 @@ func (up *setup) openRest() (err error) {
 			up.log.Debug(eventlog.ReportFailed, "cannot notify the supervisor: "+err.Error())
 		})
 		up.published.notify = up.published.supervisor.Send
+		up.oom = ownOOMKills()
 	}
 	up.terminal = terminal.Open()
 	up.openSurvey()

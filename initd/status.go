@@ -81,9 +81,12 @@ func (l *loop) health(v machine.View) control.Health {
 		Live: true, Started: v.EverReady, Generation: v.Serving, State: v.Readiness.String(),
 		Ready: v.Readiness == machine.IsReady || v.Readiness == machine.Reloading,
 	}
+	h.Flapping = l.flapping(v.Flapping)
 	switch h.Reason = l.history.complaint(); {
 	case v.Readiness == machine.Stopping:
 		h.Reason = "initd is stopping"
+	case h.Flapping != nil:
+		h.Reason = "the workers have been flapping since " + h.Flapping.Since.UTC().Format(time.RFC3339) + ": " + l.losses(v.Flapping)
 	case v.Readiness == machine.NotReady && v.Serving > 0:
 		h.Reason = fmt.Sprintf("the workers of generation %d are suspended", v.Serving)
 	case h.Reason == "" && !h.Ready && h.Started:

@@ -75,6 +75,9 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 	l.relisten(w.slot)
 	l.takeTerminal(c.pid)
 	if !w.asked {
+		if status.OOM = status.Signal == machine.KILL && l.oom.claim(l.now()); status.OOM {
+			l.history.counters.OOMKilled++
+		}
 		l.history.ended(w.generation, end{slot: &w.slot, status: &status, lines: c.lines})
 	}
 	attrs := []any{"generation", w.generation, "slot", w.slot}
@@ -92,7 +95,11 @@ func (w *worker) ended(l *loop, c *child, status machine.Status) {
 		l.logEnd(slog.LevelInfo, eventlog.Exit, "worker ended", c, status, attrs...)
 	default:
 		l.history.counters.Died++
-		l.logEnd(slog.LevelWarn, eventlog.Exit, "worker ended by itself", c, status, attrs...)
+		text := "worker ended by itself"
+		if status.OOM {
+			text = "worker was killed by the kernel, out of memory"
+		}
+		l.logEnd(slog.LevelWarn, eventlog.Exit, text, c, status, attrs...)
 	}
 	w.over = true
 	l.leave(c.pid, w)

@@ -24,7 +24,8 @@ func (t *tool) restartCommand() *cobra.Command {
 		Short:   "Swap: start a new generation, and stop the old one when it is ready",
 		Long: `restart asks initd for a swap and waits for its outcome. After a failed attempt the old
 generation goes on serving and initd tries again, whether or not restart is still
-waiting.
+waiting. A swap that succeeded has failed after all if its generation soon loses its
+last worker: await says then that it was lost, as status does.
 
 Exit status:
   0   the new generation is serving

@@ -51,6 +51,7 @@ var states = map[string]state{
 	stateGivenUp: {"given up", "was given up", red},
 	"superseded": {"superseded", "was superseded", blue},
 	"stopped":    {"stopped", "was stopped", blue},
+	"lost":       {"lost", "was lost", red}, // it had been ready
 }
 
 const (

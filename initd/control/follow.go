@@ -55,6 +55,9 @@ func (c *connection) sendOutcomes(r Request, ticket int, gone <-chan struct{}) e
 			if o.Ticket != ticket {
 				continue
 			}
+			if o.Final {
+				o = c.server.corrected(o, next)
+			}
 			if err := c.write(Answer{ID: r.ID, Answer: "outcome", Outcome: &o}); err != nil || o.Final {
 				return err
 			}

@@ -85,7 +85,18 @@ type Health struct {
 	Started    bool   `json:"started"`          // a generation has been ready since initd was started
 	State      string `json:"state"`            // not-ready, ready, reloading, stopping
 	Generation int    `json:"generation"`       // the serving one; 0: none
-	Reason     string `json:"reason,omitempty"` // why it is not ready, or why the last attempt failed
+	Reason     string `json:"reason,omitempty"` // why it is not ready, or flapping, or why the last attempt failed
+
+	Flapping *Flapping `json:"flapping,omitempty"` // present while workers end again and again, soon after they were ready
+}
+
+// Flapping is the state of a pool in which at least half of the slots lose one worker after
+// the other before it was stable.
+type Flapping struct {
+	Since  time.Time `json:"since"`
+	Losses int       `json:"losses"`  // in a row, in the slot that has had the most
+	Last   string    `json:"last"`    // how the last of these workers ended: exit status 1, signal SEGV, signal KILL (out of memory)
+	LastAt time.Time `json:"last_at"` // when
 }
 
 // Status is all that initd knows about itself. Times are RFC 3339 with fractions,
@@ -160,7 +171,8 @@ type Swap struct {
 	Began      time.Time       `json:"began"`
 	Ended      *time.Time      `json:"ended,omitempty"` // when its outcome was known
 	Seconds    float64         `json:"seconds"`         // from Began to Ended, or until now
-	Outcome    string          `json:"outcome"`         // pending, ready, failed, refused, stopped
+	Outcome    string          `json:"outcome"`         // pending, ready, failed, refused, stopped, lost
+	Lost       *time.Time      `json:"lost,omitempty"`  // lost: when, after it had been ready
 	Reason     string          `json:"reason,omitempty"`
 	Slot       *int            `json:"slot,omitempty"`        // of the worker that made it fail
 	ExitStatus *int            `json:"exit_status,omitempty"` // that worker's
@@ -181,7 +193,7 @@ type Variables struct {
 // tried again unless Final is set.
 type Outcome struct {
 	Ticket     int     `json:"ticket"`
-	Outcome    string  `json:"outcome"` // begun, failed, ready, refused, superseded, stopped
+	Outcome    string  `json:"outcome"` // begun, failed, ready, refused, superseded, stopped, lost
 	Final      bool    `json:"final"`
 	Generation int     `json:"generation,omitempty"`
 	Reason     string  `json:"reason,omitempty"`
@@ -191,11 +203,12 @@ type Outcome struct {
 
 // Counters only grow.
 type Counters struct {
-	Swaps        map[string]int64 `json:"swaps"`        // by outcome: ready, failed, refused, stopped
+	Swaps        map[string]int64 `json:"swaps"`        // by outcome: ready, failed, refused, stopped; lost: of the ready ones
 	SwapSeconds  float64          `json:"swap_seconds"` // that all swaps took that became ready
 	Started      int64            `json:"started"`      // workers
 	Exited       int64            `json:"exited"`       // workers that were told to stop
 	Died         int64            `json:"died"`         // workers that ended without having been told to
+	OOMKilled    int64            `json:"oom_killed"`   // of these that died: by the kernel, because memory ran out
 	Killed       int64            `json:"killed"`
 	Recycled     int64            `json:"recycled"`
 	Orphans      int64            `json:"orphans"`  // reaped

@@ -12,6 +12,18 @@ import (
 // waits.
 func (s *Server) PublishOutcome(o Outcome) { s.outcomes.add(o) }
 
+// corrected is the outcome of a ticket with what was published of it from an entry on: a
+// swap whose generation is lost soon after it was ready has failed after all.
+func (s *Server) corrected(o Outcome, from int64) Outcome {
+	later, _, _ := s.outcomes.from(from, keptOutcomes)
+	for _, other := range later {
+		if other.Ticket == o.Ticket {
+			o = other
+		}
+	}
+	return o
+}
+
 // Subscribed reports whether a client has subscribed to events.
 func (s *Server) Subscribed() bool { return s.subscribers.Load() > 0 }
 

@@ -23,6 +23,8 @@ var (
 	Failed   = define("failed", "An attempt failed, with the reason, and in hint and next_attempt the likely cause and the time until the next attempt.")
 	Refused  = define("refused", "A swap was refused: its environment could not be read, or hook-before-swap failed.")
 	Lost     = define("lost", "A generation that had served has no worker left.")
+	Flapping = define("flapping", "Half of the slots or more lose one worker after the other, each sooner than stable-after after it was ready: how many in a row, and how the last ended.")
+	Stable   = define("stable", "The workers have been ready for stable-after again, and are no longer flapping.")
 	Gone     = define("gone", "The last process of an old or failed generation has ended.")
 
 	Start      = define("start", "A worker was started.")

@@ -83,7 +83,8 @@ func (m *Machine) releaseSlots(g *generation) {
 // promote has a generation serve that holds every slot.
 func (m *Machine) promote(g *generation) {
 	swap := m.serving() != nil
-	m.swappedAt, m.allReadySince, m.everReady, g.servedAt = m.now, m.now, true, m.now
+	m.swappedAt, m.soundSince, m.everReady = m.now, m.now, true
+	g.servedAt, g.ticket, g.swapped = m.now, m.current.ticket, swap
 	m.pool.clearOwners()
 	m.enter(g, Serving, "")
 	m.conclude(&m.current, Outcome{Result: OutcomeReady, Generation: g.number})

@@ -135,7 +135,9 @@ func (e SignalAsked) apply(m *Machine) {
 		a.Refusal = fmt.Sprintf("%v is not a signal: expected 1 to %d", e.Signal, lastSignal)
 	default:
 		a.Workers = m.send(e.Signal, func(g *generation, w *worker) bool {
-			return (e.Generation == 0 || e.Generation == g.number) && (e.Slot == -1 || e.Slot == w.slot)
+			is := (e.Generation == 0 || e.Generation == g.number) && (e.Slot == -1 || e.Slot == w.slot)
+			w.signalled = w.signalled || is && m.policy.ends(e.Signal)
+			return is
 		})
 		if a.Workers == 0 && (e.Generation != 0 || e.Slot != -1) {
 			a.Missing, a.Refusal = true, "there is no worker"+e.where()

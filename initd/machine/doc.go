@@ -45,7 +45,7 @@
 //
 //	           ┌───────── failed ◀────────┐
 //	           ▼                          │
-//	request ─▶ waits ───── begun ───▶ under way ──▶ ready, refused, given-up
+//	request ─▶ waits ───── begun ───▶ under way ──▶ ready (─▶ lost), refused, given-up
 //	           │                          │
 //	           └────────────┬─────────────┘
 //	                        ▼
@@ -63,6 +63,8 @@
 //     the same.
 //   - An attempt that is not made again ends its ticket, and no other: it is ready,
 //     refused or given up. A stop of initd ends all there are.
+//   - One that is ready is lost, once, if its generation has its last worker end
+//     early before it has served for as long as a worker takes to be stable.
 //
 // # A slot
 //
@@ -74,7 +76,9 @@
 //
 // In a slot a generation has a worker, and a replacement while the worker is being
 // recycled. What becomes of workers that have lost their slot is of no consequence
-// for it.
+// for it. Workers that end early, before they are stable, are counted by slot: each in
+// a row has the next wait longer. Where half of the slots lose worker after worker
+// the pool is flapping ([Flapping]).
 //
 // # A worker
 //

@@ -41,6 +41,8 @@ type generation struct {
 
 	attempted time.Time // when its attempt began
 	servedAt  time.Time // when it began to serve; zero: it has not
+	ticket    int       // of the request that it serves for
+	swapped   bool      // it has replaced another
 
 	probeAt    time.Time // probing: when the next probe may run
 	probeUntil time.Time // probing: limit of the probe that runs; zero when none runs or none is set
@@ -80,6 +82,8 @@ type worker struct {
 
 	suspended bool // it was stopped by a signal
 	continued bool // by initd, since it was asked to end
+
+	signalled bool // an operator has sent it a signal to end by
 
 	failed bool // its attempt has failed: it is killed as soon as it is a process
 	orphan bool // it belonged to a worker that has ended; failed: it is killed, as that was or would have been

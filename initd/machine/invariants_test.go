@@ -48,8 +48,13 @@ import (
 //	I12  No state waits for ever without a reason: a limit, a result that is
 //	     outstanding, a worker that was asked to end or has yet to become ready
 //	     and has no limit, or that nothing is under way.
-//	I13  Failures back off: each in a row doubles the wait, up to the bound. Only
-//	     having been ready for the interval, or giving up, resets it.
+//	I13  Failures back off: each in a row doubles the wait, up to the bound, from the
+//	     start of the attempt or the worker that has failed. A worker that has been
+//	     ready for the interval, and ends before stable-after, is an early loss: its
+//	     slot is filled at once after the first in a row, and then waits from its
+//	     end. A loss of the last worker is a failure as well, and waits for the more
+//	     of both. Only half of the slots ready for stable-after since, or giving up,
+//	     resets failures, and only a stable worker the losses of its slot.
 //	I14  Stale, repeated, unknown and early input changes nothing.
 //	I15  The same events give the same actions and deadlines.
 //	I16  No request is lost or doubled: it becomes an attempt in the very step in
@@ -110,6 +115,9 @@ import (
 //	I35  A ticket has one final outcome, in the very step that decides it: its
 //	     attempt is ready, refused or given up; a newer ticket has taken its place,
 //	     which is named; or initd stops. Each attempt is begun, and has one outcome.
+//	     Ready alone can be taken back, once, by lost: in the very step in which an
+//	     early loss takes the last worker of its generation, that has not served for
+//	     stable-after. after-swap runs again then, if it has run for the success.
 //	I36  A command is answered once, in its step, and before any outcome of its
 //	     ticket. One that is refused changes nothing; the others do what a signal
 //	     would, a base size as so many TTIN or TTOU.
@@ -131,6 +139,10 @@ import (
 //	     If it is asked to end it is continued, once; also where it is suspended
 //	     when it has been asked.
 //	I43  A worker that has not ended a second after it was killed is reported, once.
+//	I44  The pool is flapping, by its view, while at least half of its slots have lost
+//	     two workers in a row or more, each before it was stable, and have none that
+//	     is. The end of a worker that an operator has sent a signal to end by is no
+//	     loss, nor is an exit with 0 after the interval while another is ready.
 //
 // And, once faults cease:
 //
@@ -166,9 +178,10 @@ type judge struct {
 	idle        bool // nothing is under way
 	gaveUp      int
 	logCommands []seenService
-	unlistened  bool      // initd has closed its listeners
-	lastStart   bool      // one was started although its back-off is not over
-	since       time.Time // when all workers of what serves were ready; zero: not all are
+	unlistened  bool // initd has closed its listeners
+	lastStart   bool // one was started although its back-off is not over
+
+	seenFlapping // workers that end early
 
 	seenPool      // the slots, as they are seen from outside
 	seenSurveys   // the surveys
@@ -206,6 +219,8 @@ type seenGeneration struct {
 	trial  time.Time // when it began
 
 	attempted, served time.Time   // when its attempt began, and it to serve
+	ticket            int         // that it serves for
+	swapped           bool        // it has replaced another
 	places            []seenPlace // by slot
 	leaving           []*seenWorker
 	broken            bool // a candidate that has lost a worker
@@ -254,6 +269,7 @@ type seenWorker struct {
 	extended    time.Time // its limit
 	worn        bool      // it may be recycled
 	wornOut     bool      // it has to be
+	signalled   bool      // an operator has sent it a signal to end by
 }
 
 // A violation is a rule and how it was broken.
@@ -298,9 +314,7 @@ func (j *judge) observe(now time.Time, event Event, actions []Action, deadline t
 	if g := j.serving(); g != nil {
 		j.serves = g.number
 	}
-	if !j.since.IsZero() && !j.since.Before(j.failedAt) && now.Sub(j.since) >= j.stableAfter() {
-		j.failures = 0
-	}
+	j.forgives()
 	j.note(event)
 	j.noteAlive()
 	j.linger()

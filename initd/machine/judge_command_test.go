@@ -48,7 +48,9 @@ func (j *judge) noteCommand(event Event) {
 			break
 		}
 		a.Workers = j.forwardTo(e.Signal, func(u *seenWorker) bool {
-			return (e.Generation == 0 || u.generation.number == e.Generation) && (e.Slot == -1 || u.slot == e.Slot)
+			is := (e.Generation == 0 || u.generation.number == e.Generation) && (e.Slot == -1 || u.slot == e.Slot)
+			u.signalled = u.signalled || is && slices.Contains([]Signal{TERM, INT, QUIT, j.policy.SignalOnHup, j.policy.SignalOnTerm}, e.Signal)
+			return is
 		})
 		switch named := e.Generation != 0 || e.Slot != -1; {
 		case a.Workers == 0 && named:

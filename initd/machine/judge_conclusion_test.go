@@ -75,11 +75,7 @@ func (j *judge) conclude(deadline time.Time) {
 	if j.phase == operating && j.policy.MaxOldGenerations > 0 && old > j.policy.MaxOldGenerations {
 		broken("I9", "%d old generations are alive", old)
 	}
-	if serving == nil || !j.allReady(serving) {
-		j.since = time.Time{}
-	} else if j.since.IsZero() {
-		j.since = j.now
-	}
+	j.concludeFlapping(serving)
 	j.concludeIdle(serving)
 	j.concludeDeadline(deadline, candidate, serving)
 }

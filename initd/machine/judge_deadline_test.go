@@ -61,6 +61,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	switch j.phase {
 	case operating:
 		j.poolLimits(limit)
+		j.stableLimits(limit)
 		if candidate != nil && candidate.isStuckInTrial() {
 			limit(j.startLimit(candidate.trial.Add(j.timing.KillOldDelay)), "start-timeout after the trial of generation %d", candidate.number)
 		}
@@ -163,7 +164,9 @@ func (j *judge) aliveAfter() time.Duration {
 	return j.policy.Interval
 }
 
-func (j *judge) stableAfter() time.Duration {
+func (j *judge) stableAfter() time.Duration { return max(j.policy.StableAfter, j.interval()) }
+
+func (j *judge) interval() time.Duration {
 	if j.policy.Interval == 0 {
 		return 100 * time.Millisecond
 	}
@@ -179,7 +182,7 @@ func (j *judge) wait(failures int) time.Duration {
 		bound = 24 * time.Hour
 	}
 	doublings := max(failures-1, 0)
-	if d := j.stableAfter() << min(doublings, 30); d < bound {
+	if d := j.interval() << min(doublings, 30); d < bound {
 		return d
 	}
 	if doublings > 0 {

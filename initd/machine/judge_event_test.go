@@ -145,7 +145,7 @@ func (j *judge) noteEnd(k *seenService, what string) {
 	}
 	k.runs = false
 	k.failures++
-	if j.now.Sub(k.started) >= j.stableAfter() {
+	if j.now.Sub(k.started) >= j.interval() {
 		k.failures = 1
 	}
 	k.at = k.started.Add(j.wait(k.failures))

@@ -39,9 +39,12 @@ func (j *judge) noteLoss(u *seenWorker, status Status) {
 		if vacant && g.state == Partial {
 			j.expect(g, Gone, 0)
 		}
-	case g.state < Serving && (p.inBatch || !j.wasStable(u)):
+	case g.state < Serving && (p.inBatch || j.isEarly(u, status) && (!j.wasAlive(u) || !g.some(func(u *seenWorker) bool { return !u.orphan }) || j.slots[u.slot].lostBy == g.number)):
 		if !p.inBatch {
 			j.mark("a swapped slot fails its attempt")
+			if j.wasAlive(u) {
+				j.mark("a swapped slot fails its attempt by its second loss")
+			}
 		}
 		j.giveBack(g, u.slot, j.now)
 		g.broken = true
@@ -50,23 +53,19 @@ func (j *judge) noteLoss(u *seenWorker, status Status) {
 	}
 }
 
-func (j *judge) wasStable(u *seenWorker) bool {
-	return !u.ready.IsZero() && j.now.Sub(u.ready) >= j.stableAfter()
-}
-
 // lost is what follows from the end of a worker in a slot of its generation.
 func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant bool) {
-	next := j.now
-	if !j.wasStable(u) {
-		if !u.started.Before(j.failedAt) {
-			j.failures++
-			j.failedAt = j.now
-		} else {
-			j.mark("one failure of several workers")
-		}
-		next = u.started.Add(j.backoff())
+	next, early := j.now, j.isEarly(u, status)
+	b := &j.slots[u.slot]
+	switch {
+	case early:
+		b.losses++
+		b.lostBy = g.number
+		j.last, j.lastAt = status, j.now
+		next = j.next(u, b.losses)
 		j.mark("loss of a worker that was not stable")
-	} else {
+	case j.wasStable(u):
+		b.losses = 0
 		j.mark("loss of a worker that was stable")
 	}
 	switch p := g.place(u.slot); {
@@ -95,11 +94,20 @@ func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant boo
 		j.mark("loss of all workers but orphans")
 	}
 	j.serves = 0
+	if early {
+		if !u.started.Before(j.failedAt) {
+			j.failures++
+			j.failedAt = j.now
+		} else {
+			j.mark("one failure of several workers")
+		}
+		next = j.next(u, max(j.failures, b.losses))
+	}
 	var wait time.Duration
 	switch {
 	case j.candidate() != nil:
 		j.mark("loss of all workers while the next is " + j.candidate().state.String())
-	case j.policy.MaxFailures > 0 && j.failures >= j.policy.MaxFailures:
+	case early && j.policy.MaxFailures > 0 && j.failures >= j.policy.MaxFailures:
 		j.mark("given up with nothing that serves")
 		j.halt(j.policy.exitStatus(status))
 	default:
@@ -107,6 +115,13 @@ func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant boo
 		j.notBefore, wait = next, next.Sub(j.now)
 	}
 	j.expect(g, Lost, wait)
+	if early && j.now.Sub(g.served) < j.stableAfter() {
+		j.expectOutcome(seenTicket{number: g.ticket}, Outcome{Result: OutcomeLost, Generation: g.number})
+		if g.swapped && j.phase == operating {
+			j.mark("after-swap hears of a loss")
+			j.runHook(AfterSwap, g.number, true)
+		}
+	}
 }
 
 func (j *judge) expect(g *seenGeneration, s State, next time.Duration) {
@@ -141,7 +156,7 @@ func (j *judge) replace(u *seenWorker) {
 	if p := u.generation.place(u.slot); p.replacement == u && u.accepts() {
 		j.mark("recycled")
 		j.vacate(p.worker)
-		j.replacements, j.replaceAt = 0, j.now.Add(j.stableAfter())
+		j.replacements, j.replaceAt = 0, j.now.Add(j.interval())
 	}
 }
 

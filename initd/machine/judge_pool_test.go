@@ -19,6 +19,8 @@ type seenSlot struct {
 	owner   int // 0: the generation that serves
 	closing time.Time
 	queue   int // -1: it is not known
+	losses  int // workers in a row that have ended early
+	lostBy  int // the last one's generation
 }
 
 // holds reports whether a slot is for a generation to have a worker in.

@@ -136,7 +136,7 @@ func (j *judge) noteLoad(queue int) {
 			return
 		}
 	}
-	if starting > 0 && j.failures > 0 && idle > j.policy.MaxIdle && j.size > j.base {
+	if starting > 0 && j.isFailing() && idle > j.policy.MaxIdle && j.size > j.base {
 		j.mark("shrinking while workers fail")
 		starting = 0
 	}
@@ -168,7 +168,7 @@ func (j *judge) grow(size int, reason string) bool {
 		j.mark("too small and cannot grow")
 		return false
 	}
-	if j.failures > 0 {
+	if j.isFailing() {
 		j.mark("not grown while workers fail")
 		return false
 	}

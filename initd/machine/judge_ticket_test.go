@@ -125,7 +125,7 @@ func (j *judge) judgeOutcome(a Outcome) {
 	if len(j.answers) > 0 && a.Result == OutcomeBegun {
 		broken("I36", "%v before %v", a, j.answers[0])
 	}
-	failure := a.Result == OutcomeFailed || a.Result == OutcomeGivenUp || a.Result == OutcomeRefused
+	failure := a.Result == OutcomeFailed || a.Result == OutcomeGivenUp || a.Result == OutcomeRefused || a.Result == OutcomeLost
 	if a.Reason == "" && failure || a.Reason != "" && !failure && a.Result != OutcomeStopped {
 		broken("I35", "%v: the reason is %q", a, a.Reason)
 	}

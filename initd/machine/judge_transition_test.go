@@ -83,7 +83,8 @@ func (j *judge) judgeTakeover(g, old *seenGeneration, a Transition) {
 		}
 		return
 	}
-	j.since, j.swappedAt, j.everReady, g.served = j.now, j.now, true, j.now
+	j.sound, j.swappedAt, j.everReady = j.now, j.now, true
+	g.served, g.ticket, g.swapped = j.now, j.current.number, old != nil
 	j.attemptEnds(OutcomeReady, 0)
 	for slot := range j.slots {
 		j.slots[slot].owner = 0

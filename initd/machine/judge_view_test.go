@@ -34,6 +34,7 @@ func (j *judge) observeView(m *Machine) error {
 		{"I38", "ticket", v.Ticket, j.lastTicket},
 		{"I38", "next attempt", v.NextAttempt, next},
 		{"I38", "failures", v.Failures, j.failures},
+		{"I44", "flapping", v.Flapping, j.flappingView()},
 		{"I38", "workers", v.Workers, j.size},
 		{"I38", "base", v.Base, j.base},
 		{"I38", "max", v.Max, j.policy.MaxWorkers},

@@ -34,7 +34,8 @@ type Machine struct {
 	swappedAt time.Time // when the serving generation took over, or a swap was given up
 	everReady bool      // a generation has served
 
-	allReadySince time.Time // all workers of the serving generation are; zero: not all are
+	soundSince time.Time // at least half of the slots have a ready worker; zero: fewer have
+	flapping   flapping
 
 	early []Signal // a plain init's, from before its command runs
 
@@ -92,7 +93,7 @@ func (m *Machine) Step(now time.Time, event Event) []Action {
 		m.deadline = time.Time{}
 		m.decide()
 	}
-	m.noteAllReady()
+	m.noteSound()
 	return m.actions
 }
 
@@ -125,25 +126,6 @@ func (m *Machine) do(a Action) {
 	m.changed = true
 }
 
-// resetFailures forgets earlier failures once all workers of what serves have been
-// ready for long enough, and since the last of the failures: only then is it shown
-// that they can be.
-func (m *Machine) resetFailures() {
-	if !m.allReadySince.IsZero() && !m.allReadySince.Before(m.failedAt) && m.now.Sub(m.allReadySince) >= m.policy.stableAfter() {
-		m.failures = 0
-	}
-}
-
-// noteAllReady takes note of whether all workers of what serves are ready.
-func (m *Machine) noteAllReady() {
-	switch g := m.serving(); {
-	case g == nil || !m.allReady(g):
-		m.allReadySince = time.Time{}
-	case m.allReadySince.IsZero():
-		m.allReadySince = m.now
-	}
-}
-
 // decide does what has to be done in the machine's state.
 func (m *Machine) decide() {
 	m.startServices()
@@ -164,6 +146,7 @@ func (m *Machine) decide() {
 		m.limitOld()
 		m.attempt()
 		m.surveyIfDue()
+		m.noteFlapping()
 	case lingering:
 		if !m.hooks[BeforeShutdown].runs && (m.workers() == 0 || m.due(m.stopAt)) {
 			m.terminate()

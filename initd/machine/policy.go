@@ -23,6 +23,7 @@ type Policy struct {
 
 	Ready        Ready
 	Interval     time.Duration // how long a worker lives to count as alive
+	StableAfter  time.Duration // how long it is ready for its end to be no failed start; at least Interval
 	StartTimeout time.Duration // limit of an attempt, from its start to its readiness
 	Probe        bool          // a probe follows the workers' own readiness
 	ProbeTimeout time.Duration // limit of one run of the probe
@@ -100,14 +101,18 @@ const orphanGrace = 5 * time.Second
 // is, and how long to wait after it.
 const minInterval = 100 * time.Millisecond
 
-// stableAfter is how long a worker has to be ready to be stable, and how long a
-// generation has to be for earlier failures to be forgotten.
-func (p *Policy) stableAfter() time.Duration {
+// interval is what decides whether a worker has lived at all, and in what steps to
+// wait.
+func (p *Policy) interval() time.Duration {
 	if p.Interval <= 0 {
 		return minInterval
 	}
 	return p.Interval
 }
+
+// stableAfter is how long a worker has to be ready to be stable, and how long a
+// generation has to be for earlier failures to be forgotten.
+func (p *Policy) stableAfter() time.Duration { return max(p.StableAfter, p.interval()) }
 
 // backoff is the time from the start of a failed attempt to that of the next,
 // after the given number of failures in a row: the interval, then 2, 4, …
@@ -118,11 +123,16 @@ func (p *Policy) backoff(failures int) time.Duration {
 	if limit <= 0 {
 		limit = ceiling
 	}
-	wait := p.stableAfter()
+	wait := p.interval()
 	for i := 1; i < failures && wait < limit; i++ {
 		wait = times(wait, 2)
 	}
 	return min(wait, limit)
+}
+
+// ends reports whether a signal is one that workers end by.
+func (p *Policy) ends(s Signal) bool {
+	return s == TERM || s == INT || s == QUIT || s == p.SignalOnHup || s == p.SignalOnTerm
 }
 
 // times is n times a duration, or the longest there is.

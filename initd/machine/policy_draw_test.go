@@ -8,6 +8,7 @@ func (w *world) drawPolicy() Policy {
 		Workers:           one(w, 1, 1, 2, 3, 5),
 		Ready:             one(w, Auto, Alive, Notify),
 		Interval:          one(w, s, s, 0, 100*ms, 5*s),
+		StableAfter:       one(w, 0, 0, 3*s, 10*s, 60*s),
 		StartTimeout:      one(w, 5*s, 5*s, 0, 700*ms, 60*s),
 		Probe:             w.chance(3),
 		ProbeTimeout:      one(w, s, 0, 200*ms),

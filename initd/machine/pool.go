@@ -28,6 +28,8 @@ type slot struct {
 	closing time.Time // when new connections were steered away from it; zero: they are not
 	queued  int       // connections in its queue, when it was surveyed last
 	steered bool      // new connections may go to it, by the last Steer
+	losses  int       // workers in a row that have ended early in it
+	lostBy  int       // the generation of the last of them
 }
 
 // staysOpen reports whether the slot is open and is not being closed.
@@ -209,6 +211,16 @@ func (m *Machine) canSpare(number int) bool {
 func (m *Machine) accepts(slot int) bool {
 	_, w := m.holder(slot)
 	return w != nil && w.isReady()
+}
+
+// anyAccepts reports whether some slot has a worker that is ready.
+func (m *Machine) anyAccepts() bool {
+	for i := range m.pool.slots {
+		if m.accepts(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasRoom reports whether max-workers allows one worker more. Workers that were

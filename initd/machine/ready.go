@@ -64,6 +64,6 @@ func (m *Machine) becomeReady(g *generation, w *worker) {
 func (m *Machine) replace(g *generation, w *worker) {
 	if p := g.place(w.slot); p.replacement == w && w.isReady() {
 		g.vacate(p.worker)
-		m.recycling = recycling{notBefore: m.now.Add(m.policy.stableAfter())}
+		m.recycling = recycling{notBefore: m.now.Add(m.policy.interval())}
 	}
 }

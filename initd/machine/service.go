@@ -43,7 +43,7 @@ func (s *service) ended(m *Machine) {
 	if !s.runs {
 		return
 	}
-	if s.runs = false; m.now.Sub(s.started) >= m.policy.stableAfter() {
+	if s.runs = false; m.now.Sub(s.started) >= m.policy.interval() {
 		s.failures = 0
 	}
 	s.failures++

@@ -59,6 +59,7 @@ func (s Signal) String() string {
 type Status struct {
 	Code   int
 	Signal Signal // 0 when it exited
+	OOM    bool   // the kernel has killed it, for there was no memory left
 }
 
 // Success reports whether the process exited with 0.
@@ -74,6 +75,9 @@ func (s Status) ExitStatus() int {
 
 // Words is the status in a sentence: "exit status 3" or "signal KILL".
 func (s Status) Words() string {
+	if s.OOM {
+		return "signal KILL (out of memory)"
+	}
 	if s.Signal != 0 {
 		return "signal " + s.Signal.String()
 	}
@@ -81,6 +85,9 @@ func (s Status) Words() string {
 }
 
 func (s Status) String() string {
+	if s.OOM {
+		return "signal=" + s.Signal.String() + " oom=true"
+	}
 	if s.Signal != 0 {
 		return "signal=" + s.Signal.String()
 	}

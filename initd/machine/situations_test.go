@@ -3,6 +3,16 @@ package machine
 // situations are those that every run has to come across.
 var situations = []string{
 	"a failed attempt superseded",
+	"a loss waits from its end",
+	"a swapped slot fails its attempt by its second loss",
+	"after-swap hears of a loss",
+	"flapping begins",
+	"flapping is over",
+	"loss of a worker that has done its work",
+	"loss of a worker that was signalled",
+	"outcome lost",
+	"the first loss is replaced at once",
+	"too few slots lose workers to be flapping",
 	"a plain init's stop begins with the signal",
 	"a request by clock",
 	"a request by control",

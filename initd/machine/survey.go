@@ -215,7 +215,7 @@ func (m *Machine) grow(size int, reason string) bool {
 	p := &m.pool
 	p.surplus = time.Time{}
 	// While workers fail, more of them would only fail as well.
-	if size <= p.size || m.failures > 0 {
+	if size <= p.size || m.isFailing() {
 		return false
 	}
 	switch quiet := m.now.Sub(p.shrunkAt); {
@@ -236,7 +236,7 @@ func (m *Machine) shrink(idle, starting int) {
 	p := &m.pool
 	// Workers that fail are not waited for: where the pool has become larger than
 	// the computer has memory for, that would be for ever.
-	changing := starting > 0 && m.failures == 0
+	changing := starting > 0 && !m.isFailing()
 	switch {
 	case idle <= m.policy.MaxIdle || changing || p.waits > 1 || p.size <= p.base:
 		p.surplus = time.Time{}

@@ -40,10 +40,11 @@ const (
 	OutcomeReady                    // its generation serves
 	OutcomeSuperseded               // a newer ticket has taken its place
 	OutcomeStopped                  // initd stops
+	OutcomeLost                     // its generation served, and was lost too soon: it has failed after all
 )
 
 func (r Result) String() string {
-	return [...]string{"begun", "failed", "given-up", "refused", "ready", "superseded", "stopped"}[r]
+	return [...]string{"begun", "failed", "given-up", "refused", "ready", "superseded", "stopped", "lost"}[r]
 }
 
 // Final reports whether it is the last outcome of the ticket.
@@ -51,7 +52,8 @@ func (r Result) Final() bool { return r != OutcomeBegun && r != OutcomeFailed }
 
 // Outcome: publish what became of a ticket to those who wait for it. An attempt is
 // begun, and then has one outcome more with its Generation; a ticket has one that
-// is final, with Generation 0 where no attempt for it was under way.
+// is final, with Generation 0 where no attempt for it was under way. Ready is taken
+// back by lost, if it is.
 type Outcome struct {
 	Ticket     int
 	Result     Result

@@ -172,7 +172,7 @@ func (a *arguments) signal(key string) Signal {
 
 func (a *arguments) status() Status {
 	if a.has("signal") {
-		return Status{Signal: a.signal("signal")}
+		return Status{Signal: a.signal("signal"), OOM: a.has("oom") && a.text("oom") == "true"}
 	}
 	return Status{Code: a.number("exit_status")}
 }

@@ -43,6 +43,7 @@ var policyFields = []struct {
 	{"watch-debounce", func(p *Policy) any { return &p.Debounce }},
 	{"ready", func(p *Policy) any { return &p.Ready }},
 	{"interval", func(p *Policy) any { return &p.Interval }},
+	{"stable-after", func(p *Policy) any { return &p.StableAfter }},
 	{"start-timeout", func(p *Policy) any { return &p.StartTimeout }},
 	{"probe", func(p *Policy) any { return &p.Probe }},
 	{"probe-timeout", func(p *Policy) any { return &p.ProbeTimeout }},

@@ -333,8 +333,12 @@ func viewLine(m *Machine) string {
 		workers = append(workers, fmt.Sprintf("%d:%d", generation, pid))
 	}
 	v := m.Outline()
-	return fmt.Sprintf("= readiness=%v serving=%d attempt=%d given_up=%d idle=%v published=%q",
+	s := fmt.Sprintf("= readiness=%v serving=%d attempt=%d given_up=%d idle=%v published=%q",
 		v.Readiness, v.Serving, v.Attempt, v.GivenUp, v.Idle, strings.Join(workers, " "))
+	if f := v.Flapping; !f.Since.IsZero() {
+		s += fmt.Sprintf(" flapping_since=%s losses=%d last=%q", offset(f.Since), f.Losses, f.Last.Words())
+	}
+	return s
 }
 
 // isDerived reports whether a line of what follows is no action.

@@ -13,7 +13,8 @@ type View struct {
 	GivenUp         int  // the last number that was refused or given up, and is not tried again; 0: none
 	Ticket          int  // the last number that a request for a swap was given
 	NextAttempt     time.Time
-	Failures        int  // failed attempts in a row
+	Failures        int // failed attempts in a row
+	Flapping        Flapping
 	Workers         int  // wanted in the pool now
 	Base            int  // wanted when there is little to do
 	Max             int  // that may be wanted; 0: it does not grow by itself
@@ -50,6 +51,7 @@ func (m *Machine) Outline() View {
 		Begun: m.begun, Stopping: m.phase != operating, Readiness: m.readiness(), EverReady: m.everReady,
 		Attempt: m.number, GivenUp: m.gaveUp, Ticket: m.ticket, Failures: m.failures,
 		Workers: m.pool.size, Base: m.pool.base, Max: m.policy.MaxWorkers, Idle: m.idle(),
+		Flapping: m.flappingView(),
 	}
 	if g := m.serving(); g != nil {
 		v.Serving = g.number

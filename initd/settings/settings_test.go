@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 		Interval: seconds(1), Ready: Choice[machine.Ready]{Value: machine.Auto}, StartTimeout: seconds(60), ProbeTimeout: seconds(5),
 		SignalOnHUP: Signal(syscall.SIGTERM), SignalOnTERM: Signal(syscall.SIGTERM), AutoRestartInterval: seconds(360),
 		KillGroup: true,
-		Respawn:   Choice[machine.Respawn]{Value: machine.Always}, MaxBackoff: seconds(30),
+		Respawn:   Choice[machine.Respawn]{Value: machine.Always}, StableAfter: seconds(60), MaxBackoff: seconds(30),
 		Workers: 1, MaxWorkers: 1, MinIdle: 1, MaxIdle: 1,
 		WatchDebounce: seconds(1), HookTimeout: seconds(30),
 		LogFormat: Choice[LogFormat]{Value: AutoFormat}, LogLevel: Choice[LogLevel]{Value: Info},
@@ -84,7 +84,7 @@ func TestNames(t *testing.T) {
 		READY INTERVAL START_TIMEOUT PROBE PROBE_TIMEOUT
 		SIGNAL_ON_HUP DRAIN_TIMEOUT MAX_OLD_GENERATIONS KILL_OLD_DELAY SURGE ENABLE_AUTO_RESTART AUTO_RESTART_INTERVAL
 		STOP_DELAY SIGNAL_ON_TERM STOP_TIMEOUT KILL_GROUP
-		RESPAWN WATCHDOG MAX_BACKOFF MAX_FAILURES
+		RESPAWN WATCHDOG STABLE_AFTER MAX_BACKOFF MAX_FAILURES
 		SIGNAL_MAP EXIT_MAP
 		WORKERS MAX_WORKERS MIN_IDLE MAX_IDLE SCOREBOARD
 		MAX_REQUESTS MAX_MEMORY MAX_LIFETIME

@@ -88,9 +88,11 @@ func TestMemoryLimit(t *testing.T) {
 	c := dockertest.Start(t, options, images.Tag, "/faults", "greedy")
 	for generation := 1; generation <= 2; generation++ {
 		c.Serving(generation)
-		c.Signal("USR1") // which initd hands on
+		started := c.Event("its worker was started", func(e initdtest.Entry) bool { return e.Event == "start" && e.Generation == generation })
+		c.Said(fmt.Sprintf("generation %d, pid %d: greedy", generation, started.PID)) // it handles signals by now
+		c.Signal("USR1")                                                              // which initd hands on
 		c.Event(fmt.Sprintf("generation %d was killed", generation), func(e initdtest.Entry) bool {
-			return e.Event == "exit" && e.Generation == generation && e.Signal == "KILL"
+			return e.Event == "exit" && e.Generation == generation && e.Signal == "KILL" && strings.Contains(e.Message, "out of memory")
 		})
 	}
 	c.Serving(3)

@@ -14,7 +14,7 @@ import (
 // a series that appears with its first event is one whose rate misses it.
 var (
 	states           = []string{"not-ready", "ready", "reloading", "stopping"}
-	outcomes         = []string{"ready", "failed", "refused", "stopped"}
+	outcomes         = []string{"ready", "failed", "refused", "stopped", "lost"}
 	workerStates     = []string{"forking", "executing", "running", "ready", "suspended", "stopping", "ending", "killed"}
 	generationStates = []string{"preparing", "checking", "starting", "probing", "trial", "serving", "partial", "retiring", "failed"}
 )
@@ -32,6 +32,22 @@ var families = []family{
 		func(s *control.Status) []sample { return truth(s.Health.Started) }},
 	{"initd_state", gauge, "state", "1 for the current state of initd, 0 for the others: " + list(states) + ".",
 		func(s *control.Status) []sample { return count(states, map[string]int64{s.Health.State: 1}) }},
+	{"initd_flapping", gauge, "", "1 while workers end again and again sooner than stable-after after they were ready, in at least half of the slots; 0 otherwise.",
+		func(s *control.Status) []sample { return truth(s.Health.Flapping != nil) }},
+	{"initd_flapping_since_timestamp_seconds", gauge, "", "Time at which the workers began to flap, in seconds since 1970; present only while they do.",
+		func(s *control.Status) []sample {
+			if f := s.Health.Flapping; f != nil {
+				return moment(&f.Since)
+			}
+			return nil
+		}},
+	{"initd_flapping_losses", gauge, "", "Workers that a slot has lost in a row, in the slot that has lost the most; 0 while they are not flapping.",
+		func(s *control.Status) []sample {
+			if f := s.Health.Flapping; f != nil {
+				return one(f.Losses)
+			}
+			return one(0)
+		}},
 	{"initd_resident_memory_bytes", gauge, "", "Resident memory of initd itself; absent if unknown.",
 		func(s *control.Status) []sample { return known(s.Memory) }},
 
@@ -59,7 +75,7 @@ var families = []family{
 
 	{"initd_attempts_total", counter, "", "Attempts to start a generation; equals the number of the latest one.",
 		func(s *control.Status) []sample { return one(s.Attempt) }},
-	{"initd_swaps_total", counter, "outcome", "Completed attempts to start a generation, by outcome: " + list(outcomes) + ".",
+	{"initd_swaps_total", counter, "outcome", "Completed attempts to start a generation, by outcome: " + list(outcomes) + ". Those that were lost soon after they were ready are counted as both.",
 		func(s *control.Status) []sample { return count(outcomes, s.Counters.Swaps) }},
 	{"initd_swap_duration_seconds", summary, "", "Time from the start of an attempt until its generation was ready; failed attempts are not counted.",
 		func(s *control.Status) []sample {
@@ -73,15 +89,15 @@ var families = []family{
 		func(s *control.Status) []sample {
 			return last(s, func(w control.Swap) []sample { return one(w.Seconds) })
 		}},
-	{"initd_last_swap_success", gauge, "", "1 if the last completed attempt succeeded, 0 if not; absent until there is one.",
+	{"initd_last_swap_success", gauge, "", "1 if the last completed attempt succeeded, 0 if not, or if its generation was lost before stable-after, or the workers are flapping; absent until there is one.",
 		func(s *control.Status) []sample {
-			return last(s, func(w control.Swap) []sample { return truth(w.Outcome == "ready") })
+			return last(s, func(w control.Swap) []sample { return truth(w.Outcome == "ready" && s.Health.Flapping == nil) })
 		}},
 	{"initd_last_swap_timestamp_seconds", gauge, "", "Time at which the last attempt completed, in seconds since 1970; absent until there is one.",
 		func(s *control.Status) []sample {
 			return last(s, func(w control.Swap) []sample { return moment(w.Ended) })
 		}},
-	{"initd_consecutive_failures", gauge, "", "Consecutive failed attempts; a success resets it to 0.",
+	{"initd_consecutive_failures", gauge, "", "Consecutive failed attempts, and generations that were lost before stable-after; 0 once workers have been ready for that long.",
 		func(s *control.Status) []sample { return one(s.Failures) }},
 	{"initd_next_attempt_timestamp_seconds", gauge, "", "Time at which the next attempt starts, in seconds since 1970; present only during a back-off.",
 		func(s *control.Status) []sample { return moment(s.NextAttempt) }},
@@ -138,6 +154,8 @@ var families = []family{
 		func(s *control.Status) []sample {
 			return count([]string{"asked", "died"}, map[string]int64{"asked": s.Counters.Exited, "died": s.Counters.Died})
 		}},
+	{"initd_worker_oom_kills_total", counter, "", "Workers that the kernel killed because memory ran out, as far as the cgroup of initd shows it; they are counted as died, too.",
+		func(s *control.Status) []sample { return one(s.Counters.OOMKilled) }},
 	{"initd_worker_kills_total", counter, "", "Workers killed by initd, for example because they exceeded a timeout.",
 		func(s *control.Status) []sample { return one(s.Counters.Killed) }},
 	{"initd_worker_recycles_total", counter, "", "Workers replaced because they reached max-requests, max-memory or max-lifetime.",
@@ -229,7 +247,7 @@ func oldAge(s *control.Status) (seconds float64) {
 			}
 		}
 		for _, w := range s.Swaps {
-			if w.Outcome == "ready" {
+			if w.Outcome == "ready" || w.Outcome == "lost" {
 				since(w.Generation, w.Ended)
 			}
 		}

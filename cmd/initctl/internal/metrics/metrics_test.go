@@ -32,7 +32,8 @@ func rich() *control.Status {
 	next := noon.Add(4500 * time.Millisecond)
 	return &control.Status{
 		Version: "0.1.0", PID: 1, Time: noon, Started: *before(30 * time.Hour), Memory: 4_400_000,
-		Health:      control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 41},
+		Health: control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 41,
+			Flapping: &control.Flapping{Since: *before(5 * time.Minute), Losses: 6, Last: "exit status 1", LastAt: *before(time.Second)}},
 		Attempt:     43,
 		NextAttempt: &next,
 		Failures:    2,
@@ -65,7 +66,7 @@ func rich() *control.Status {
 		},
 		Counters: control.Counters{
 			Swaps: map[string]int64{"ready": 31, "failed": 10, "refused": 1}, SwapSeconds: 77.5,
-			Started: 301, Exited: 202, Died: 93, Killed: 14, Recycled: 25, Orphans: 1006, Requests: 123_456_789,
+			Started: 301, Exited: 202, Died: 93, OOMKilled: 21, Killed: 14, Recycled: 25, Orphans: 1006, Requests: 123_456_789,
 			Relistened: 17, HooksFailed: 18, Control: 1900, LinesDropped: 20,
 		},
 	}
@@ -199,7 +200,7 @@ func TestCountersGrow(t *testing.T) {
 	s := rich()
 	old := counters(s)
 	c := &s.Counters
-	for _, n := range []*int64{&c.Started, &c.Exited, &c.Died, &c.Killed, &c.Recycled, &c.Orphans, &c.Requests,
+	for _, n := range []*int64{&c.Started, &c.Exited, &c.Died, &c.OOMKilled, &c.Killed, &c.Recycled, &c.Orphans, &c.Requests,
 		&c.Relistened, &c.HooksFailed, &c.Control, &c.LinesDropped} {
 		*n++
 	}

@@ -66,6 +66,7 @@ func TestPage(t *testing.T) {
 			"watch", "1.42 s", "refused", "open /etc/app/env: permission denied", "exit status 1", `unknown key "lissten"`,
 			"DATABASE_URL", "LEGACY_MODE", "31", "9 failed, 1 refused", "retiring", "version 0.1.0, pid 1, up 3 d 4 h"}},
 		{"failing", failing, "troubled", []string{"Ready, but swaps are failing", "4 attempts failed in a row.", "EADDRINUSE", "The next attempt starts ", "/src/app/main.go:31", "PORT"}},
+		{"flapping", flapping, "troubled", []string{"Ready, but flapping", "3 in a row ended", "lost", "exit status 1"}},
 		{"single", single, "ready", []string{"Generation 1 is serving.", "8080", "start", "not counted", "0 of 4,096"}},
 		{"stopping", stopping, "stopping", []string{"Stopping", "7 workers are left.", "TERM was received."}},
 		{"broken", broken, "not-ready", []string{"Not ready", "No generation is serving, generation 2 is starting.", "no worker has become ready within 60 s", "signal KILL"}},

@@ -117,6 +117,16 @@ func failing() control.Status {
 	return s
 }
 
+// flapping has workers that end again and again, and one that serves just now.
+func flapping() control.Status {
+	s := single()
+	s.Failures = 3
+	s.Health.Flapping = &control.Flapping{Since: *ago(40 * time.Second), Losses: 3, Last: "exit status 1", LastAt: *ago(2 * time.Second)}
+	s.Health.Reason = "the workers have been flapping since 2026-03-01T11:59:20Z: 3 in a row ended sooner than 1m0s after they were ready, the last with exit status 1"
+	s.Swaps = append(s.Swaps, control.Swap{Generation: 0, Ticket: 1, Trigger: "loss", Began: *ago(60 * time.Second), Ended: ago(59 * time.Second), Lost: ago(50 * time.Second), Seconds: 1, Outcome: "lost", ExitStatus: ptr(1)})
+	return s
+}
+
 // single is one worker just started, of which nothing is known.
 func single() control.Status {
 	return control.Status{

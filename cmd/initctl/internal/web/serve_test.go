@@ -63,6 +63,8 @@ func TestChecks(t *testing.T) {
 		{"ready", healthy, "/readyz", 200, "ok\n"},
 		{"started", healthy, "/startupz", 200, "ok\n"},
 		{"through a swap", control.Health{Live: true, Ready: true, Started: true, State: "reloading", Generation: 3}, "/readyz", 200, "ok\n"},
+		{"flapping", control.Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 3, Reason: "two\nare lost", Flapping: &control.Flapping{}}, "/readyz", 200, "ok, but two are lost\n"},
+		{"flapping, live", control.Health{Live: true, Ready: true, Started: true, State: "ready", Generation: 3, Reason: "two are lost", Flapping: &control.Flapping{}}, "/livez", 200, "ok\n"},
 		{"not yet, live", control.Health{Live: true, State: "not-ready"}, "/livez", 200, "ok\n"},
 		{"not yet, ready", control.Health{Live: true, State: "not-ready", Reason: "generation 1 is starting"}, "/readyz", 503, "not ready: generation 1 is starting\n"},
 		{"not yet, started", control.Health{Live: true, State: "not-ready"}, "/startupz", 503, "not started: no generation has been ready yet\n"},

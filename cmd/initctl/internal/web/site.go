@@ -81,6 +81,9 @@ func (s site) check(judge func(*control.Health) (ok bool, reason string)) func(h
 		if ok, reason := judge(a.Health); !ok {
 			code, text = http.StatusServiceUnavailable, reason
 		}
+		if code == http.StatusOK && r.URL.Path == "/readyz" && a.Health.Flapping != nil {
+			text += ", but " + a.Health.Reason // it serves just now, and clients are better off than with nobody
+		}
 		lines := []string{text}
 		if r.URL.Query().Has("verbose") {
 			lines = append(lines, fmt.Sprintf("live: %v", a.Health.Live), fmt.Sprintf("ready: %v", a.Health.Ready),
