@@ -218,7 +218,9 @@ func (w *world) reap(each func(reaper.Exit)) bool {
 	for len(w.exits) > 0 {
 		e := w.exits[0]
 		w.exits = w.exits[1:]
-		delete(w.live, e.PID)
+		if e.Status.Exited() || e.Status.Signaled() { // else it was suspended or continued
+			delete(w.live, e.PID)
+		}
 		each(e)
 	}
 	return len(w.live) > 0
