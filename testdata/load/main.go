@@ -2,14 +2,16 @@
 // counts what came of them. It is for servers on the loopback addresses or a unix socket of the
 // network namespace it runs in, or on a network of containers, and it refuses any other address.
 //
-//	load [-clients N] [-keepalive | -fastcgi SCRIPT] [-ttl DURATION] [-limit DURATION] [-max N] ADDRESS
+//	load [-clients N] [-keepalive] [-once | -fastcgi SCRIPT] [-ttl DURATION] [-limit DURATION] [-max N] ADDRESS
 //
 // ADDRESS is 127.0.0.1:PORT, [::1]:PORT, unix:PATH or NAME:PORT. A name is looked up for each
 // connection, or after -ttl again, and one of its addresses, which has to be private (RFC 1918), is
 // taken at random; no other is tried. Each client makes a new connection for each request, or keeps one where -keepalive
-// is given. A request has failed unless its whole answer came with status 200. None is sent again,
-// except one that finds a kept connection closed before anything was answered: RFC 9112, section 9.3.1,
-// has clients do that.
+// is given. A request has failed unless its whole answer came with status 200.
+//
+// A GET that finds a kept connection closed before anything was answered is sent again, on another connection, as
+// browsers do and RFC 9112, section 9.3.1 allows. With -once requests are POSTs, and none is ever sent again, as by a
+// load balancer that must not repeat what may have had an effect.
 //
 // It stops at TERM or INT, at the end of standard input, after -limit, or after -max requests,
 // whichever comes first, and always lets requests under way finish. Each answer never seen before
@@ -66,12 +68,13 @@ func main() {
 	log.SetFlags(0)
 	clients := flag.Int("clients", 8, "how many clients send at once")
 	keepalive := flag.Bool("keepalive", false, "keep connections for further requests")
+	once := flag.Bool("once", false, "send POST requests, and none again")
 	script := flag.String("fastcgi", "", "speak FastCGI, and ask for this script")
 	ttl := flag.Duration("ttl", 0, "how long to go by what a name meant")
 	limit := flag.Duration("limit", 30*time.Minute, "how long to send")
 	max := flag.Int64("max", 1_000_000, "how many requests to send")
 	flag.Parse()
-	if flag.NArg() != 1 || *clients < 1 || *keepalive && *script != "" {
+	if flag.NArg() != 1 || *clients < 1 || *script != "" && (*keepalive || *once) {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -100,7 +103,7 @@ func main() {
 			Timeout:   patience,
 			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: !*keepalive},
 		}
-		request := func(f *Failure) (string, error) { return get(client, f) }
+		request := func(f *Failure) (string, error) { return ask(client, *once, f) }
 		if *script != "" {
 			request = func(*Failure) (string, error) { return fastcgi(dial, *script) }
 		}
@@ -179,16 +182,23 @@ func named(host, port string, ttl time.Duration) dial {
 	}
 }
 
-// get sends one request and returns the answer's body. It notes by which port.
-func get(client *http.Client, f *Failure) (string, error) {
+// ask sends one request and returns the answer's body. It notes by which port.
+func ask(client *http.Client, once bool, f *Failure) (string, error) {
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if address, ok := info.Conn.LocalAddr().(*net.TCPAddr); ok {
 			f.Port = address.Port
 		}
 	}})
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", nil)
+	method, content := http.MethodGet, ""
+	if once {
+		method, content = http.MethodPost, "once"
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://localhost/", strings.NewReader(content))
 	if err != nil {
 		return "", err
+	}
+	if once {
+		request.GetBody = nil // or http.Transport sends it again if none of it was written
 	}
 	response, err := client.Do(request)
 	if err != nil {

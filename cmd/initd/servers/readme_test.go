@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"server-starter/cmd/initd/internal/initdtest"
+	"server-starter/cmd/initd/internal/recipes"
 )
 
 // TestREADME: README.md advises the settings that the recipe for the same server has, and has a word on each of them.
@@ -29,19 +30,19 @@ func TestREADME(t *testing.T) {
 			advised[name] = settings
 		}
 	}
-	for _, r := range readRecipes(t).each {
-		settings, ok := advised[r.server]
+	for _, r := range recipes.Read(t).Each {
+		settings, ok := advised[r.Server]
 		if !ok {
-			t.Errorf("README.md has no word on %s", r.server)
+			t.Errorf("README.md has no word on %s", r.Server)
 			continue
 		}
-		if strings.Contains(table, r.server+", ") || strings.Contains(table, ", "+r.server) {
+		if strings.Contains(table, r.Server+", ") || strings.Contains(table, ", "+r.Server) {
 			continue // of several at once, for which it refers to the recipes
 		}
-		want := slices.DeleteFunc(slices.Clone(r.environ), func(s string) bool { return strings.HasPrefix(s, "SERVER_STARTER_PORT=") })
+		want := slices.DeleteFunc(slices.Clone(r.Environ), func(s string) bool { return strings.HasPrefix(s, "SERVER_STARTER_PORT=") })
 		slices.Sort(want)
 		if !slices.Equal(settings, want) {
-			t.Errorf("README.md advises %q for %s, and its recipe has %q", settings, r.server, want)
+			t.Errorf("README.md advises %q for %s, and its recipe has %q", settings, r.Server, want)
 		}
 	}
 }

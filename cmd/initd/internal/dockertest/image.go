@@ -82,7 +82,7 @@ func build(t testing.TB, base string, files map[string]string) Images {
 	}
 	initdtest.AtEnd("docker", "rmi", "--force", images.Tag)
 	// All in one step: each is slow.
-	buildImage(t, images.Tag, images.Context, "FROM "+base+"\nCOPY root /\nENTRYPOINT [\"/initd\"]\n")
+	BuildAs(t, images.Tag, images.Context, "FROM "+base+"\nCOPY root /\nENTRYPOINT [\"/initd\"]\n")
 	return images
 }
 
@@ -113,11 +113,12 @@ func Build(t testing.TB, context, dockerfile string, options ...string) string {
 	t.Helper()
 	tag := initdtest.Unique()
 	initdtest.Undo(t, "docker", "rmi", "--force", tag)
-	buildImage(t, tag, context, dockerfile, options...)
+	BuildAs(t, tag, context, dockerfile, options...)
 	return tag
 }
 
-func buildImage(t testing.TB, tag, context, dockerfile string, options ...string) {
+// BuildAs makes an image that is kept until somebody removes it.
+func BuildAs(t testing.TB, tag, context, dockerfile string, options ...string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "Dockerfile")
 	if err := os.WriteFile(file, []byte(dockerfile), 0o666); err != nil {

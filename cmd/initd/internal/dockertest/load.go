@@ -46,7 +46,8 @@ func StartLoad(t *testing.T, options []string, args ...string) *Load {
 	l := &Load{T: t, answers: initdtest.NewStream(), Ended: make(chan struct{})}
 	name := initdtest.Unique()
 	done := initdtest.AtEnd("docker", "rm", "--force", name)
-	options = append([]string{"run", "--interactive", "--rm", "--name", name, "--entrypoint", "/load"}, options...)
+	// What it asks goes first where processors are short, or the next generation could hardly start.
+	options = append([]string{"run", "--interactive", "--rm", "--name", name, "--cpu-shares", "128", "--entrypoint", "/load"}, options...)
 	cmd := exec.Command("docker", append(append(options, made.images.Tag), args...)...)
 	cmd.Stdout, cmd.Stderr = &l.result, l.answers
 	stdin, err := cmd.StdinPipe()

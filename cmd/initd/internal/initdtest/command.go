@@ -87,3 +87,13 @@ func Build(dir, pkg, output string, options ...string) error {
 	}
 	return nil
 }
+
+// Install builds a program of another module, pkg@version, in a directory, static.
+func Install(pkg, dir string, options ...string) error {
+	cmd := exec.Command("go", slices.Concat([]string{"install"}, options, []string{pkg})...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go install %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}

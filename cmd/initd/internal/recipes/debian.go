@@ -1,4 +1,4 @@
-package servers_test
+package recipes
 
 import (
 	"crypto/sha256"
@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"server-starter/cmd/initd/internal/dockertest"
 	"server-starter/cmd/initd/internal/initdtest"
@@ -20,11 +22,57 @@ const provider = "perl-openssl-defaults"
 // unneeded is what the root file system is relieved of.
 var unneeded = []string{"./var/cache/apt", "./var/lib/apt/lists", "./usr/share/doc", "./usr/share/man", "./usr/share/locale"}
 
-// debian returns an image of Debian with what the recipes install. It is made with debootstrap from the mirror
-// that apt is configured for, and kept under a tag that tells what went into it.
+// Images are made of Debian, with what the recipes install and copy, and some more files in the same place. A package
+// of tests asks for the same files each time.
+func Images(t testing.TB, more map[string]string) dockertest.Images {
+	t.Helper()
+	return dockertest.Make(t, func(t testing.TB) (string, map[string]string) {
+		files := map[string]string{}
+		for _, some := range []map[string]string{Read(t).Files, more} {
+			for name, content := range some {
+				files[filepath.Join("srv", name)] = content
+			}
+		}
+		return debian(t), files
+	})
+}
+
+// debian returns an image of Debian with what the recipes install and build, in two layers, as the programs change
+// more often than the packages. Each is kept under a tag that tells what went into it.
 func debian(t testing.TB) string {
+	// Another package of tests may be at it.
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "initd-test-debian.lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	base := debootstrapped(t)
+	programs := Read(t).Programs
+	if len(programs) == 0 {
+		return base
+	}
+	tag := fmt.Sprintf("initd-test-debian:%.6x", sha256.Sum256([]byte(fmt.Sprint(base, programs))))
+	if dockertest.Exists(tag) {
+		return tag
+	}
+	dir := t.TempDir()
+	for _, pkg := range programs {
+		t.Logf("building %s", pkg)
+		if err := initdtest.Install(pkg, filepath.Join(dir, "srv"), dockertest.Release...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dockertest.BuildAs(t, tag, dir, "FROM "+base+"\nCOPY srv /srv\n")
+	return tag
+}
+
+// debootstrapped returns an image of Debian with the packages, from the mirror that apt is configured for.
+func debootstrapped(t testing.TB) string {
 	mirror, suite := aptSource(t)
-	packages := append(readRecipes(t).packages(), provider)
+	packages := append(Read(t).packages(), provider)
 	content := fmt.Sprint(mirror, suite, packages, unneeded)
 	tag := fmt.Sprintf("initd-test-debian:%.6x", sha256.Sum256([]byte(content)))
 	if dockertest.Exists(tag) {

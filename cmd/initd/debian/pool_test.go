@@ -1,4 +1,4 @@
-package servers_test
+package debian_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"server-starter/cmd/initd/internal/dockertest"
 	"server-starter/cmd/initd/internal/initdtest"
+	"server-starter/cmd/initd/internal/recipes"
 )
 
 // blocking are servers that know nothing of pools, and serve one client at a time with each process. How many
@@ -38,8 +39,8 @@ func TestBlocking(t *testing.T) {
 	for _, test := range blocking {
 		t.Run(test.server, func(t *testing.T) {
 			t.Parallel()
-			r := recipeFor(t, test.server)
-			options := dockertest.Environment(append(r.environ, "SERVER_STARTER_WORKERS=4", "SERVER_STARTER_MAX_WORKERS=8", "SERVER_STARTER_MIN_IDLE=0",
+			r := recipes.For(t, test.server)
+			options := dockertest.Environment(append(r.Environ, "SERVER_STARTER_WORKERS=4", "SERVER_STARTER_MAX_WORKERS=8", "SERVER_STARTER_MIN_IDLE=0",
 				"SERVER_STARTER_SURGE=2", "SERVER_STARTER_INTERVAL=0.5")...)
 			options = append(options, "--user", "65532", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
 			c := dockertest.Start(t, options, images.Tag, test.command...)

@@ -1,4 +1,4 @@
-package servers_test
+package debian_test
 
 import (
 	"os/exec"

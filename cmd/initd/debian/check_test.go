@@ -1,10 +1,11 @@
-package servers_test
+package debian_test
 
 import (
 	"strings"
 	"testing"
 
 	"server-starter/cmd/initd/internal/dockertest"
+	"server-starter/cmd/initd/internal/recipes"
 )
 
 // TestCheck has the doctor examine some of them, told nothing but the port, with the few rights that a container
@@ -35,10 +36,10 @@ func TestCheck(t *testing.T) {
 		} {
 			t.Run(rights.name+"/"+server.name, func(t *testing.T) {
 				t.Parallel()
-				recipe := recipeFor(t, server.name)
+				recipe := recipes.For(t, server.name)
 				options := append(dockertest.Environment(append(server.settings, "SERVER_STARTER_PORT=8080")...), rights.options...)
 				options = append(options, "--entrypoint", "/initctl")
-				c := dockertest.Start(t, options, images.Tag, append([]string{"check"}, recipe.command...)...)
+				c := dockertest.Start(t, options, images.Tag, append([]string{"check"}, recipe.Command...)...)
 				if got := c.Wait(); got != server.status {
 					t.Errorf("exit status %d, not %d", got, server.status)
 				}
