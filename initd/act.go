@@ -34,6 +34,10 @@ func (l *loop) do(action machine.Action) {
 		l.stopHTTP()
 	case machine.Survey:
 		l.takeSurvey()
+	case machine.Look:
+		l.lookAt(a.PIDs)
+	case machine.Unseen:
+		l.unseen(a)
 	case machine.Steer:
 		l.steer(a.Slots)
 	case machine.Resize:
@@ -129,6 +133,7 @@ func (l *loop) reportStuck(a machine.Stuck) {
 // published first: whoever waits for a later one may have changed what is read.
 func (l *loop) prepare(a machine.Prepare) {
 	published := l.published.attempt(a.Generation)
+	l.sight.wanted = nil
 	l.history.begun(l.now(), a)
 	if err := l.checkOld(); err != nil {
 		l.then(machine.Refused{Generation: a.Generation, Reason: err.Error()})
@@ -205,6 +210,9 @@ func (l *loop) entered(a machine.Transition) {
 			attrs = append(attrs, "hint", hint)
 		}
 	}
+	if a.ReadyBy != machine.ByNothing {
+		attrs = append(attrs, "ready_by", a.ReadyBy.String())
+	}
 	if a.Next > 0 {
 		attrs = append(attrs, "next_attempt", a.Next)
 	}
@@ -267,8 +275,10 @@ func (l *loop) concluded(o machine.Outcome) {
 		}
 	}
 	l.history.concluded(l.now(), o)
-	publish := func() { l.server.PublishOutcome(outcomeOf(o)) }
+	outcome := outcomeOf(o)
+	publish := func() { l.server.PublishOutcome(outcome) }
 	if o.Result == machine.OutcomeReady {
+		outcome.ReadyBy = l.provedBy(o.Generation)
 		l.published.onceShown(publish)
 	} else {
 		publish()

@@ -28,7 +28,8 @@ type loop struct {
 	environments environments
 	clients      clients
 	history      *history
-	unseen       string          // by the last survey, and why
+	sight        sight
+	unsurveyed   string          // by the last survey, and why
 	events       []machine.Event // not yet given to the machine
 	clock        clock
 	timer        *time.Timer // for the machine's deadline
@@ -62,6 +63,7 @@ func newLoop(k kernel, in *instance, m *machine.Machine, s signalChannels) *loop
 		orphans:      orphans{worker: map[int]*worker{}},
 		clients:      clients{asking: map[int]control.Call{}},
 		history:      newHistory(),
+		sight:        sight{gate: newGate(in.inbox.start)},
 	}
 }
 

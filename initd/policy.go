@@ -51,6 +51,7 @@ func (in *instance) policy() machine.Policy {
 		LogCommands:  in.logs.Commands(),
 		HTTP:         in.http.sockets != nil,
 	}
+	p.Looks = in.seesWorkers()
 	for h, argv := range hooks(s) {
 		p.Hooks[h] = len(argv) > 0
 	}

@@ -20,6 +20,7 @@ import (
 	"server-starter/initd/environment"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/launch"
+	"server-starter/initd/machine"
 	"server-starter/initd/notify"
 	"server-starter/initd/output"
 	"server-starter/initd/pidfile"
@@ -158,6 +159,9 @@ func (up *setup) openStatusFile() (err error) {
 // openSockets binds or adopts the listeners of workers.
 func (up *setup) openSockets() (err error) {
 	up.sockets, err = socket.Open(up.where.Workers, up.options)
+	if err == nil && up.settings.Ready.Value == machine.Seen && !up.programs.plain() && !up.seesWorkers() {
+		return settingError("ready", errors.New("accepting needs a socket that workers accept on: set port or path"))
+	}
 	return err
 }
 
@@ -303,7 +307,7 @@ func (in *instance) blocking() int {
 		in.published.supervisor != nil,
 		in.programs.envdir != "",
 		in.watch != nil,
-		in.survey.Every() > 0,
+		in.survey.Every() > 0, in.seesWorkers(),
 		bool(in.settings.KillGroup) && !in.programs.plain(), // looks at orphans
 		in.lines != in.stderr,
 	} {

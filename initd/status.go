@@ -35,9 +35,9 @@ func (l *loop) status() *control.Status {
 
 // describe adds a generation to a status, and its workers to the sums.
 func (l *loop) describe(g machine.GenerationView, s *control.Status) {
-	d := control.Generation{Number: g.Number, State: g.State.String(), Began: l.clock.real(g.Began), Ready: l.moment(g.Ready), Workers: []control.Worker{}}
+	d := control.Generation{Number: g.Number, State: g.State.String(), Began: l.clock.real(g.Began), Ready: l.moment(g.Ready), ReadyBy: g.ReadyBy.String(), Workers: []control.Worker{}}
 	for _, w := range g.Workers {
-		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: l.clock.real(w.Started), Ready: l.moment(w.Ready), Orphan: w.Orphan}
+		worker := control.Worker{Slot: w.Slot, PID: w.PID, State: w.State, Started: l.clock.real(w.Started), Ready: l.moment(w.Ready), ReadyBy: w.ReadyBy.String(), Orphan: w.Orphan}
 		does := w.Activity
 		if p := l.children.worker(w.PID); p != nil {
 			worker.Message = p.status

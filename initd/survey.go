@@ -55,9 +55,9 @@ func (l *loop) takeSurvey() {
 // surveyed is for a survey that has ended. Of several in a row that are late for a
 // reason the first is logged.
 func (l *loop) surveyed(m surveyed) {
-	if m.problem != "" && m.problem != l.unseen {
+	if m.problem != "" && m.problem != l.unsurveyed {
 		l.log.Warn(eventlog.Survey, m.problem)
 	}
-	l.unseen = m.problem
+	l.unsurveyed = m.problem
 	l.then(m.Surveyed)
 }

@@ -174,6 +174,9 @@ func (t *tool) success(ctx context.Context, o *control.Outcome) string {
 	if _, swap := t.swap(ctx, o); swap != nil {
 		text += ", " + stateOf(o.Outcome).word + " after " + seconds(swap.Seconds)
 	}
+	if o.ReadyBy != "" {
+		text += " (" + o.ReadyBy + ")"
+	}
 	return text
 }
 

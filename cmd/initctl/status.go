@@ -128,7 +128,7 @@ func (v view) pool() string {
 func (v view) workers() *table {
 	t := &table{head: []string{"GENERATION", "SLOT", "PID", "STATE", " AGE", " REQUESTS", " MEMORY"}}
 	if v.wide {
-		t.head = append(t.head, " READY FOR", "MESSAGE")
+		t.head = append(t.head, " READY FOR", "READY BY", "MESSAGE")
 	}
 	for _, g := range v.Generations {
 		is := stateOf(g.State)
@@ -157,7 +157,7 @@ func (v view) workers() *table {
 			row := []cell{name, plain(strconv.Itoa(w.Slot)), plain(strconv.Itoa(w.PID)), {is.word, is.colour},
 				plain(v.age(w.Started)), plain(requests), plain(memory)}
 			if v.wide {
-				row = append(row, plain(ready), plain(printable(w.Message)))
+				row = append(row, plain(ready), plain(w.ReadyBy), plain(printable(w.Message)))
 			}
 			t.add(row...)
 			name = cell{} // a generation is named once

@@ -53,7 +53,7 @@ ip link set v1 up
 ip -6 addr add 2001:db8::1/64 dev v0
 ip -6 addr show dev v0 tentative | grep 2001:db8::1 >&2
 exec "$@"`
-	argv := append([]string{"-c", script, "sh", initdBinary(t)}, flags([]string{"sleep", "1000"}, "interval=0.1", "port=[2001:db8::1]:8080")...)
+	argv := append([]string{"-c", script, "sh", initdBinary(t)}, flags([]string{"sleep", "1000"}, "interval=0.1", "ready=alive", "port=[2001:db8::1]:8080")...)
 	d := run{mode: subreaper, program: "/bin/sh", args: argv, lonely: true}.start(t)
 	if got := d.address("2001:db8::1"); got != "[2001:db8::1]:8080" {
 		t.Errorf("it listens at %s", got)

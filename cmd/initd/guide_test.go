@@ -90,7 +90,7 @@ func TestGuideCommands(t *testing.T) {
 func TestGuideBackground(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	script := strings.NewReplacer("/run/", dir+"/", "/var/log/", dir+"/", "8080", "127.0.0.1:0", "/app/server", "sleep 1000", "--daemonize", "--interval=0.1 --daemonize").
+	script := strings.NewReplacer("/run/", dir+"/", "/var/log/", dir+"/", "8080", "127.0.0.1:0", "/app/server", "sleep 1000", "--daemonize", "--interval=0.1 --ready=alive --daemonize").
 		Replace(initdtest.Blocks(t, guide+"outside-containers.md", "sh")[0])
 	first, rest, found := strings.Cut(script, "initd --restart")
 	if !found {

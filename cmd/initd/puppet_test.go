@@ -66,7 +66,8 @@ func newStage(t *testing.T) *stage {
 }
 
 // puppet is the command line of a puppet. The options are its manners: "stubborn", "exit=3", and "eager",
-// which is to serve and to say READY=1 without being told.
+// which is to serve and to say READY=1 without being told. Unless it is "deaf", it waits for connections
+// on its sockets, and leaves them there until it is to serve.
 func (s *stage) puppet(options ...string) []string {
 	return append([]string{self, "puppet", s.listener.Addr().String()}, options...)
 }
@@ -281,6 +282,21 @@ func catchable() (all []os.Signal) {
 	return all
 }
 
+// poll waits on the sockets among files, so that initd sees a server that accepts connections.
+func poll(files []int) {
+	var fds []unix.PollFd
+	for _, fd := range files {
+		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil {
+			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
+	}
+	for {
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+			return
+		}
+	}
+}
+
 func playPuppet(args []string) int {
 	f := facts{PID: os.Getpid(), Parent: os.Getppid(), Args: args[1:], Environ: os.Environ()}
 	for fd := range 256 {
@@ -289,6 +305,9 @@ func playPuppet(args []string) int {
 		}
 	}
 	f.Dir, _ = os.Getwd()
+	if !slices.Contains(args, "deaf") {
+		go poll(f.Files)
+	}
 	signals := make(chan os.Signal, 1000)
 	signal.Notify(signals, catchable()...)
 

@@ -134,7 +134,8 @@ type Generation struct {
 	Number  int        `json:"number"`
 	State   string     `json:"state"` // preparing, checking, starting, probing, trial, serving, partial, retiring, failed
 	Began   time.Time  `json:"began"`
-	Ready   *time.Time `json:"ready,omitempty"` // when it became ready
+	Ready   *time.Time `json:"ready,omitempty"`    // when it became ready
+	ReadyBy string     `json:"ready_by,omitempty"` // what the least proved of its workers counted as ready by
 	Workers []Worker   `json:"workers"`
 }
 
@@ -145,6 +146,7 @@ type Worker struct {
 	State    string     `json:"state"` // forking, executing, running, ready, stopping, ending, killed
 	Started  time.Time  `json:"started"`
 	Ready    *time.Time `json:"ready,omitempty"`
+	ReadyBy  string     `json:"ready_by,omitempty"` // READY=1, accepting (it was seen to accept connections), interval (it had lived for it)
 	Activity string     `json:"activity,omitempty"` // busy, idle; empty: unknown
 	Requests *int64     `json:"requests,omitempty"` // counted on the scoreboard
 	Memory   int64      `json:"memory,omitempty"`   // resident; 0: unknown
@@ -196,6 +198,7 @@ type Outcome struct {
 	Outcome    string  `json:"outcome"` // begun, failed, ready, refused, superseded, stopped, lost
 	Final      bool    `json:"final"`
 	Generation int     `json:"generation,omitempty"`
+	ReadyBy    string  `json:"ready_by,omitempty"` // ready: as that of the Generation
 	Reason     string  `json:"reason,omitempty"`
 	By         int     `json:"by,omitempty"`   // superseded: the ticket of the request that replaced it
 	Next       float64 `json:"next,omitempty"` // failed: seconds to the next attempt

@@ -17,7 +17,7 @@ var (
 	Starting = define("starting", "The generation is started, or the next batch of its slots.")
 	Probing  = define("probing", "Its workers are ready, and the probe runs.")
 	Trial    = define("trial", "Its workers are ready; kill-old-delay passes before the old generation is stopped.")
-	Serving  = define("serving", "The generation has all slots.")
+	Serving  = define("serving", "The generation has all slots; ready_by says by what it counted as ready: READY=1, accepting, or interval.")
 	Partial  = define("partial", "A batch has failed; the generation keeps the slots it had taken over.")
 	Retiring = define("retiring", "The generation is replaced, and its workers were asked to stop.")
 	Failed   = define("failed", "An attempt failed, with the reason, and in hint and next_attempt the likely cause and the time until the next attempt.")
@@ -43,6 +43,7 @@ var (
 	Extend     = define("extend", "A worker has sent EXTEND_TIMEOUT_USEC=.")
 	HandedOver = define("handed-over", "A worker has ended, and the process that it had named with MAINPID= has taken its place.")
 	Scoreboard = define("scoreboard", "A worker runs without a row of the scoreboard, or its file could not be removed.")
+	Unseen     = define("unseen", "A worker counts as ready by interval alone, because it cannot be told whether it accepts connections; logged once.")
 	Survey     = define("survey", "initd cannot see what the workers are doing.")
 
 	Probe   = define("probe", "A probe has ended, or could not be started.")

@@ -57,6 +57,7 @@ type Transition struct {
 	State      State
 	Reason     string
 	Next       time.Duration
+	ReadyBy    ReadyBy // serving: what the least proved of its workers counted as ready by
 }
 
 // StartLogCommand: start the log command of this number, from 0. LogCommandEnded, once.
@@ -119,6 +120,9 @@ func (a Transition) String() string {
 	s := fmt.Sprintf("transition generation=%d state=%v", a.Generation, a.State)
 	if a.Reason != "" {
 		s += fmt.Sprintf(" reason=%q", a.Reason)
+	}
+	if a.ReadyBy != ByNothing {
+		s += fmt.Sprintf(" ready_by=%v", a.ReadyBy)
 	}
 	if a.Next != 0 {
 		s += fmt.Sprintf(" next=%v", a.Next)

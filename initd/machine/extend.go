@@ -32,7 +32,8 @@ func (e HandedOver) apply(m *Machine) {
 	if _, known := m.worker(e.To); known != nil || w == nil || w.orphan || w.state >= stopping || e.To <= 0 {
 		return
 	}
-	w.pid = e.To
+	w.pid, w.sight, w.unlike, w.vagueSince = e.To, Undecided, "", m.now
+	m.lookSoon()
 }
 
 // later is a limit that was extended to a time. Where there is no limit, none is made.

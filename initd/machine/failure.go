@@ -73,12 +73,14 @@ func (m *Machine) failLate(g *generation, reason string) {
 	if g.isSuspended() {
 		reason += "; a worker is suspended"
 	}
+	var batch []*worker
 	for slot := range g.places {
 		if p := &g.places[slot]; p.inBatch && p.worker != nil {
 			p.worker.failed = true
+			batch = append(batch, p.worker)
 		}
 	}
-	m.fail(g, Status{Signal: KILL}, reason)
+	m.fail(g, Status{Signal: KILL}, reason+m.whyNotReady(batch...))
 }
 
 // discard ends the workers that a failed attempt has started, except in the slots
@@ -92,7 +94,7 @@ func (m *Machine) discard(g *generation, wasReady bool) {
 		g.state = Retiring
 	}
 	for slot := range g.places {
-		if p := &g.places[slot]; p.inBatch && p.worker != nil && p.worker.state != ready && !m.livesLongEnough(p.worker) {
+		if p := &g.places[slot]; p.inBatch && p.worker != nil && p.worker.state != ready && m.judgeAlive(p.worker) == ByNothing {
 			p.worker.failed = true
 		}
 	}

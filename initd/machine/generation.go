@@ -80,6 +80,11 @@ type worker struct {
 	killedAt time.Time
 	stuck    bool // it was killed and did not end in time
 
+	sight      Sight
+	unlike     string    // what it was not seen to do, or why that cannot be told, after a look
+	vagueSince time.Time // since when nothing certain is known of that; zero: it does not accept
+	readyBy    ReadyBy
+
 	suspended bool // it was stopped by a signal
 	continued bool // by initd, since it was asked to end
 
@@ -223,7 +228,11 @@ func (g *generation) removeWorker(w *worker) {
 // enter has a generation change its state.
 func (m *Machine) enter(g *generation, s State, reason string) {
 	g.state = s
-	m.do(Transition{Generation: g.number, State: s, Reason: reason})
+	a := Transition{Generation: g.number, State: s, Reason: reason}
+	if s == Serving {
+		a.ReadyBy = m.provedBy(g)
+	}
+	m.do(a)
 }
 
 // removeEmpty removes a generation that has no worker left.

@@ -143,6 +143,16 @@ import (
 //	     two workers in a row or more, each before it was stable, and have none that
 //	     is. The end of a worker that an operator has sent a signal to end by is no
 //	     loss, nor is an exit with 0 after the interval while another is ready.
+//	I45  Workers are looked at, whether they wait for connections, while that may make
+//	     them ready or have connections steered to them, and are not seen to: one look is
+//	     outstanding at most, and the next is due after a pause that grows with the age
+//	     of the youngest, and with what the last one took.
+//	I46  Where it counts what is seen, a worker becomes ready when it has lived for the
+//	     interval and was seen to wait for connections, in the very step in which both is
+//	     so; or, unless that is asked for, where it cannot be told, or could not for
+//	     half of start-timeout: then that is logged. One that certainly does not wait is
+//	     not ready, and nothing is steered to it whatever it says. A view and the log
+//	     say by what a generation counted as ready.
 //
 // And, once faults cease:
 //
@@ -185,6 +195,7 @@ type judge struct {
 
 	seenPool      // the slots, as they are seen from outside
 	seenSurveys   // the surveys
+	seenLooks     // the looks
 	seenRecycling // the recycling
 	seenHooks     // the hooks, and what is watched
 	seenRequests  // the tickets, the commands and the HTTP process
@@ -270,6 +281,10 @@ type seenWorker struct {
 	worn        bool      // it may be recycled
 	wornOut     bool      // it has to be
 	signalled   bool      // an operator has sent it a signal to end by
+
+	sight   Sight
+	unsure  time.Time // since when nothing certain is seen of it; zero: it does not accept
+	readyBy ReadyBy
 }
 
 // A violation is a rule and how it was broken.

@@ -41,6 +41,10 @@ func (j *judge) judge(action Action) {
 		j.judgeCancelHook(a)
 	case Survey:
 		j.judgeSurvey(a)
+	case Look:
+		j.judgeLook(a)
+	case Unseen:
+		j.judgeUnseen(a)
 	case Resize:
 		j.judgeResize(a)
 	case Recycle:

@@ -21,6 +21,7 @@ func (j *judge) conclude(deadline time.Time) {
 	if j.phase != exited {
 		j.fitSlots() // what shows nowhere
 		j.concludePool()
+		j.concludeLooks()
 		j.concludeHooks()
 	}
 	if j.hung != nil && !j.hung.killed {

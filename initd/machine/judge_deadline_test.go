@@ -40,8 +40,13 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 			if u.untouched() && !u.ready.IsZero() && !u.immune {
 				limit(j.limit(u.lastPing, j.policy.Watchdog), "watchdog of pid %d", u.pid)
 			}
-			if j.aliveCounts() && j.mayBecomeAlive(u) {
-				limit(u.started.Add(j.aliveAfter()), "interval of pid %d", u.pid)
+			if t := u.started.Add(j.aliveAfter()); j.aliveCounts() && j.mayBecomeAlive(u) {
+				switch by := j.by(u); {
+				case j.now.Before(t) || by != ByNothing:
+					limit(t, "interval of pid %d", u.pid)
+				case u.sight == Undecided && j.policy.Ready == Auto:
+					limit(j.patience(u), "patience with pid %d", u.pid)
+				}
 			}
 			if t := extended(j.startLimit(u.started), u); j.replaces(u) && !u.immune && (u.pid > 0 || j.now.Before(t)) {
 				limit(t, "start-timeout of pid %d", u.pid)
@@ -62,6 +67,7 @@ func (j *judge) concludeDeadline(deadline time.Time, candidate, serving *seenGen
 	case operating:
 		j.poolLimits(limit)
 		j.stableLimits(limit)
+		j.lookLimits(limit)
 		if candidate != nil && candidate.isStuckInTrial() {
 			limit(j.startLimit(candidate.trial.Add(j.timing.KillOldDelay)), "start-timeout after the trial of generation %d", candidate.number)
 		}

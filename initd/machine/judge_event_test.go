@@ -44,9 +44,11 @@ func (j *judge) note(event Event) {
 		j.noteChanged()
 	case Surveyed:
 		j.noteSurvey(e)
+	case Looked:
+		j.noteLooked(e)
 	case Forked:
 		if u := j.forking(e.Generation, e.Slot); u != nil && e.PID > 0 {
-			u.pid, u.started = e.PID, j.now
+			u.pid, u.started, u.unsure = e.PID, j.now, j.now
 			if j.phase != operating {
 				j.mark("forked after a stop")
 			}
@@ -68,6 +70,9 @@ func (j *judge) note(event Event) {
 		}
 	case Executed:
 		if u := j.worker(e.PID); u != nil {
+			if !u.executed && u.untouched() {
+				j.lookSoon()
+			}
 			u.executed = true
 			early := j.early
 			j.early = nil
@@ -86,9 +91,9 @@ func (j *judge) note(event Event) {
 			j.noteLoss(u, Status{Code: e.Status})
 		}
 	case Notified:
-		if u := j.worker(e.PID); u != nil && j.policy.Ready != Alive && u.ready.IsZero() && u.untouched() {
+		if u := j.worker(e.PID); u != nil && (j.policy.Ready == Auto || j.policy.Ready == Notify) && u.ready.IsZero() && u.untouched() {
 			u.executed = true
-			j.ready(u)
+			j.ready(u, ByNotification)
 		}
 	case Pinged:
 		if u := j.worker(e.PID); u != nil {
@@ -114,7 +119,8 @@ func (j *judge) note(event Event) {
 		j.noteExtended(e)
 	case HandedOver:
 		if u := j.worker(e.PID); u != nil && u.untouched() && !u.orphan && e.To > 0 && j.worker(e.To) == nil {
-			u.pid = e.To
+			u.pid, u.sight, u.unsure = e.To, Undecided, j.now
+			j.lookSoon()
 			j.mark("handed over while " + j.viewOf(u).State)
 		}
 	case Orphaned:

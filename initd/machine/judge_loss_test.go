@@ -135,8 +135,11 @@ func (j *judge) noteAlive() {
 	}
 	for _, g := range j.generations {
 		for u := range g.live {
-			if j.mayBecomeAlive(u) && !j.now.Before(u.started.Add(j.aliveAfter())) {
-				j.ready(u)
+			if !j.mayBecomeAlive(u) || j.now.Before(u.started.Add(j.aliveAfter())) {
+				continue
+			}
+			if by := j.by(u); by != ByNothing {
+				j.ready(u, by)
 			}
 		}
 	}
@@ -146,8 +149,12 @@ func (j *judge) mayBecomeAlive(u *seenWorker) bool {
 	return u.executed && !u.orphan && u.ready.IsZero() && u.untouched() && !u.suspended && !u.leaving && u != j.hung && Starting <= u.generation.state && u.generation.state <= Partial
 }
 
-func (j *judge) ready(u *seenWorker) {
-	u.ready, u.lastPing, u.extended = j.now, j.now, time.Time{}
+func (j *judge) ready(u *seenWorker, by ReadyBy) {
+	u.ready, u.readyBy, u.lastPing, u.extended = j.now, by, j.now, time.Time{}
+	j.lookSoon()
+	if by == ByInterval && j.policy.Looks && j.policy.Ready == Auto {
+		j.unseens = append(j.unseens, u)
+	}
 	j.replace(u)
 }
 

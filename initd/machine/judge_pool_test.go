@@ -312,7 +312,7 @@ func (j *judge) concludePool() {
 	for slot, b := range j.slots {
 		if b.open && b.closing.IsZero() {
 			open = append(open, slot)
-			if j.holder(slot).accepts() {
+			if u := j.holder(slot); u.accepts() && !j.isGated(u) {
 				accept = append(accept, slot)
 			}
 		}

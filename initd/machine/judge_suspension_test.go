@@ -20,6 +20,7 @@ func (j *judge) noteContinued(e Continued) {
 	if u := j.worker(e.PID); u != nil && u.suspended {
 		j.mark("continued while " + j.viewOf(u).State)
 		u.suspended, u.mustGoOn = false, false
+		j.lookSoon()
 		j.replace(u)
 	}
 }

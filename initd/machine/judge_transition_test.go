@@ -67,6 +67,9 @@ func (j *judge) judgeTakeover(g, old *seenGeneration, a Transition) {
 		}
 		all = all && (!b.open || b.owner == g.number)
 	}
+	if a.State == Serving && a.ReadyBy != g.provedBy() {
+		broken("I46", "%v, and it was by %v", a, g.provedBy())
+	}
 	if all != (a.State == Serving) {
 		broken("I4", "%v, and that it has all slots is %v", a, all)
 	}

@@ -59,7 +59,7 @@ func (j *judge) observeView(m *Machine) error {
 			}
 			n++
 		}
-		if got.Number != g.number || got.State != g.state || got.Began != g.attempted || got.Ready != g.served || len(got.Workers) != n {
+		if got.Number != g.number || got.State != g.state || got.Began != g.attempted || got.Ready != g.served || got.ReadyBy != g.provedBy() || len(got.Workers) != n {
 			return violation{"I38", fmt.Sprintf("generation %d is %v", g.number, got)}
 		}
 	}
@@ -116,18 +116,18 @@ func sameOutline(v, other View) bool {
 // ready that is asked to stop in the same step does not matter.
 func (j *judge) viewFits(u *seenWorker, got WorkerView) bool {
 	if u.vague {
-		u.ready, u.vague = got.Ready, false
+		u.ready, u.readyBy, u.vague = got.Ready, got.ReadyBy, false
 	}
 	want := j.viewOf(u)
 	if got.Ready.IsZero() && (u.ready == u.stopped || u.ready == u.ended) {
-		want.Ready = got.Ready
+		want.Ready, want.ReadyBy, u.readyBy = got.Ready, got.ReadyBy, got.ReadyBy
 	}
 	return got == want
 }
 
 // viewOf is what a view has to have of a worker.
 func (j *judge) viewOf(u *seenWorker) WorkerView {
-	v := WorkerView{Slot: u.slot, PID: u.pid, Started: u.started, Ready: u.ready, Holds: j.holder(u.slot) == u, Orphan: u.orphan}
+	v := WorkerView{Slot: u.slot, PID: u.pid, Started: u.started, Ready: u.ready, ReadyBy: u.readyBy, Holds: j.holder(u.slot) == u, Orphan: u.orphan}
 	switch {
 	case u.pid == 0:
 		v.State = "forking"

@@ -21,6 +21,7 @@ type Machine struct {
 	http        service
 	pool        pool
 	survey      survey
+	look        looking
 	recycling   recycling
 	hooks       [hooks]hookRun
 	watch       debounce
@@ -147,6 +148,7 @@ func (m *Machine) decide() {
 		m.attempt()
 		m.surveyIfDue()
 		m.noteFlapping()
+		m.lookIfDue()
 	case lingering:
 		if !m.hooks[BeforeShutdown].runs && (m.workers() == 0 || m.due(m.stopAt)) {
 			m.terminate()
@@ -236,7 +238,7 @@ func (e Refused) apply(m *Machine) {
 func (e Forked) apply(m *Machine) {
 	if g := m.generation(e.Generation); g != nil && e.PID > 0 {
 		if w := g.forking(e.Slot); w != nil {
-			w.pid, w.state, w.started = e.PID, executing, m.now
+			w.pid, w.state, w.started, w.vagueSince = e.PID, executing, m.now, m.now
 		}
 	}
 }
@@ -261,7 +263,9 @@ func (e Executed) apply(m *Machine) {
 		return
 	}
 	if before := w.before(); *before == executing {
-		*before = running
+		if *before = running; w.state == running {
+			m.lookSoon()
+		}
 	}
 	if m.policy.Respawn == Never {
 		m.closeListeners() // it starts no other
@@ -283,10 +287,10 @@ func (e NotExecuted) apply(m *Machine) {
 }
 
 func (e Notified) apply(m *Machine) {
-	if g, w := m.worker(e.PID); w != nil && m.policy.Ready != Alive {
+	if g, w := m.worker(e.PID); w != nil && m.policy.Ready.countsNotification() {
 		// READY=1 proves that the program was executed.
 		if w.state == executing || w.state == running {
-			m.becomeReady(g, w)
+			m.becomeReady(g, w, ByNotification)
 		}
 	}
 }

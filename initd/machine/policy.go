@@ -22,6 +22,7 @@ type Policy struct {
 	Debounce    time.Duration // how long a watched file has to be left alone
 
 	Ready        Ready
+	Looks        bool          // there are listeners, and workers can be looked at, whether they wait for connections
 	Interval     time.Duration // how long a worker lives to count as alive
 	StableAfter  time.Duration // how long it is ready for its end to be no failed start; at least Interval
 	StartTimeout time.Duration // limit of an attempt, from its start to its readiness
@@ -64,18 +65,22 @@ type Timing struct {
 type Ready int
 
 const (
-	Auto   Ready = iota // Alive or Notify, whichever comes first
+	Auto   Ready = iota // Notify or Seen, whichever comes first; Alive instead of Seen where that cannot be told
 	Alive               // it has lived for the interval
 	Notify              // it has sent READY=1
+	Seen                // it has lived for the interval and was seen to wait for connections
 )
 
-var readyNames = []string{Auto: "auto", Alive: "alive", Notify: "notify"}
+var readyNames = []string{Auto: "auto", Alive: "alive", Notify: "notify", Seen: "accepting"}
 
 // String is the word for it in settings.
 func (r Ready) String() string { return readyNames[r] }
 
 // Values are all of them, in the order in which they are listed to users.
-func (Ready) Values() []Ready { return []Ready{Alive, Notify, Auto} }
+func (Ready) Values() []Ready { return []Ready{Alive, Notify, Seen, Auto} }
+
+// countsNotification reports whether READY=1 makes a worker ready.
+func (r Ready) countsNotification() bool { return r == Auto || r == Notify }
 
 // Respawn is what happens when a worker of the serving generation ends by itself.
 type Respawn int

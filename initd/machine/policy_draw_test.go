@@ -6,7 +6,7 @@ func (w *world) drawPolicy() Policy {
 	const s, ms = time.Second, time.Millisecond
 	p := Policy{
 		Workers:           one(w, 1, 1, 2, 3, 5),
-		Ready:             one(w, Auto, Alive, Notify),
+		Ready:             one(w, Auto, Alive, Notify, Auto, Seen),
 		Interval:          one(w, s, s, 0, 100*ms, 5*s),
 		StableAfter:       one(w, 0, 0, 3*s, 10*s, 60*s),
 		StartTimeout:      one(w, 5*s, 5*s, 0, 700*ms, 60*s),
@@ -30,7 +30,8 @@ func (w *world) drawPolicy() Policy {
 		HTTP:              w.chance(3),
 	}
 	p.LeaveOrphans = p.LeaveOrphans && !p.PID1
-	if p.Ready == Alive && p.StartTimeout > 0 {
+	p.Looks = p.Respawn != Never && (p.Ready == Seen || w.chance(2))
+	if (p.Ready == Alive || p.Ready == Seen) && p.StartTimeout > 0 {
 		p.StartTimeout += p.Interval // else nothing would ever be ready
 	}
 	if w.chance(2) {

@@ -342,21 +342,27 @@ func (m *Machine) holder(slot int) (*generation, *worker) {
 	return nil, nil
 }
 
-// steer directs new connections to the slots with a ready worker, and to all slots
-// while there is none.
+// takes reports whether a slot has a worker that is ready and takes new connections.
+func (m *Machine) takes(slot int) bool {
+	_, w := m.holder(slot)
+	return w != nil && w.isReady() && !m.isGated(w)
+}
+
+// steer directs new connections to the slots with a ready worker that takes them, and to
+// all slots while there is none.
 func (m *Machine) steer() {
 	if !m.policy.Steer || m.phase != operating {
 		return
 	}
 	none := true
 	for i, s := range m.pool.slots {
-		none = none && !(s.staysOpen() && m.accepts(i))
+		none = none && !(s.staysOpen() && m.takes(i))
 	}
 	var slots []int
 	change := false
 	for i := range m.pool.slots {
 		s := &m.pool.slots[i]
-		to := s.staysOpen() && (none || m.accepts(i))
+		to := s.staysOpen() && (none || m.takes(i))
 		change = change || to != s.steered
 		if s.steered = to; to {
 			slots = append(slots, i)

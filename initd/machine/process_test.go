@@ -37,6 +37,7 @@ type process struct {
 	dying, dead           bool
 	pings                 int // that are left; negative: for ever
 	doing
+	sees
 }
 
 func (w *world) fork(a Start, f fate) {
@@ -86,6 +87,7 @@ func (w *world) run(p *process) {
 	}
 	const s, ms = time.Second, time.Millisecond
 	p.executed = true
+	w.open(p)
 	w.step(Executed{p.pid})
 	if p.fate != silent && p.fate != diesEarly && (w.policy.Ready == Notify || w.calm || w.chance(2)) {
 		w.in(w.soon(), func() { w.sendReady(p) })

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// awaitReady makes workers ready that have lived for the interval, where that
-// counts. It kills those that are not ready in time and are not of a batch: the
+// awaitReady makes workers ready that have lived for the interval and accept
+// connections, as far as that counts. It kills those that are not ready in time and are not of a batch: the
 // time that a batch may take is limited by advance.
 func (m *Machine) awaitReady() {
 	for _, g := range m.generations {
@@ -19,21 +19,24 @@ func (m *Machine) awaitReady() {
 				if w == nil || w.state > ready || w.state == ready && w != p.replacement {
 					continue
 				}
-				if m.livesLongEnough(w) {
-					m.becomeReady(g, w)
+				if by := m.judgeAlive(w); by != ByNothing {
+					m.becomeReady(g, w, by)
 				} else if (!g.isCandidate() || !p.inBatch) && w.canBeKilled() && m.due(later(m.startLimit(w.started), w.extended)) {
-					m.kill(g, w, fmt.Sprintf("it was not ready within start-timeout=%v", m.policy.StartTimeout))
+					m.kill(g, w, fmt.Sprintf("it was not ready within start-timeout=%v%s", m.policy.StartTimeout, m.whyNotReady(w)))
 				}
 			}
 		}
 	}
 }
 
-// livesLongEnough reports whether a worker is ready because it has lived for the
-// interval, where that counts.
-func (m *Machine) livesLongEnough(w *worker) bool {
+// judgeAlive is by what a worker is ready, without its help, that has lived for the
+// interval.
+func (m *Machine) judgeAlive(w *worker) ReadyBy {
 	alive := m.policy.Respawn == Never || m.policy.Ready != Notify
-	return alive && w.state == running && !w.suspended && m.due(w.started.Add(m.aliveAfter()))
+	if !alive || w.state != running || w.suspended || !m.due(w.started.Add(m.aliveAfter())) {
+		return ByNothing
+	}
+	return m.judgeSight(w)
 }
 
 // aliveAfter is the time after which a worker that lives counts as ready. A
@@ -53,10 +56,14 @@ func (m *Machine) startLimit(began time.Time) time.Time {
 	return after(began, m.policy.StartTimeout)
 }
 
-// becomeReady takes note that a worker is ready.
-func (m *Machine) becomeReady(g *generation, w *worker) {
-	w.state, w.readyAt, w.lastPing, w.extended = ready, m.now, m.now, time.Time{}
+// becomeReady takes note that a worker is ready, and by what.
+func (m *Machine) becomeReady(g *generation, w *worker, by ReadyBy) {
+	w.state, w.readyBy, w.readyAt, w.lastPing, w.extended = ready, by, m.now, m.now, time.Time{}
 	m.changed = true
+	m.lookSoon()
+	if by == ByInterval && m.policy.Looks && m.policy.Ready == Auto {
+		m.do(Unseen{g.number, w.slot, w.pid, w.unlike})
+	}
 	m.replace(g, w)
 }
 

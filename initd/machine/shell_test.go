@@ -84,6 +84,8 @@ func (w *world) do(action Action) {
 		w.running[a.Hook] = 0
 	case Survey:
 		w.survey()
+	case Look:
+		w.lookAt(a.PIDs)
 	case StartLogCommand:
 		if !w.calm && !w.chance(3) {
 			w.in(one(w, 0, 90*time.Millisecond, 2*time.Second, 20*time.Second), func() { w.step(LogCommandEnded(a)) })

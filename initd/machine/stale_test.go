@@ -73,7 +73,7 @@ func (w *world) drawStale() Event {
 	g := m.generation(number)
 	slot := w.pick(w.policy.Workers+2) - 1
 	forking := g != nil && g.forking(slot) != nil
-	switch w.pick(21) {
+	switch w.pick(22) {
 	case 0:
 		return Tick{}
 	case 1:
@@ -144,6 +144,10 @@ func (w *world) drawStale() Event {
 				}
 				return Executed{p.pid}
 			}
+		}
+	case 21:
+		if !w.looking {
+			return Looked{[]Glance{{pid, Accepting, ""}}}
 		}
 	case 15:
 		if !w.surveying {

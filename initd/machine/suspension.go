@@ -27,6 +27,7 @@ func (e Suspended) apply(m *Machine) {
 func (e Continued) apply(m *Machine) {
 	if g, w := m.worker(e.PID); w != nil && w.suspended {
 		w.suspended, m.changed = false, true
+		m.lookSoon()
 		m.replace(g, w)
 	}
 }

@@ -2,6 +2,8 @@ package machine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +55,7 @@ var eventNames = map[string]func(*arguments) Event{
 	"surveyed": func(a *arguments) Event {
 		return Surveyed{a.number("queue"), a.numbers("queues"), a.samples("workers")}
 	},
+	"looked": func(a *arguments) Event { return Looked{a.glances()} },
 }
 
 // parseEvent reads the text of an event.
@@ -152,6 +155,21 @@ func (a *arguments) samples(key string) (all []Sample) {
 		a.fail(key, err)
 		all = append(all, s)
 	}
+	return all
+}
+
+// glances are pid="sight reason", by pid.
+func (a *arguments) glances() (all []Glance) {
+	for key := range maps.Clone(a.pairs) {
+		sight, reason, _ := strings.Cut(a.text(key), " ")
+		pid, err := strconv.Atoi(key)
+		a.fail(key, err)
+		if !slices.Contains(sightNames, sight) {
+			a.fail(key, fmt.Errorf("%q is no sight", sight))
+		}
+		all = append(all, Glance{pid, Sight(slices.Index(sightNames, sight)), reason})
+	}
+	slices.SortFunc(all, func(g, other Glance) int { return g.PID - other.PID })
 	return all
 }
 

@@ -42,6 +42,7 @@ var policyFields = []struct {
 	{"hook-timeout", func(p *Policy) any { return &p.HookTimeout }},
 	{"watch-debounce", func(p *Policy) any { return &p.Debounce }},
 	{"ready", func(p *Policy) any { return &p.Ready }},
+	{"looks", func(p *Policy) any { return &p.Looks }},
 	{"interval", func(p *Policy) any { return &p.Interval }},
 	{"stable-after", func(p *Policy) any { return &p.StableAfter }},
 	{"start-timeout", func(p *Policy) any { return &p.StartTimeout }},
@@ -68,8 +69,6 @@ var policyFields = []struct {
 	{"log-commands", func(p *Policy) any { return &p.LogCommands }},
 	{"http", func(p *Policy) any { return &p.HTTP }},
 }
-
-var ()
 
 func parsePolicy(text string) (Policy, error) {
 	p := defaultPolicy()

@@ -28,6 +28,7 @@ type GenerationView struct {
 	State   State
 	Began   time.Time    // when its attempt began
 	Ready   time.Time    // when it began to serve; zero: it has not
+	ReadyBy ReadyBy      // what the least proved of its workers counted as ready by
 	Workers []WorkerView // by slot, and then those that have lost their slot
 }
 
@@ -37,6 +38,7 @@ type WorkerView struct {
 	Slot, PID      int
 	State          string
 	Started, Ready time.Time
+	ReadyBy        ReadyBy
 	Activity       Activity // as it was judged by the last survey; Silent: none has seen it
 	Holds          bool     // it has its slot: it is not of a candidate, no replacement, and has not lost it
 	Orphan         bool     // it is no worker, but was left by one that has ended
@@ -107,10 +109,10 @@ func (m *Machine) isPublic(g *generation, w *worker) bool {
 func (m *Machine) View() View {
 	v := m.Outline()
 	for _, g := range m.generations {
-		of := GenerationView{Number: g.number, State: g.state, Began: g.attempted, Ready: g.servedAt}
+		of := GenerationView{Number: g.number, State: g.state, Began: g.attempted, Ready: g.servedAt, ReadyBy: m.provedBy(g)}
 		for w := range g.live {
 			of.Workers = append(of.Workers, WorkerView{
-				Slot: w.slot, PID: w.pid, State: w.stateView(), Started: w.started, Ready: w.readyAt,
+				Slot: w.slot, PID: w.pid, State: w.stateView(), Started: w.started, Ready: w.readyAt, ReadyBy: w.readyBy,
 				Activity: w.activity(), Holds: m.hasSlot(g, w), Orphan: w.orphan,
 			})
 		}

@@ -28,6 +28,7 @@ type world struct {
 	quiet       time.Time     // until then nothing comes from outside
 	answering   int           // starts that have no answer yet
 	load
+	looking bool       // somebody looks at workers, or will never answer
 	running [hooks]int // hooks, by number; 0: it does not run
 	ran     int        // counts the hooks
 

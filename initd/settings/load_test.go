@@ -20,7 +20,7 @@ wrong usage or settings:
   KILL_OLD_DELAY="-1": negative
       expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: KILL_OLD_DELAY=5
   SERVER_STARTER_READY="alife": unknown word; did you mean alive?
-      expected alive, notify or auto; example: SERVER_STARTER_READY=notify
+      expected alive, notify, accepting or auto; example: SERVER_STARTER_READY=notify
   SERVER_STARTER_INTERVAL="soon": not a duration
       expected seconds (10, 1.5) or Go's form (500ms, 1m30s), 292 years at most; example: SERVER_STARTER_INTERVAL=10
   SERVER_STARTER_STOP_TIMEOUT="x": not a duration

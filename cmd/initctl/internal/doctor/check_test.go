@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 		{name: "AsSet", args: flags(as("ready"), "port=8080", "ready=notify"), status: 0,
 			has: []string{`ok +stop .*\nready for hot swaps\n$`}},
 		{name: "NoReadyButTheInterval", args: flags(as(), "port=8080", "interval=0.2"), status: 0,
-			has:    []string{`ready after \S+: still running after the interval`, `sends no READY=1; first answer`},
+			has:    []string{`ready after \S+: running for the interval, and seen to accept connections`, `sends no READY=1, but initd sees when it accepts connections; first answer`},
 			hasNot: []string{"recommended settings", "warning"}},
 		{name: "Late", args: flags(as("late=1.5s"), "port=8080", "interval=0.2"), status: 0,
 			has: []string{`warning +ready .* before it answers, after \S+s\n`, `SERVER_STARTER_INTERVAL=\d+\n`, "ready for hot swaps, with warnings"}},

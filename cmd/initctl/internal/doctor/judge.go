@@ -85,7 +85,7 @@ func (r *record) judgeStart(f *findings) {
 		if w.notified == 0 && r.settings.Ready.Value == machine.Notify {
 			f.add(problem, "ready", "sends no READY=1, which ready=notify waits for")
 			if r.answered() {
-				f.suggest(variable("ready", "auto"))
+				f.suggest(variable("ready", "auto")) // by which it is seen to accept connections
 			}
 		}
 	case !r.up:
@@ -97,8 +97,11 @@ func (r *record) judgeStart(f *findings) {
 		f.add(problem, "start", "counted as ready after %v, but exited %v after its start: %s", after(w.ready), after(w.ended), w.status)
 	default:
 		how := "still running after the interval"
-		if w.notified > 0 && w.notified <= w.ready {
+		switch {
+		case w.notified > 0 && w.notified <= w.ready:
 			how = "READY=1"
+		case w.readyBy == machine.ByAccepting.String():
+			how = "running for the interval, and seen to accept connections"
 		}
 		if len(r.settings.Probe) > 0 {
 			how += ", and the probe succeeded"
@@ -130,9 +133,13 @@ func (r *record) judgeReadiness(f *findings, after func(moment) time.Duration) {
 		f.suggest(variable("ready", "notify"))
 	case w.notified > 0:
 		f.add(good, "ready", "sends READY=1 %v after its start", after(w.notified))
+	case w.unseen != "":
+		f.add(warning, "ready", "sends no READY=1, and initd cannot see when it accepts connections: have it send READY=1, or set probe; %s", w.unseen)
 	case answered > w.ready+tolerated:
 		f.add(warning, "ready", "sends no READY=1, and counts as ready before it answers, after %v", after(answered))
 		f.suggest(variable("interval", fmt.Sprint(int(after(answered).Seconds()*1.5)+1)))
+	case answered > 0 && w.readyBy == machine.ByAccepting.String():
+		f.add(good, "ready", "sends no READY=1, but initd sees when it accepts connections; first answer %v after its start", after(answered))
 	case answered > 0:
 		f.add(good, "ready", "sends no READY=1; first answer %v after its start", after(answered))
 	default:

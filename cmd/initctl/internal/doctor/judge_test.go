@@ -96,6 +96,16 @@ problem start if it runs in the background (as a daemon), configure it to stay i
 		{"ready by the interval", func(r *record) { r.first.notified, r.settings.Ready = 0, ready(machine.Auto); r.first.ready = 300 * ms }, `
 ok start ready after 200ms: still running after the interval
 ok ready sends no READY=1; first answer 6ms after its start`, ""},
+		{"ready by accepting", func(r *record) {
+			r.first.notified, r.settings.Ready, r.first.readyBy = 0, ready(machine.Auto), "accepting"
+			r.first.ready = 300 * ms
+		}, `
+ok start ready after 200ms: running for the interval, and seen to accept connections
+ok ready sends no READY=1, but initd sees when it accepts connections; first answer 6ms after its start`, ""},
+		{"cannot be seen", func(r *record) {
+			r.first.notified, r.settings.Ready, r.first.unseen = 0, ready(machine.Auto), "it may or may not"
+			r.first.ready = 300 * ms
+		}, "warning ready sends no READY=1, and initd cannot see when it accepts connections: have it send READY=1, or set probe; it may or may not", ""},
 		{"ready by the probe", func(r *record) { r.settings.Probe = []string{"true"} }, "ok start ready after 5ms: READY=1, and the probe succeeded", ""},
 		{"could be ready by READY=1", func(r *record) { r.settings.Ready = ready(machine.Auto) },
 			"ok ready sends READY=1 5ms after its start; with ready=notify initd waits for that", "SERVER_STARTER_READY=notify"},

@@ -21,6 +21,7 @@ type entry struct {
 	Status     int `json:"exit_status"`
 	Network    string
 	Address    string
+	ReadyBy    string `json:"ready_by"`
 }
 
 // A worker is what the log has about the worker of a generation.
@@ -29,6 +30,8 @@ type worker struct {
 	started, notified, ready, stop, ended moment // stop is when it was asked to end
 	signal                                string // it was asked to end with
 	status                                string // it ended with
+	readyBy                               string // what it counted as ready by
+	unseen                                string // why it could not be seen to accept connections
 	notExecuted                           string // why it was not executed
 	failed                                string // why it did not come to serve
 	killed                                string // why
@@ -88,6 +91,9 @@ func (e *examined) note(line entry) {
 		if w.ready == 0 {
 			w.ready = at
 		}
+		w.readyBy = line.ReadyBy
+	case "unseen":
+		w.unseen = line.Msg
 	case "failed", "refused":
 		w.failed = line.Msg
 	case "stop", "kill":

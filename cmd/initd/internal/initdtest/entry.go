@@ -19,6 +19,7 @@ type Entry struct {
 	Hook       string    `json:"hook"`
 	Name       string    `json:"name"`
 	Message    string    `json:"msg"`
+	ReadyBy    string    `json:"ready_by"`
 	Address    string    `json:"address"`
 }
 
