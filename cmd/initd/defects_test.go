@@ -72,6 +72,8 @@ var defects = []struct {
 	{"SIGPIPEIgnored", (*scene).sigpipeIgnored},
 	{"NoBackoff", (*scene).noBackoff},
 	{"NoBackoffAtAll", (*scene).noBackoffAtAll},
+	{"StoppedForOneThatDoesNotServe", (*scene).stoppedTooEarly},
+	{"CrashLoop", (*scene).crashLoop},
 	{"LoggerLost", (*scene).loggerLost},
 	{"TCPAndUDPAlike", (*scene).tcpAndUDPAlike},
 }
@@ -546,6 +548,49 @@ func (s *scene) noBackoff() bool {
 	}
 	// 3 seconds with the original, 1+2+4 with initd.
 	return time.Duration(at(3)-at(0)) < 5*time.Second
+}
+
+// stoppedTooEarly: with the defaults, a new worker that takes three seconds to load, and then fails, counts as ready
+// after one. The old one is stopped for it, and nobody answers.
+func (s *scene) stoppedTooEarly() bool {
+	address := "127.0.0.1:" + freePort(s.T)
+	d := s.starts("port="+address, "status-file="+s.file("status"))
+	old := s.generation(1).serve()
+	s.has("status", status(old))
+	d.swap()
+	loading := s.generation(2)
+	if old.next(3*time.Second) != 0 {
+		return true
+	}
+	loading.tell("exit", "1")
+	next := s.generation(3)
+	if old.received() != 0 {
+		return true
+	}
+	old.answersAt("tcp", address)
+	next.serve()
+	old.gets(syscall.SIGTERM)
+	next.answersAt("tcp", address)
+	d.stop()
+	return false
+}
+
+// crashLoop: a worker that fails some seconds after it has counted as ready is started again at once, for ever. Each
+// appends a line when it starts and when it ends.
+func (s *scene) crashLoop() bool {
+	now := "date +%s%N >>" + s.file("times")
+	s.runs(flags([]string{"sh", "-c", now + "; sleep 2.5; " + now + "; exit 1"}, "interval=1")...)
+	const starts = 6
+	eventually(s.T, "it has been started six times", func() bool { return len(s.lines("times")) > 2*(starts-1) })
+	at := func(line int) int {
+		nanoseconds, err := strconv.Atoi(s.lines("times")[line])
+		if err != nil {
+			s.Fatal(err)
+		}
+		return nanoseconds
+	}
+	last := 2 * (starts - 1)
+	return time.Duration(at(last)-at(last-1)) < 2*time.Second
 }
 
 // noBackoffAtAll: and with an interval of 0 as fast as the machine can, up to 770 times a second. A worker that
