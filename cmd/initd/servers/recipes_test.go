@@ -21,7 +21,7 @@ var servers = []string{
 
 // row is how the table begins what it says of a recipe, but for the version.
 func row(r recipes.Recipe) *regexp.Regexp {
-	ready, signal := "interval", "TERM"
+	ready, signal := "accepting", "TERM"
 	for _, setting := range r.Environ {
 		switch name, value, _ := strings.Cut(setting, "="); name {
 		case "SERVER_STARTER_READY":
