@@ -20,6 +20,7 @@ type Entry struct {
 	Name       string    `json:"name"`
 	Message    string    `json:"msg"`
 	Address    string    `json:"address"`
+	Hint       string    `json:"hint"`
 }
 
 // Logged returns the event that initd has logged on a line. Something of a worker's may stand before
