@@ -67,7 +67,11 @@ func (l *loop) do(action machine.Action) {
 	case machine.Transition:
 		l.entered(a)
 	case machine.CloseListeners:
-		l.sockets.Release()
+		// A plain init closes them as soon as it has passed them on, but here that is when
+		// the command binds them.
+		if !l.programs.plain() || !l.settings.Binds() {
+			l.sockets.Release()
+		}
 	case machine.EndOrphans:
 		l.endOrphans()
 	case machine.KillOrphans:
@@ -206,7 +210,7 @@ func (l *loop) entered(a machine.Transition) {
 		level, text = slog.LevelWarn, text+": "+a.Reason
 	}
 	if a.State == machine.Failed {
-		if hint := l.hint(); hint != "" {
+		if hint := l.hint(a.Generation); hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
 	}

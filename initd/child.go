@@ -109,6 +109,7 @@ func (l *loop) start(r role) {
 	}
 	l.inbox.start(func() {
 		c.failure = c.outcome.wait()
+		l.serveBinds(c)
 		close(c.known)
 		l.inbox.post(launched{c})
 	})

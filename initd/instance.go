@@ -73,6 +73,10 @@ func (in *instance) begin() {
 	for _, l := range in.sockets.All() {
 		in.log.Info(eventlog.Listen, "listening on "+l.Key, "network", l.Network, "address", l.Address, "fd", l.Number)
 	}
+	if in.sockets.Len() == 0 && !in.programs.plain() {
+		in.log.Info(eventlog.Note, "neither port nor path is set: a server that binds its own port cannot be swapped, "+
+			"because the next generation finds the port in use; set port, and export=bind if it knows no other way to take the socket")
+	}
 	in.startWatch()
 	in.startControl()
 	if in.http.sockets != nil {

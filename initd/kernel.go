@@ -31,12 +31,13 @@ type kernel struct {
 type outcome struct {
 	wait  func() error // nil: the program was executed already
 	ended func()
+	binds func() int // after wait: the descriptor of launch.Outcome.Binds; -1: there is none
 }
 
 func start(c *launch.Command) (pid int, o outcome, err error) {
 	pid, of, err := launch.Start(c)
 	if of != nil {
-		o = outcome{of.Wait, of.Ended}
+		o = outcome{of.Wait, of.Ended, of.Binds}
 	}
 	return pid, o, err
 }

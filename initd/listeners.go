@@ -2,6 +2,8 @@ package initd
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"server-starter/initd/eventlog"
 	"server-starter/initd/socket"
@@ -60,17 +62,34 @@ func (l *loop) relistenHTTP() {
 	l.relistened(l.http.sockets.Relisten, func(socket.Mended) string { return "the listener of http was shut down; initd restored it" })
 }
 
-// hint guesses, from the listeners, why a program does not come up.
-func (l *loop) hint() string {
+// hint says, from the listeners, why the program of a generation does not come up.
+func (l *loop) hint(generation int) string {
 	for _, q := range l.sockets.Waiting() {
 		if q.Length > 0 && q.Network != "udp" {
 			return fmt.Sprintf("%d connections are waiting on %s, but no worker accepts them: does the program use the inherited socket?", q.Length, q.Key)
 		}
 	}
-	if l.sockets.Len() > 0 {
-		return "if the program reported EADDRINUSE (address already in use): initd holds the port, so it has to use the inherited socket instead of binding its own"
+	return l.inUse(generation)
+}
+
+// inUse is for a program that binds an address that is initd's, as its last lines say. They
+// are known with stderr-lines; otherwise nothing is guessed.
+func (l *loop) inUse(generation int) string {
+	end, known := l.history.ends[generation]
+	if !known || end.lines == nil || l.sockets.Len() == 0 {
+		return ""
 	}
-	return ""
+	says := func(line string) bool {
+		line = strings.ToLower(line)
+		return strings.Contains(line, "eaddrinuse") || strings.Contains(line, "address already in use") || strings.Contains(line, "address in use")
+	}
+	if !slices.ContainsFunc(end.lines(), says) {
+		return ""
+	}
+	if l.settings.Binds() {
+		return "the program found an address in use that is no listener of initd: name it in port or path, if an older generation has it"
+	}
+	return "the program found an address in use: initd holds the listeners, so it has to use the inherited socket, or export=bind gives it to a program that binds its own"
 }
 
 // steer directs new connections to the sockets of these slots alone.

@@ -30,6 +30,7 @@ type loop struct {
 	history      *history
 	sight        sight
 	unsurveyed   string          // by the last survey, and why
+	foreign      map[string]bool // addresses that workers bind and that were logged
 	events       []machine.Event // not yet given to the machine
 	clock        clock
 	timer        *time.Timer // for the machine's deadline

@@ -3,10 +3,12 @@ package initd
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
+	"server-starter/initd/bindfilter"
 	"server-starter/initd/daemon"
 	"server-starter/initd/launch"
 	"server-starter/initd/machine"
@@ -70,7 +72,21 @@ func (p *programs) worker(w *worker, env environ) *launch.Command {
 	c.ListenPID = env.value("LISTEN_FDS") != ""
 	c.Foreground, c.Terminal = p.plain() && p.terminal.IsForeground(), p.terminal.FD()
 	c.Direct = p.plain()
+	c.Binds = p.binds()
 	return c
+}
+
+// binds is which calls of a worker are answered. Without a listener there is nothing to
+// give it, and without a path nothing that it must not remove.
+func (p *programs) binds() launch.Binds {
+	bindable := p.sockets.Bindable()
+	switch {
+	case !p.settings.Binds() || len(bindable) == 0:
+		return launch.NoBinds
+	case slices.ContainsFunc(bindable, func(l bindfilter.Listener) bool { return l.Node != "" }):
+		return launch.AllBinds
+	}
+	return launch.OnlyBinds
 }
 
 // probe is the command of the probe. It gets no listener: it has to connect as a
@@ -184,7 +200,7 @@ func (p *programs) explain(err error) error {
 	}
 	name := map[string]string{
 		"chdir": "dir", "setgroups": "user", "setresgid": "user", "setresuid": "user",
-		"session_keyring": "user", "capabilities": "user", "no_new_privs": "no-new-privs",
+		"session_keyring": "user", "capabilities": "user", "no_new_privs": "no-new-privs", "binds": "export",
 	}[failure.Stage]
 	if name == "" || !p.settings.Given(name) {
 		return err

@@ -20,6 +20,23 @@ func checkSignals(uid int) error {
 	return fmt.Errorf("initd could not stop workers of uid %d, because it lacks the capability CAP_KILL: add it (cap_add: [KILL]), or start initd as that user", uid)
 }
 
+// checkMemory checks that initd may read the memory of workers of a user, where the address
+// is that they bind: ptrace(2), PTRACE_MODE_ATTACH_FSCREDS. Root reads as that user
+// (package proc). Yama restricts it to ancestors by 1, to CAP_SYS_PTRACE by 2, and to
+// nobody by 3.
+func checkMemory(uid int) error {
+	if hasCapability(unix.CAP_SYS_PTRACE) {
+		return nil
+	}
+	if scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); err == nil && len(scope) > 0 && scope[0] >= '2' {
+		return fmt.Errorf("initd may not read the memory of workers, because kernel.yama.ptrace_scope is %c: set it to 1, or give initd the capability SYS_PTRACE", scope[0])
+	}
+	if euid := os.Geteuid(); uid != euid && euid != 0 {
+		return fmt.Errorf("initd runs as uid %d and may not read the memory of workers of uid %d: start initd as that user or as root, or give it the capability SYS_PTRACE", euid, uid)
+	}
+	return nil
+}
+
 // hasCapability reports whether a capability is effective; capabilities(7).
 func hasCapability(n int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

@@ -89,7 +89,7 @@ func Run(argv []string) (status int) {
 	if err != nil {
 		return fatal(exitSetup, err)
 	}
-	if err := reserveThreads(in.programs.plain() && !in.isReachable(), in.blocking()); err != nil {
+	if err := reserveThreads(in.programs.plain() && !in.isReachable() && !in.settings.Binds(), in.blocking()); err != nil {
 		in.close()
 		return fatal(exitSetup, err)
 	}

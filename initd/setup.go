@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"server-starter/initd/addresses"
+	"server-starter/initd/bindfilter"
 	"server-starter/initd/control"
 	"server-starter/initd/daemon"
 	"server-starter/initd/envdir"
@@ -53,7 +55,7 @@ func setUp(ctx context.Context, s *settings.Settings, where addresses.Addresses,
 	in.server = control.NewServer(in.inbox.sink(), new(control.Memory).Complete)
 	up := setup{instance: in, where: where, initial: environment.Environ(), context: ctx}
 	for _, step := range []func() error{
-		up.checkRights, up.setDirectories, up.lookUpUsers, up.adoptOrphans, up.chooseDeathSignal,
+		up.checkRights, up.setDirectories, up.lookUpUsers, up.checkBinds, up.adoptOrphans, up.chooseDeathSignal,
 		up.openPidFile, up.openStatusFile, up.openLogs, up.openSockets, closeOnExec, up.openRest,
 	} {
 		if err := step(); err != nil {
@@ -118,6 +120,22 @@ func (up *setup) lookUpUsers() (err error) {
 			return settingError("socket-owner", err)
 		}
 		up.options.UID, up.options.GID = int(owner.UID), int(owner.GID)
+	}
+	return nil
+}
+
+// checkBinds checks what export=bind needs of the kernel and of initd's rights.
+func (up *setup) checkBinds() error {
+	if !up.settings.Binds() {
+		return nil
+	}
+	if err := bindfilter.Check(); err != nil {
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		return settingError("export", fmt.Errorf("bind: seccomp: %w: %s", err, bindfilter.Explain(errno)))
+	}
+	if err := checkMemory(up.programs.uid()); err != nil {
+		return settingError("export", fmt.Errorf("bind: %w", err))
 	}
 	return nil
 }
@@ -310,6 +328,7 @@ func (in *instance) blocking() int {
 		in.survey.Every() > 0, in.seesWorkers(),
 		bool(in.settings.KillGroup) && !in.programs.plain(), // looks at orphans
 		in.lines != in.stderr,
+		in.settings.Binds(), // reads what workers bind
 	} {
 		if is {
 			n++

@@ -25,6 +25,7 @@ type worker struct {
 	suspended        syscall.Signal // that has stopped it; 0: it is not
 	status           string         // the last STATUS= that it has sent
 	lines            allowance      // of the log for what it causes
+	binds            *binds         // what it binds itself; nil: that is left to it
 }
 
 func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
@@ -37,6 +38,9 @@ func (w *worker) command(l *loop, c *child) (*launch.Command, error) {
 		l.log.Error(eventlog.Listen, err.Error(), "slot", w.slot)
 	}
 	command := l.programs.worker(w, l.environments[w.generation])
+	if command.Binds != launch.NoBinds {
+		w.binds = &binds{listeners: l.sockets.Bindable(), inodes: l.sockets.Inodes()}
+	}
 	c.tail = l.openTail(command)
 	return command, nil
 }

@@ -195,7 +195,7 @@ func (w *world) start(c *launch.Command) (int, outcome, error) {
 			}
 		}
 	}
-	return w.pid, outcome{wait, func() { close(ended) }}, nil
+	return w.pid, outcome{wait: wait, ended: func() { close(ended) }}, nil
 }
 
 func (w *world) kill(pid int, s syscall.Signal) error {

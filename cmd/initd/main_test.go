@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 			os.Exit(playGiven(args))
 		case "notify":
 			os.Exit(playNotify(args))
+		case "binder":
+			os.Exit(playBinder(args))
 		case "server":
 			os.Exit(playServer())
 		}

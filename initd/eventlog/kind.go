@@ -10,6 +10,8 @@ func (k Kind) String() string { return k.word }
 // The kinds of events, in the order in which they are explained to users.
 var (
 	Listen   = define("listen", "A listener was bound or adopted, or one for a new slot could not be made.")
+	Adopted  = define("adopted", "A worker has bound the address of a listener itself and got the listener (export=bind), or could not get it.")
+	Foreign  = define("foreign", "A worker binds an address itself that is no listener of initd (export=bind).")
 	Relisten = define("relisten", "A listener that a worker had shut down for all workers listens again, the path of a Unix socket that was removed is restored, or that failed.")
 	Steer    = define("steer", "New connections cannot be directed to the slots that have a worker (reuse-port).")
 

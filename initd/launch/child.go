@@ -10,11 +10,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"server-starter/initd/bindfilter"
 	"server-starter/initd/entry"
 )
 
 // stage is the argv[0] by which this program knows itself to be the child side of a start. What follows is the number
-// of the report's pipe, the steps to take in their order, "--" and the program with its arguments.
+// of the report's socket, the steps to take in their order, "--" and the program with its arguments.
 var stage = entry.Stage
 
 // oneProcessor is for the Go runtime of the stage, which has one thing to do and no use for more threads.
@@ -48,11 +49,14 @@ func (c *Command) steps() (steps []string) {
 	if c.DeathSignal != 0 {
 		step("pdeathsig=%d %d", c.DeathSignal, os.Getpid())
 	}
-	if c.NoNewPrivs {
+	if c.NoNewPrivs || c.Binds != NoBinds {
 		step("no_new_privs")
 	}
 	if c.ListenPID {
 		step("listen_pid")
+	}
+	if c.Binds != NoBinds { // last, for all that follows is under the filter
+		step("binds=%d %d", c.Binds, len(c.Files))
 	}
 	return steps
 }
@@ -129,12 +133,25 @@ func take(name, value string, environ *[]string) error {
 		}
 	case name == "no_new_privs":
 		return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	case name == "binds" && len(n) == 2:
+		return supervise(Binds(n[0]), n[1])
 	case name == "listen_pid":
 		*environ = append(*environ, "LISTEN_PID="+strconv.Itoa(syscall.Getpid()))
 	default:
 		return syscall.EINVAL
 	}
 	return nil
+}
+
+// supervise puts the stage under the filter of package bindfilter and sends the descriptor on which its calls are
+// answered by the report's socket.
+func supervise(binds Binds, report int) error {
+	fd, err := bindfilter.Install(binds == AllBinds)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	return unix.Sendmsg(report, []byte{0}, unix.UnixRights(fd), nil, 0)
 }
 
 // setres sets the real, the effective and the saved id of this thread alone. The syscall package would have every thread

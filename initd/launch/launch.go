@@ -47,6 +47,7 @@ type Command struct {
 	DeathSignal syscall.Signal // sent to the child when the thread that started it ends; 0: none
 	NoNewPrivs  bool           // set the no_new_privs attribute, prctl(2)
 	ListenPID   bool           // add LISTEN_PID, the child's own pid, to its environment
+	Binds       Binds          // which of its calls are to be answered by Outcome.Binds; it sets NoNewPrivs, too
 
 	// Foreground makes the child's process group the foreground group of the terminal on our descriptor Terminal. It
 	// has no effect if that is not our controlling terminal.
@@ -57,6 +58,15 @@ type Command struct {
 	// caller then waits for execve(2), on a dead file server for ever: it is for a caller that has nothing else to do.
 	Direct bool
 }
+
+// Binds is whether a child's bind(2) is to be answered by its parent: package bindfilter.
+type Binds int
+
+const (
+	NoBinds   Binds = iota
+	OnlyBinds       // and listen(2)
+	AllBinds        // and unlink(2), for there are Unix sockets
+)
 
 // Start starts c in a process group of its own, with no signal blocked and none ignored.
 //
@@ -78,37 +88,38 @@ func Start(c *Command) (pid int, outcome *Outcome, err error) {
 	return c.staged()
 }
 
-// staged starts c through the stage. The report comes over a pipe whose end of file, when execve(2) closes the stage's
-// end, means success. The program may be on a file system that hangs: so the runtime's poller waits for it.
+// staged starts c through the stage. The report comes over a pair of sockets whose end of file, when execve(2) closes the
+// stage's end, means success. The program may be on a file system that hangs: so the runtime's poller waits for it. Each
+// send(2) is a message of its own, so that one that brings a descriptor cannot be taken for part of a report.
 func (c *Command) staged() (int, *Outcome, error) {
 	if err := processes.Check(Processes); err != nil {
 		return 0, nil, &Failure{Stage: "fork/exec", Path: self, Errno: syscall.EAGAIN, Hint: err.Error()}
 	}
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, nil, failed("pipe", "", err)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, failed("socketpair", "", err)
 	}
-	defer unix.Close(pipe[1])
+	defer unix.Close(pair[1])
 	report := len(c.Files) // above all the files that the program is to have
 	argv := slices.Concat([]string{stage, strconv.Itoa(report)}, c.steps(), []string{"--"}, c.Argv)
 	pid, err := c.fork(self, argv, &everySignal, &syscall.ProcAttr{
 		Env:   append(Hide(c.Environ), oneProcessor),
-		Files: slices.Concat(c.Files, []uintptr{uintptr(pipe[1])}),
+		Files: slices.Concat(c.Files, []uintptr{uintptr(pair[1])}),
 	})
 	if err != nil {
-		unix.Close(pipe[0])
+		unix.Close(pair[0])
 		if err == syscall.E2BIG {
 			return 0, nil, failed("exec", program(c.Argv), err)
 		}
 		return 0, nil, failed("fork/exec", self, err)
 	}
-	return pid, newOutcome(pipe[0]), nil
+	return pid, newOutcome(pair[0]), nil
 }
 
 // direct starts c without the stage, if the caller wants that and it makes no difference. It reports no failure: c is
 // then started through the stage after all, which finds out why.
 func (c *Command) direct() (pid int, ok bool) {
-	if !c.Direct || c.Umask >= 0 || c.Credential != nil || c.NoNewPrivs || c.ListenPID || ignoring() {
+	if !c.Direct || c.Umask >= 0 || c.Credential != nil || c.NoNewPrivs || c.ListenPID || c.Binds != NoBinds || ignoring() {
 		return 0, false
 	}
 	path, ok := find(c.Argv, c.Environ, c.Dir)

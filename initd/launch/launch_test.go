@@ -396,11 +396,11 @@ func playUnentitled() {
 	}
 }
 
-// Who has been reaped is not waited for, although another process holds its pipe; what it has reported counts.
+// Who has been reaped is not waited for, although another process holds its socket; what it has reported counts.
 func TestOutcomeOfOneThatHasEnded(t *testing.T) {
 	for _, reports := range []bool{true, false} {
-		var ends [2]int
-		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
 		want := error(nil)

@@ -2,7 +2,6 @@ package launch
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -12,11 +11,15 @@ import (
 )
 
 // An Outcome is what becomes of a start. A nil *Outcome is that the program was executed.
-type Outcome struct{ report *os.File } // the read end of the pipe, in the runtime's poller: waiting holds no thread
+type Outcome struct {
+	report *os.File // our end of a socket pair, in the runtime's poller: waiting holds no thread
+	text   []byte   // that the stage has sent
+	binds  int      // the descriptor that it has sent; -1: none
+}
 
 func newOutcome(fd int) *Outcome {
 	unix.SetNonblock(fd, true)
-	return &Outcome{os.NewFile(uintptr(fd), "report")}
+	return &Outcome{report: os.NewFile(uintptr(fd), "report"), binds: -1}
 }
 
 // Wait waits until it is known what has become of the start, once: nil when the program was executed, a *Failure when
@@ -29,32 +32,63 @@ func (o *Outcome) Wait() error {
 		return nil
 	}
 	defer o.report.Close()
-	text, err := io.ReadAll(o.report)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		text = append(text, o.left()...)
+	conn, err := o.report.SyscallConn()
+	if err != nil {
+		return nil
 	}
-	return parseFailure(text)
+	err = conn.Read(func(fd uintptr) bool { return o.receive(int(fd)) })
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		conn.Control(func(fd uintptr) { o.receive(int(fd)) }) // what is left
+	}
+	return parseFailure(o.text)
 }
 
-// Ended has Wait return, for the child was reaped: it can write no more, although another process may hold the pipe.
+// Binds is, once Wait has returned, the descriptor on which a program that was started with Command.Binds has its calls
+// answered, for bindfilter.Supervisor. It is the caller's to close. It is -1 if there is none.
+func (o *Outcome) Binds() int {
+	if o == nil {
+		return -1
+	}
+	return o.binds
+}
+
+// Ended has Wait return, for the child was reaped: it can write no more, although another process may hold the pair.
 func (o *Outcome) Ended() {
 	if o != nil {
 		o.report.SetReadDeadline(time.Unix(1, 0)) // long past
 	}
 }
 
-// left is what is in the pipe.
-func (o *Outcome) left() (text []byte) {
-	conn, err := o.report.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	conn.Control(func(fd uintptr) {
-		buffer := make([]byte, 1<<16) // more than a report has
-		n := 0
-		if eintr.Retry(func() (err error) { n, err = unix.Read(int(fd), buffer); return err }) == nil {
-			text = buffer[:n]
+// receive takes what the stage has sent, and reports whether no more will come.
+func (o *Outcome) receive(fd int) (over bool) {
+	text := make([]byte, 1<<16) // more than a report has
+	rights := make([]byte, unix.CmsgSpace(4))
+	for {
+		var n, size int
+		err := eintr.Retry(func() (err error) {
+			n, size, _, _, err = unix.Recvmsg(fd, text, rights, unix.MSG_CMSG_CLOEXEC)
+			return err
+		})
+		if n <= 0 || err != nil {
+			return err != unix.EAGAIN
 		}
-	})
-	return text
+		if sent := descriptor(rights[:size]); sent >= 0 {
+			o.binds = sent
+		} else {
+			o.text = append(o.text, text[:n]...)
+		}
+	}
+}
+
+// descriptor is that of a control message of unix(7), -1 if there is none.
+func descriptor(rights []byte) int {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil || len(messages) == 0 {
+		return -1
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) == 0 {
+		return -1
+	}
+	return fds[0]
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"server-starter/initd/bindfilter"
 )
 
 // A Credential is who a program runs as: real, effective and saved ids alike, and exactly these supplementary groups.
@@ -118,8 +120,11 @@ func setgroups(groups []int) error {
 	return err
 }
 
-// refused explains why the kernel does not let a program run as another user, and says what to do.
+// refused explains why the kernel does not let the stage take a step, and says what to do.
 func refused(stage string, errno syscall.Errno) string {
+	if stage == "binds" {
+		return bindfilter.Explain(errno)
+	}
 	capability := map[string]string{"setgroups": "SETGID", "setresgid": "SETGID", "setresuid": "SETUID"}[stage]
 	switch {
 	case stage == "session_keyring" && errno == syscall.EDQUOT:

@@ -37,7 +37,7 @@ wrong usage or settings:
   --backlog="-1": not a whole number of 0 or more
       expected a whole number, 0 or more; example: --backlog=1024
   --export="ngin": unknown word; did you mean nginx?
-      expected server-starter, systemd, nginx, php-fpm, unicorn or puma, or several separated by semicolons; example: --export=systemd
+      expected server-starter, systemd, nginx, php-fpm, unicorn, puma or bind, or several separated by semicolons; example: --export=systemd
   SERVER_STARTER_PROT: unknown setting; did you mean SERVER_STARTER_PORT?
 All settings are explained by: initd --help=all`)
 	if err == nil || err.Error() != want {

@@ -117,6 +117,9 @@ type Protocol struct {
 	Meaning string
 }
 
+// BindProtocol is the one by which initd answers the worker's own bind(2).
+const BindProtocol = "bind"
+
 // ExportProtocols are those that the setting export may name.
 var ExportProtocols = []Protocol{
 	{"server-starter", prefix + "_PORT=8080=3;/run/app.sock=4", "Always set; empty without a socket."},
@@ -125,6 +128,7 @@ var ExportProtocols = []Protocol{
 	{"php-fpm", "FPM_SOCKETS=0.0.0.0:8080=3", "TCP only."},
 	{"unicorn", "UNICORN_FD=3,4", "TCP and Unix."},
 	{"puma", "PUMA_INHERIT_0=3:tcp://0.0.0.0:8080, PUMA_INHERIT_1=4:unix:///run/app.sock", "TCP and Unix."},
+	{BindProtocol, "", "No variable: where the worker itself binds the address of a listener, it gets the listener instead. TCP, UDP and Unix; see [Servers that bind their own port](guide/bind.md)."},
 }
 
 // protocolNames are the words that export takes.

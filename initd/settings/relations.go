@@ -33,6 +33,14 @@ func (s *Settings) derive() {
 		// With max-workers or more the pool would never shrink.
 		s.MaxIdle = min(max(Size(s.Workers), s.MinIdle+1), max(s.MinIdle, s.MaxWorkers-1))
 	}
+	if s.Binds() {
+		// seccomp(2) demands it of a program without CAP_SYS_ADMIN.
+		if s.Given("no-new-privs") && !bool(s.NoNewPrivs) {
+			s.Notes = append(s.Notes, "no-new-privs: it is always on with export=bind, which cannot work without")
+		}
+		s.NoNewPrivs = true
+		s.sources["no-new-privs"] = source{flag: "export=" + BindProtocol}
+	}
 	if !s.Given("kill-old-delay") {
 		s.KillOldDelay = 0
 		if s.EnableAutoRestart {
@@ -40,6 +48,9 @@ func (s *Settings) derive() {
 		}
 	}
 }
+
+// Binds reports whether initd is to answer what workers bind themselves.
+func (s *Settings) Binds() bool { return slices.Contains(s.Export, BindProtocol) }
 
 // contradiction is a Problem of which is known what to do about it.
 func (s *Settings) contradiction(name, value, expected, example, reason string, args ...any) Problem {

@@ -31,12 +31,12 @@ var Version = "0.1.0"
 // waits. Paths are as given, maybe relative.
 type Settings struct {
 	_           struct{}  `group:"Listen" intro:"The sockets that initd binds, and how workers find them. They are bound once, and all generations share them."`
-	Port        List      `kind:"list of addresses" example:"8080" common:"a port, host:port, or u53 for UDP; may be repeated" see:"path export reuse-port" desc:"Listen on [host:][u]port[=fd]: a TCP port, or a UDP port with u before the number. Without a host it is 0.0.0.0; IPv6 addresses are written [::1]:8080. Port 0 lets the kernel choose. =fd sets the number of the worker's file descriptor."`
+	Port        List      `kind:"list of addresses" example:"8080" common:"a port, host:port, or u53 for UDP; may be repeated" see:"path export reuse-port" desc:"Listen on [host:][u]port[=fd]: a TCP port, or a UDP port with u before the number. Without a host it is 0.0.0.0; *:8080 is all addresses of IPv6 and IPv4 on one socket, or 0.0.0.0 where there is no IPv6; IPv6 addresses are written [::1]:8080 and take no IPv4. Port 0 lets the kernel choose. =fd sets the number of the worker's file descriptor."`
 	Path        List      `kind:"list of paths" example:"/run/app.sock" common:"a Unix stream socket; may be repeated" see:"port socket-mode socket-owner" desc:"Listen on a Unix stream socket. A name that begins with @ is an abstract socket."`
 	Backlog     Count     `default:"0" example:"1024" desc:"Number of connections that may wait to be accepted; 0 means the kernel's limit, net.core.somaxconn."`
 	SocketMode  Mode      `split_words:"true" default:"0777" example:"0660" see:"path socket-owner" desc:"File mode of the Unix sockets."`
 	SocketOwner Account   `split_words:"true" example:"www-data:www-data" see:"path socket-mode" desc:"Owner of the Unix sockets, and their group if one is given."`
-	Export      Protocols `default:"server-starter;systemd" example:"systemd" see:"port path" desc:"Protocols by which workers find their sockets. Each sets its own environment variables: see docs/REFERENCE.md."`
+	Export      Protocols `default:"server-starter;systemd" example:"systemd" see:"port path no-new-privs" desc:"Protocols by which workers find their sockets. Each but one sets its own environment variables: see docs/REFERENCE.md. With bind, workers need not know any: a socket that they bind themselves is replaced by the one that initd holds. It turns no-new-privs on and needs Linux 5.9."`
 	ReusePort   Bool      `split_words:"true" default:"false" example:"true" see:"workers surge" desc:"Give each slot of the pool its own socket for each port (SO_REUSEPORT), so that the kernel distributes connections evenly. initd holds all of these sockets and directs new connections to slots that have a worker, so no waiting connection is lost when a worker ends."`
 
 	_           struct{} `group:"Run the workers" intro:"What each worker process starts with. Probes run the same way; hooks run as initd's own user."`
@@ -44,7 +44,7 @@ type Settings struct {
 	Dir         string   `example:"/app" desc:"Working directory of the workers. Default: the directory initd was started in."`
 	Umask       Mode     `example:"022" desc:"File mode creation mask of the workers. Default: that of initd."`
 	Envdir      string   `envconfig:"ENVDIR" example:"/etc/app/env" common:"environment of the workers, a file per variable" see:"watch kill-old-delay enable-auto-restart auto-restart-interval" desc:"Directory with one file per environment variable: the file's name is the variable, its first line the value. It is read again for each generation. Its files may also change kill-old-delay, enable-auto-restart and auto-restart-interval, under their names with or without SERVER_STARTER_."`
-	NoNewPrivs  Bool     `split_words:"true" default:"false" example:"true" see:"user" desc:"Prevent workers from gaining privileges, for example by set-user-ID programs: PR_SET_NO_NEW_PRIVS of prctl(2)."`
+	NoNewPrivs  Bool     `split_words:"true" default:"false" example:"true" see:"user export" desc:"Prevent workers from gaining privileges, for example by set-user-ID programs: PR_SET_NO_NEW_PRIVS of prctl(2). It is always on with export=bind."`
 	DeathSignal Signal   `split_words:"true" default:"TERM" example:"KILL" see:"signal-on-term" desc:"Signal that the kernel sends to workers if initd itself is killed."`
 
 	_            struct{}              `group:"Decide when a worker is ready" intro:"A swap stops the old workers only when the new ones are ready, and the first generation has to be ready before initd is."`

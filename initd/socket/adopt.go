@@ -30,6 +30,8 @@ func inspect(fd int) (l Listener, found bool) {
 	bound := l.at.Port() != 0
 	if l.at.IsValid() {
 		l.Address = l.at.String()
+		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		l.dual = l.at.Addr() == netip.IPv6Unspecified() && err == nil && only == 0
 	} else if sa, local := sa.(*unix.SockaddrUnix); local {
 		networks = map[int]string{unix.SOCK_STREAM: "unix", unix.SOCK_DGRAM: "unixgram", unix.SOCK_SEQPACKET: "unixpacket"}
 		l.Address, bound = sa.Name, sa.Name != ""
@@ -61,9 +63,8 @@ func (l Listener) is(spec Spec, at netip.AddrPort, named bool) bool {
 	}
 	// For a bare ListenStream=8080 systemd makes a socket at :: that takes IPv4, too
 	// (systemd.socket(5)); a Spec that is a bare 8080 means that one.
-	if spec.Host == "" && l.at.Addr() == netip.IPv6Unspecified() {
-		only, err := unix.GetsockoptInt(l.FD, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		return err == nil && only == 0
+	if (spec.Host == "" || spec.Host == everywhere) && l.at.Addr() == netip.IPv6Unspecified() {
+		return l.dual
 	}
 	return sameAddr(l.at.Addr(), at.Addr())
 }

@@ -22,6 +22,9 @@ func resolve(ctx context.Context, spec Spec) (netip.AddrPort, error) {
 	if spec.Host == "" {
 		return netip.AddrPortFrom(netip.IPv4Unspecified(), port), nil
 	}
+	if spec.Host == everywhere {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), port), nil
+	}
 	if address, err := netip.ParseAddr(spec.Host); err == nil {
 		return netip.AddrPortFrom(address, port), nil
 	}
@@ -44,13 +47,16 @@ func resolve(ctx context.Context, spec Spec) (netip.AddrPort, error) {
 
 // bindInet makes a TCP or UDP socket and binds it. It does not listen. bound is at, with
 // the port that the kernel chose in place of 0. If it is shared, it has SO_REUSEPORT,
-// and may be bound where other sockets are that have it.
-func bindInet(network string, at netip.AddrPort, shared bool) (fd int, bound netip.AddrPort, err error) {
+// and may be bound where other sockets are that have it. If it is dual, it is for IPv4, too.
+func bindInet(network string, at netip.AddrPort, dual, shared bool) (fd int, bound netip.AddrPort, err error) {
 	sa, err := sockaddr(at)
 	if err != nil {
 		return -1, at, err
 	}
-	domain, kind := unix.AF_INET, unix.SOCK_STREAM
+	domain, kind, only := unix.AF_INET, unix.SOCK_STREAM, 1
+	if dual {
+		only = 0
+	}
 	if at.Addr().Is6() {
 		domain = unix.AF_INET6
 	}
@@ -70,7 +76,7 @@ func bindInet(network string, at netip.AddrPort, shared bool) (fd int, bound net
 		err = reusePort(fd)
 	}
 	if err == nil && domain == unix.AF_INET6 {
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
 	}
 	if err == nil {
 		err = unix.Bind(fd, sa)

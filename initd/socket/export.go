@@ -16,6 +16,7 @@ const (
 	PHPFPM        = "php-fpm"
 	Unicorn       = "unicorn"
 	Puma          = "puma"
+	Bind          = "bind" // it has no variable: see Bindable
 )
 
 // Environ returns the variables of the chosen protocols as K=V. A variable that

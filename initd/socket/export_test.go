@@ -9,7 +9,7 @@ import (
 	"server-starter/initd/settings"
 )
 
-var protocols = []string{ServerStarter, Systemd, Nginx, PHPFPM, Unicorn, Puma}
+var protocols = []string{ServerStarter, Systemd, Nginx, PHPFPM, Unicorn, Puma, Bind}
 
 func TestEnviron(t *testing.T) {
 	at := netip.MustParseAddrPort

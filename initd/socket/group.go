@@ -125,7 +125,7 @@ func (s *Set) room(slots int) error {
 
 // join adds a socket for the next slot.
 func (l *Listener) join(backlog int) error {
-	fd, _, err := bindInet(l.Network, l.at, true)
+	fd, _, err := bindInet(l.Network, l.at, l.dual, true)
 	if err != nil {
 		return err
 	}
@@ -201,11 +201,17 @@ func (g *group) remove(dead []int) {
 	}
 }
 
-// Notes are what a user should know who has set ReusePort, a sentence each: the
-// listeners on which it has no effect, and that connections cannot be steered.
+// Notes are what a user should know, a sentence each: the listeners that are for IPv4
+// alone, and with ReusePort those on which it has no effect, and that connections cannot
+// be steered.
 func (s *Set) Notes() (notes []string) {
+	for _, l := range s.all() {
+		if l.host == everywhere {
+			notes = append(notes, fmt.Sprintf("%s: there is no IPv6 here (%v), so it listens on %s", l.Key, unix.EAFNOSUPPORT, l.Address))
+		}
+	}
 	if s == nil || !s.options.ReusePort {
-		return nil
+		return notes
 	}
 	for _, l := range s.listeners {
 		why := "only TCP and UDP support it"

@@ -269,7 +269,7 @@ func TestSlotsInUse(t *testing.T) {
 
 // Two that start together, both of which have bound and do not listen yet.
 func TestSlotsRace(t *testing.T) {
-	fd, at, err := bindInet("tcp", netip.MustParseAddrPort("127.0.0.1:0"), false)
+	fd, at, err := bindInet("tcp", netip.MustParseAddrPort("127.0.0.1:0"), false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

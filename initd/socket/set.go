@@ -50,6 +50,7 @@ type Listener struct {
 	host    string         // as a Spec gave it, for the protocol that compares texts
 	name    string         // in LISTEN_FDNAMES, if it was handed down with one
 	at      netip.AddrPort // the address of tcp and udp
+	dual    bool           // it is for IPv4, too, although the address is of IPv6
 	adopted bool
 	node    node // the file that was made for a unix socket
 
@@ -122,6 +123,9 @@ func (s *Set) open(specs []Spec) error {
 			spec.Port = int(l.at.Port())
 		}
 		l.Key, l.Number, l.host = spec.Key(), spec.FD, cmp.Or(spec.Host, "0.0.0.0")
+		if l.dual {
+			l.host = "::"
+		}
 	}
 	s.further(rest)
 	if err := s.number(); err != nil {
@@ -199,7 +203,7 @@ func (l *Listener) pretend(spec Spec, at netip.AddrPort) {
 	case spec.Network == "unix":
 		l.Address = spec.Path
 	case at.Port() != 0:
-		l.at, l.Address = at, at.String()
+		l.at, l.Address, l.dual = at, at.String(), spec.Host == everywhere
 	}
 }
 
@@ -214,7 +218,12 @@ func (l *Listener) bind(spec Spec, at netip.AddrPort, o Options) (err error) {
 		l.Address = spec.Path
 		l.FD, l.node, err = bindUnix(spec.Path, o)
 	} else {
-		l.FD, l.at, err = bindInet(spec.Network, at, false)
+		l.dual = spec.Host == everywhere
+		l.FD, l.at, err = bindInet(spec.Network, at, l.dual, false)
+		if l.dual && err == unix.EAFNOSUPPORT { // ipv6.disable=1, or a kernel without
+			l.dual = false
+			l.FD, l.at, err = bindInet(spec.Network, netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port()), false, false)
+		}
 		l.Address = l.at.String()
 	}
 	if err != nil {

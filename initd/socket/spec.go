@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	portForm = "[host:][u]port[=fd], such as 8080, 127.0.0.1:8080, [::1]:8080, u53 or 8080=3"
+	portForm = "[host:][u]port[=fd], such as 8080, *:8080, 127.0.0.1:8080, [::1]:8080, u53 or 8080=3"
 	httpForm = "[host:]port, such as :9100, 127.0.0.1:9100 or [::1]:9100"
 	pathForm = "path[=fd] or @name[=fd], such as /run/app.sock"
 
@@ -19,12 +19,15 @@ const (
 	// maxFD is the highest descriptor that select(2) can handle, and that any server
 	// can therefore use; FD_SETSIZE is 1024.
 	maxFD = 1023
+
+	// everywhere is the host that stands for all addresses of IPv6 and IPv4, on one socket.
+	everywhere = "*"
 )
 
 // A Spec is where to listen: one item of the settings port and path.
 type Spec struct {
 	Network string // "tcp", "udp" or "unix"
-	Host    string // as given, IPv6 without brackets; "" is 0.0.0.0
+	Host    string // as given, IPv6 without brackets; "" is 0.0.0.0, "*" all addresses of IPv6 and IPv4
 	Port    int    // 0 to 65535; the kernel chooses for 0
 	Path    string // of a unix socket; "@name" is an abstract one
 	FD      int    // the worker's file descriptor, -1 for the next free one
@@ -178,6 +181,9 @@ func parseHost(host string) (string, error) {
 			return "", errors.New("the bracket [ is not closed before the port")
 		}
 		host = strings.TrimSpace(inner)
+	}
+	if host == everywhere {
+		return host, nil
 	}
 	name := host
 	if strings.Contains(host, ":") {

@@ -163,7 +163,7 @@ func (x *Examination) otherProtocol(r *record) (*record, error) {
 		return nil, nil
 	}
 	var others []string
-	for _, protocol := range []string{socket.Nginx, socket.PHPFPM, socket.Unicorn, socket.Puma, socket.Systemd, socket.ServerStarter} {
+	for _, protocol := range []string{socket.Nginx, socket.PHPFPM, socket.Unicorn, socket.Puma, socket.Systemd, socket.ServerStarter, socket.Bind} {
 		if !slices.Contains(r.settings.Export, protocol) {
 			others = append(others, protocol)
 		}

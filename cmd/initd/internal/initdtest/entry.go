@@ -21,6 +21,7 @@ type Entry struct {
 	Message    string    `json:"msg"`
 	ReadyBy    string    `json:"ready_by"`
 	Address    string    `json:"address"`
+	Hint       string    `json:"hint"`
 }
 
 // Logged returns the event that initd has logged on a line. Something of a worker's may stand before
