@@ -554,7 +554,7 @@ func (s *scene) noBackoff() bool {
 // after one. The old one is stopped for it, and nobody answers.
 func (s *scene) stoppedTooEarly() bool {
 	address := "127.0.0.1:" + freePort(s.T)
-	d := s.starts("port="+address, "status-file="+s.file("status"))
+	d := s.runs(flags(s.puppet("deaf"), "port="+address, "status-file="+s.file("status"))...)
 	old := s.generation(1).serve()
 	s.has("status", status(old))
 	d.swap()

@@ -20,7 +20,7 @@ func TestOrphanStorm(t *testing.T) {
 	script := fmt.Sprintf(`i=0; while [ $i -lt %d ]; do (read x <&3; exit 7) & i=$((i+1)); done`, orphans)
 	inBothModes(t, func(t *testing.T, as mode) {
 		s := newStage(t)
-		d := run{mode: as, args: flags(s.puppet(), "ready=notify")}.start(t)
+		d := run{mode: as, args: flags(s.puppet(), "ready=notify", "start-timeout=0")}.start(t)
 		p := s.next()
 		p.do("storm", script)
 		if n := len(children(t, d.pid)); n != orphans+1 {

@@ -282,17 +282,15 @@ func catchable() (all []os.Signal) {
 	return all
 }
 
-// poll waits on the sockets among files, so that initd sees a server that accepts connections.
-func poll(files []int) {
-	var fds []unix.PollFd
+// register has the sockets among files in an epoll(7) set, so that initd sees a server that waits for connections.
+func register(files []int) {
+	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		panic(err)
+	}
 	for _, fd := range files {
 		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil {
-			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-		}
-	}
-	for {
-		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
-			return
+			unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 		}
 	}
 }
@@ -306,7 +304,7 @@ func playPuppet(args []string) int {
 	}
 	f.Dir, _ = os.Getwd()
 	if !slices.Contains(args, "deaf") {
-		go poll(f.Files)
+		register(f.Files)
 	}
 	signals := make(chan os.Signal, 1000)
 	signal.Notify(signals, catchable()...)
