@@ -27,6 +27,7 @@ func (j *judge) conclude(deadline time.Time) {
 	if j.hung != nil && !j.hung.killed {
 		broken("I7", "a worker has sent WATCHDOG=trigger and is not killed")
 	}
+	j.clockAtHalt = false
 	if j.noteClock(); len(j.outcomes) > 0 {
 		broken("I35", "%v is missing", j.outcomes[0])
 	}

@@ -7,6 +7,7 @@ import (
 
 func (j *judge) halt(status int) {
 	j.status, j.stopSignal = status, j.policy.SignalOnTerm
+	j.clockAtHalt = !j.requested() && (j.changes() || j.restarts())
 	j.ticketsStop()
 	if j.phase, j.stopAt = lingering, j.now; !j.runHook(BeforeShutdown, 0, status != 0) {
 		j.terminate()

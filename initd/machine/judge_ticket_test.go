@@ -11,6 +11,7 @@ type seenRequests struct {
 	waiting, current seenTicket // the one that an attempt is to be made for, and is made for
 	outcomes         []Outcome  // that are due in this step
 	answers          []Answer   // likewise
+	clockAtHalt      bool       // the clock may have asked for a swap in the step in which initd decides to end
 	http             seenService
 	everReady        bool
 }
@@ -118,6 +119,11 @@ func (j *judge) judgeOutcome(a Outcome) {
 	if i < 0 {
 		j.noteClock() // what the clock has asked for may supersede it
 		i = slices.Index(j.outcomes, known)
+	}
+	if i < 0 && j.clockAtHalt && known == (Outcome{Ticket: j.lastTicket + 1, Result: OutcomeStopped}) {
+		j.mark("a request by the clock and the end of initd together")
+		j.lastTicket, j.clockAtHalt = j.lastTicket+1, false
+		j.outcomes, i = append(j.outcomes, known), len(j.outcomes)
 	}
 	if i < 0 {
 		broken("I35", "%v is not due", a)
