@@ -256,7 +256,17 @@ func TestBindPrivileged(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to run workers as another user")
 	}
-	d := run{mode: subreaper, lonely: true, args: flags(binder("tcp", ":80"), "port=80", "export=bind", "user=65532:65532", "ready=notify")}.start(t)
+	// The directory of the test's own binary may be closed to other users.
+	dir, err := os.MkdirTemp("", "bind")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "binder")
+	if out, err := exec.Command("sh", "-c", `chmod 755 "$1" && cp "$2" "$3"`, "sh", dir, self, program).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	d := run{mode: subreaper, lonely: true, args: flags(append([]string{program}, binder("tcp", ":80")[1:]...), "port=80", "export=bind", "user=65532:65532", "ready=notify")}.start(t)
 	d.event("it is adopted", func(e initdtest.Entry) bool { return e.Event == "adopted" })
 	d.is("serving", 1)
 	d.stop()

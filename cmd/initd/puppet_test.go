@@ -282,16 +282,20 @@ func catchable() (all []os.Signal) {
 	return all
 }
 
-// register has the sockets among files in an epoll(7) set, so that initd sees a server that waits for connections.
-func register(files []int) {
+// wait waits for connections on the sockets among files as a server does, but leaves them there: edge-triggered, so
+// that one which nobody accepts does not keep it awake; epoll(7).
+func wait(files []int) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		panic(err)
 	}
 	for _, fd := range files {
 		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil {
-			unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+			unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)})
 		}
+	}
+	for events := make([]unix.EpollEvent, 1); ; {
+		unix.EpollWait(set, events, -1)
 	}
 }
 
@@ -304,7 +308,7 @@ func playPuppet(args []string) int {
 	}
 	f.Dir, _ = os.Getwd()
 	if !slices.Contains(args, "deaf") {
-		register(f.Files)
+		go wait(f.Files)
 	}
 	signals := make(chan os.Signal, 1000)
 	signal.Notify(signals, catchable()...)

@@ -22,7 +22,7 @@ func TestSlips(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			d := run{mode: subreaper, environ: test.environ, args: flags(s.puppet(), append(test.settings, "ready=notify")...)}.start(t)
+			d := run{mode: subreaper, environ: test.environ, args: flags(s.puppet(), append(test.settings, "ready=notify", "port=127.0.0.1:0")...)}.start(t)
 			s.next().ready()
 			d.event("it warns", func(e initdtest.Entry) bool {
 				for _, text := range test.says {
