@@ -81,8 +81,8 @@ type worker struct {
 	stuck    bool // it was killed and did not end in time
 
 	sight      Sight
-	unlike     string    // what it was not seen to do, or why that cannot be told, after a look
-	vagueSince time.Time // since when nothing certain is known of that; zero: it does not accept
+	sightReason     string    // what it was not seen to do, or why that cannot be told, after a look
+	undecidedSince time.Time // since when nothing certain is known of that; zero: it does not accept
 	readyBy    ReadyBy
 
 	suspended bool // it was stopped by a signal

@@ -9,7 +9,7 @@ import (
 type seenLooks struct {
 	lookAsked time.Time // zero: none is outstanding
 	lookDue   time.Time // zero: nobody has to be looked at
-	unseens   []*seenWorker
+	unverified   []*seenWorker
 }
 
 func (j *judge) judgeLook(a Look) {
@@ -112,13 +112,13 @@ func (j *judge) by(u *seenWorker) ReadyBy {
 	return ByNothing
 }
 
-func (j *judge) judgeUnseen(a Unseen) {
+func (j *judge) judgeUnverified(a Unverified) {
 	u := j.named(a, a.Generation, a.Slot, a.PID)
-	i := slices.Index(j.unseens, u)
+	i := slices.Index(j.unverified, u)
 	if i < 0 {
 		broken("I46", "%v has no cause", a)
 	}
-	j.unseens = slices.Delete(j.unseens, i, i+1)
+	j.unverified = slices.Delete(j.unverified, i, i+1)
 }
 
 // provedBy is what a generation counts as ready by.
@@ -166,10 +166,10 @@ func (j *judge) lookLimits(limit func(t time.Time, format string, args ...any)) 
 
 // concludeLooks judges what should have been logged.
 func (j *judge) concludeLooks() {
-	for _, u := range j.unseens {
+	for _, u := range j.unverified {
 		if u.untouched() {
 			broken("I46", "that pid %d cannot be seen is missing", u.pid)
 		}
 	}
-	j.unseens = nil
+	j.unverified = nil
 }

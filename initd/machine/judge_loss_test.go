@@ -153,7 +153,7 @@ func (j *judge) ready(u *seenWorker, by ReadyBy) {
 	u.ready, u.readyBy, u.lastPing, u.extended = j.now, by, j.now, time.Time{}
 	j.lookSoon()
 	if by == ByInterval && j.policy.Looks && j.policy.Ready == Auto {
-		j.unseens = append(j.unseens, u)
+		j.unverified = append(j.unverified, u)
 	}
 	j.replace(u)
 }

@@ -238,7 +238,7 @@ func (e Refused) apply(m *Machine) {
 func (e Forked) apply(m *Machine) {
 	if g := m.generation(e.Generation); g != nil && e.PID > 0 {
 		if w := g.forking(e.Slot); w != nil {
-			w.pid, w.state, w.started, w.vagueSince = e.PID, executing, m.now, m.now
+			w.pid, w.state, w.started, w.undecidedSince = e.PID, executing, m.now, m.now
 		}
 	}
 }
