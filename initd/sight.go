@@ -72,6 +72,7 @@ func (l *loop) lookAt(pids []int) {
 // look looks at workers, and before at those that serve if it is not known which listeners
 // are wanted.
 func (s *sight) look(workers, serving []accepting.Worker, wanted []bool, known []int) looked {
+	s.looker.Deadline = time.Now().Add(sightLimit)
 	s.looker.Find(slices.Concat(workers, serving), known)
 	if len(serving) > 0 {
 		var seen []accepting.Seen
