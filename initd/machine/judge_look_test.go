@@ -7,9 +7,9 @@ import (
 
 // seenLooks is what the judge knows of the looks at workers.
 type seenLooks struct {
-	lookAsked time.Time // zero: none is outstanding
-	lookDue   time.Time // zero: nobody has to be looked at
-	unverified   []*seenWorker
+	lookAsked  time.Time // zero: none is outstanding
+	lookDue    time.Time // zero: nobody has to be looked at
+	unverified []*seenWorker
 }
 
 func (j *judge) judgeLook(a Look) {
@@ -49,8 +49,14 @@ func (j *judge) noteLooked(e Looked) {
 			}
 		}
 	}
-	_, youngest := j.toSee()
-	j.lookDue = j.now.Add(min(time.Second, max(10*time.Millisecond, j.now.Sub(youngest)/32, 4*j.now.Sub(asked))))
+	pids, youngest := j.toSee()
+	pause := j.now.Sub(youngest) / 32
+	if slices.ContainsFunc(pids, func(pid int) bool { return j.worker(pid).ready.IsZero() }) {
+		pause = min(pause, time.Second)
+	} else if len(pids) > 0 && pause > time.Second {
+		j.mark("seldom looks at ready workers that do not accept")
+	}
+	j.lookDue = j.now.Add(max(10*time.Millisecond, pause, 4*j.now.Sub(asked)))
 }
 
 // lookSoon is for a worker that has to be looked at from now on.

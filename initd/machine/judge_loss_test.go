@@ -65,7 +65,6 @@ func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant boo
 		next = j.next(u, b.losses)
 		j.mark("loss of a worker that was not stable")
 	case j.wasStable(u):
-		b.losses = 0
 		j.mark("loss of a worker that was stable")
 	}
 	switch p := g.place(u.slot); {

@@ -14,12 +14,13 @@ type looking struct {
 }
 
 // The pause between two looks grows with the age of the youngest worker that they are
-// for: one that never accepts must not delay another.
+// for: one that never accepts must not delay another. It has no limit where only workers
+// that are ready do not accept, so that initd becomes idle, too.
 const (
 	minLook  = 10 * time.Millisecond
-	maxLook  = time.Second
-	lookPart = 32 // of the age
-	lookCost = 4  // times what the last look took, which leaves the time to the workers that start
+	maxLook  = time.Second // while a worker may become ready by it
+	lookPart = 32          // of the age
+	lookCost = 4           // times what the last look took, which leaves the time to the workers that start
 )
 
 // noLimitPatience is how long a worker may be undecided where there is no start-timeout.
@@ -99,8 +100,8 @@ func (m *Machine) lookIfDue() {
 	if !m.policy.Looks || !m.look.askedAt.IsZero() {
 		return
 	}
-	pids, _ := m.toLookAt()
-	if len(pids) == 0 {
+	workers := m.toLookAt()
+	if len(workers) == 0 {
 		m.look.next = time.Time{}
 		return
 	}
@@ -109,6 +110,10 @@ func (m *Machine) lookIfDue() {
 	}
 	if m.due(m.look.next) {
 		m.look.askedAt, m.look.next = m.now, time.Time{}
+		var pids []int
+		for _, w := range workers {
+			pids = append(pids, w.pid)
+		}
 		m.do(Look{PIDs: pids})
 	}
 }
@@ -126,14 +131,31 @@ func (e Looked) apply(m *Machine) {
 		return
 	}
 	m.changed = true
+	workers := make(map[int]*worker, len(e.Workers))
+	for _, g := range m.generations {
+		for w := range g.live {
+			workers[w.pid] = w
+		}
+	}
 	for _, glance := range e.Workers {
 		// A worker that was forked later may have the pid of one that was seen.
-		if _, w := m.worker(glance.PID); w != nil && w.started.Before(asked) && w.sight != Accepting {
+		if w := workers[glance.PID]; glance.PID > 0 && w != nil && w.started.Before(asked) && w.sight != Accepting {
 			w.note(glance, m.now)
 		}
 	}
-	_, youngest := m.toLookAt()
-	m.look.next = m.now.Add(min(max(m.now.Sub(youngest)/lookPart, lookCost*m.now.Sub(asked), minLook), maxLook))
+	var youngest time.Time
+	isStarting := false
+	for _, w := range m.toLookAt() {
+		isStarting = isStarting || w.state < ready
+		if w.started.After(youngest) {
+			youngest = w.started
+		}
+	}
+	pause := m.now.Sub(youngest) / lookPart
+	if isStarting {
+		pause = min(pause, maxLook)
+	}
+	m.look.next = m.now.Add(max(pause, lookCost*m.now.Sub(asked), minLook))
 }
 
 // note takes note of what was seen of a worker.
@@ -147,8 +169,8 @@ func (w *worker) note(g Glance, now time.Time) {
 	}
 }
 
-// toLookAt are the workers that have to be looked at, and when the youngest was started.
-func (m *Machine) toLookAt() (pids []int, youngest time.Time) {
+// toLookAt are the workers that have to be looked at.
+func (m *Machine) toLookAt() (all []*worker) {
 	for _, g := range m.generations {
 		if g.state < Starting || g.state > Partial {
 			continue
@@ -156,15 +178,12 @@ func (m *Machine) toLookAt() (pids []int, youngest time.Time) {
 		for slot := range g.places {
 			for _, w := range [...]*worker{g.places[slot].worker, g.places[slot].replacement} {
 				if w != nil && m.mustLookAt(w) {
-					pids = append(pids, w.pid)
-					if w.started.After(youngest) {
-						youngest = w.started
-					}
+					all = append(all, w)
 				}
 			}
 		}
 	}
-	return pids, youngest
+	return all
 }
 
 // mustLookAt reports whether a worker has to be looked at: it may become ready by what is

@@ -87,6 +87,7 @@ func (m *Machine) Step(now time.Time, event Event) []Action {
 	}
 	m.now, m.actions = now, nil
 	m.resetFailures()
+	m.forgetLosses()
 	event.apply(m)
 	// A decision may make another one due: go on until none is.
 	for m.changed = true; m.changed; {
