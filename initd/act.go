@@ -36,8 +36,8 @@ func (l *loop) do(action machine.Action) {
 		l.takeSurvey()
 	case machine.Look:
 		l.lookAt(a.PIDs)
-	case machine.Unseen:
-		l.unseen(a)
+	case machine.Unverified:
+		l.unverified(a)
 	case machine.Steer:
 		l.steer(a.Slots)
 	case machine.Resize:

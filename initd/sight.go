@@ -72,6 +72,7 @@ func (l *loop) lookAt(pids []int) {
 // look looks at workers, and before at those that serve if it is not known which listeners
 // are wanted.
 func (s *sight) look(workers, serving []accepting.Worker, wanted []bool, known []int) looked {
+	s.looker.Deadline = time.Now().Add(sightLimit)
 	s.looker.Find(slices.Concat(workers, serving), known)
 	if len(serving) > 0 {
 		var seen []accepting.Seen
@@ -130,9 +131,9 @@ func (l *loop) served(without []int) (pids []int) {
 	return pids
 }
 
-// unseen is for a worker that counts as ready although it could not be told whether it
+// unverified is for a worker that counts as ready although it could not be told whether it
 // accepts connections. That is logged once: it will be so for the next as well.
-func (l *loop) unseen(a machine.Unseen) {
+func (l *loop) unverified(a machine.Unverified) {
 	if l.sight.warned {
 		return
 	}
@@ -141,7 +142,7 @@ func (l *loop) unseen(a machine.Unseen) {
 	if reason == "" {
 		reason = "may or may not accept connections: initd could not look at it in time"
 	}
-	l.log.Warn(eventlog.Unseen, fmt.Sprintf("worker is ready only because it has lived for interval=%v: it %s; "+
+	l.log.Warn(eventlog.Unverified, fmt.Sprintf("worker is ready only because it has lived for interval=%v: it %s; "+
 		"let it send READY=1 to NOTIFY_SOCKET, set probe, or set ready=alive if time is enough", time.Duration(l.settings.Interval), reason),
 		"generation", a.Generation, "slot", a.Slot, "pid", a.PID)
 }

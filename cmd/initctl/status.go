@@ -126,9 +126,9 @@ func (v view) pool() string {
 }
 
 func (v view) workers() *table {
-	t := &table{head: []string{"GENERATION", "SLOT", "PID", "STATE", " AGE", " REQUESTS", " MEMORY"}}
+	t := &table{head: []string{"GENERATION", "SLOT", "PID", "STATE", " AGE", " REQUESTS", " MEMORY", "READY BY"}}
 	if v.wide {
-		t.head = append(t.head, " READY FOR", "READY BY", "MESSAGE")
+		t.head = append(t.head, " READY FOR", "MESSAGE")
 	}
 	for _, g := range v.Generations {
 		is := stateOf(g.State)
@@ -155,9 +155,9 @@ func (v view) workers() *table {
 				ready = v.age(*w.Ready)
 			}
 			row := []cell{name, plain(strconv.Itoa(w.Slot)), plain(strconv.Itoa(w.PID)), {is.word, is.colour},
-				plain(v.age(w.Started)), plain(requests), plain(memory)}
+				plain(v.age(w.Started)), plain(requests), plain(memory), plain(w.ReadyBy)}
 			if v.wide {
-				row = append(row, plain(ready), plain(w.ReadyBy), plain(printable(w.Message)))
+				row = append(row, plain(ready), plain(printable(w.Message)))
 			}
 			t.add(row...)
 			name = cell{} // a generation is named once

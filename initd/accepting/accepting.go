@@ -21,8 +21,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -72,8 +75,18 @@ type Seen struct {
 
 // A Looker looks at workers. It is for one goroutine.
 type Looker struct {
-	proc    proc.Reader
-	members map[int][]int // processes that belong to a worker and descend from another
+	Deadline time.Time // of the looks, for a program may have any number of threads that wait for any number of descriptors
+
+	proc     proc.Reader
+	members  map[int][]int // processes that belong to a worker and descend from another
+	examined map[examined]bool
+}
+
+// examined is a descriptor of the process that is looked at, which threads may well
+// share, or have in a set more than once.
+type examined struct {
+	fd int
+	as kind
 }
 
 // Look looks at a worker.
@@ -82,11 +95,15 @@ func (l *Looker) Look(w Worker) Seen {
 	if kinds == nil {
 		s.note(errors.ErrUnsupported)
 	}
+	if self, _ := os.Readlink("/proc/self"); self != strconv.Itoa(os.Getpid()) {
+		s.note(errors.New("/proc is not that of initd's pid namespace"))
+		return s
+	}
 	families := slices.Concat([]int{w.PID}, l.members[w.PID])
 	var seen []int
 	for _, head := range families {
 		for _, pid := range l.family(head, &s) {
-			if !slices.Contains(seen, pid) {
+			if !slices.Contains(seen, pid) && slices.Contains(s.Waits, false) {
 				seen = append(seen, pid)
 				l.process(pid, w, &s)
 			}
@@ -116,8 +133,12 @@ func (l *Looker) family(pid int, s *Seen) []int {
 // process looks at each thread of a process.
 func (l *Looker) process(pid int, w Worker, s *Seen) {
 	s.note(l.proc.AsOwner(pid, func() error {
+		if err := l.late(pid); err != nil {
+			return err
+		}
 		var calls []call
 		runs := false
+		l.examined = map[examined]bool{}
 		err := l.proc.Calls(pid, func(line []byte) {
 			switch c, err := parseCall(line); {
 			case err != nil:
@@ -147,13 +168,13 @@ func (l *Looker) call(pid int, c call, w Worker, s *Seen) error {
 		return fmt.Errorf("process %d is a 32-bit program, whose system calls initd does not know", pid)
 	}
 	fd := int(int32(c.args[0]))
-	switch kinds[c.number] {
+	switch as := kinds[c.number]; as {
 	case accepts:
-		return l.waits(pid, fd, w, s, func(l Listener) bool { return !l.Datagrams })
+		return l.waits(pid, examined{fd, as}, w, s)
 	case receives:
-		return l.waits(pid, fd, w, s, func(l Listener) bool { return l.Datagrams })
+		return l.waits(pid, examined{fd, as}, w, s)
 	case waitsEpoll:
-		return l.waits(pid, fd, w, s, anyListener)
+		return l.waits(pid, examined{fd, polls}, w, s)
 	case polls, selects:
 		set := make([]byte, c.size())
 		if len(set) == 0 {
@@ -164,7 +185,7 @@ func (l *Looker) call(pid int, c call, w Worker, s *Seen) error {
 			return err
 		}
 		for _, fd := range c.descriptors(set[:n]) {
-			if err := l.waits(pid, fd, w, s, anyListener); err != nil && !proc.Gone(err) {
+			if err := l.waits(pid, examined{fd, polls}, w, s); err != nil && !proc.Gone(err) {
 				return err
 			}
 		}
@@ -174,30 +195,63 @@ func (l *Looker) call(pid int, c call, w Worker, s *Seen) error {
 	return nil
 }
 
-func anyListener(Listener) bool { return true }
+// is reports whether a system call is one for a listener.
+func (k kind) is(l Listener) bool {
+	return k != accepts && k != receives || l.Datagrams == (k == receives)
+}
+
+// late is an error when the deadline is over.
+func (l *Looker) late(pid int) error {
+	if !l.Deadline.IsZero() && time.Now().After(l.Deadline) {
+		return fmt.Errorf("process %d could not be examined in time", pid)
+	}
+	return nil
+}
 
 // waits takes note that a process waits for a descriptor, which may be that of a
-// listener or of an epoll instance that watches one.
-func (l *Looker) waits(pid, fd int, w Worker, s *Seen, is func(Listener) bool) error {
-	link, err := l.proc.Link(pid, fd)
+// listener or of an epoll instance that watches one, maybe by another that it watches
+// (epoll(7)).
+func (l *Looker) waits(pid int, on examined, w Worker, s *Seen) error {
+	if l.examined[on] {
+		return nil
+	}
+	l.examined[on] = true
+	if err := l.late(pid); err != nil {
+		return err
+	}
+	link, err := l.proc.Link(pid, on.fd)
 	if err != nil {
 		return err
 	}
 	note := func(which func(Listener) bool) {
 		for i, l := range w.Listeners {
-			s.Waits[i] = s.Waits[i] || which(l) && is(l)
+			s.Waits[i] = s.Waits[i] || which(l) && on.as.is(l)
 		}
 	}
 	switch {
 	case strings.HasPrefix(link, "socket:["):
 		note(func(l Listener) bool { return link == fmt.Sprintf("socket:[%d]", l.inode) })
 	case link == eventpoll:
-		text, err := l.proc.FDInfo(pid, fd)
+		text, err := l.proc.FDInfo(pid, on.fd)
 		if err != nil {
 			return err
 		}
+		var others []int // that are no sockets: few
 		for t := range targets(text) {
-			note(func(l Listener) bool { return t.inode == l.inode && t.device == l.device && t.events&unix.EPOLLIN != 0 })
+			if t.events&unix.EPOLLIN == 0 {
+				continue
+			}
+			note(func(l Listener) bool { return t.inode == l.inode && t.device == l.device })
+			if len(w.Listeners) > 0 && t.device != w.Listeners[0].device {
+				others = append(others, t.fd)
+			}
+		}
+		for _, fd := range others {
+			if link, err := l.proc.Link(pid, fd); err == nil && link == eventpoll {
+				if err := l.waits(pid, examined{fd, polls}, w, s); err != nil && !proc.Gone(err) {
+					return err
+				}
+			}
 		}
 	}
 	return nil

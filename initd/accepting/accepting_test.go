@@ -1,10 +1,12 @@
 package accepting
 
 import (
+	"bufio"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"server-starter/initd/machine"
@@ -14,7 +16,7 @@ func pointer[T any](of *T) unsafe.Pointer { return unsafe.Pointer(of) }
 
 // TestWaits shows each way to wait for connections, and that nothing else counts.
 func TestWaits(t *testing.T) {
-	for _, as := range []string{"accept", "accept4", "poll", "ppoll", "select", "pselect of many", "epoll", "epoll exclusive", "thread", "child"} {
+	for _, as := range []string{"accept", "accept4", "poll", "ppoll", "select", "pselect of many", "epoll", "epoll exclusive", "epoll of an epoll", "thread", "child"} {
 		t.Run(as, func(t *testing.T) {
 			fd, _ := listen(t, "tcp")
 			p := starts(t, as, nil, fd)
@@ -44,6 +46,52 @@ func TestWaits(t *testing.T) {
 				return times == 20
 			})
 		})
+	}
+}
+
+// TestBounded shows that a process is examined as much as there is to know of it, and no
+// longer than until the deadline.
+func TestBounded(t *testing.T) {
+	fd, _ := listen(t, "tcp")
+	w := worker(starts(t, "poll of many", nil, fd).pid, fd)
+	var l Looker
+	for !l.examined[examined{0, polls}] {
+		l.Look(w)
+	}
+	if len(l.examined) > 10 {
+		t.Errorf("%d descriptors", len(l.examined))
+	}
+	l.Deadline = time.Now().Add(-1)
+	s := l.Look(w)
+	if sight, reason := s.Judge(w.Listeners, nil); sight != machine.Unknown || !strings.Contains(reason, "in time") {
+		t.Errorf("%v %s", sight, reason)
+	}
+}
+
+// TestNamespace shows that nothing is concluded from the /proc of another pid namespace,
+// where a worker's number is another process's.
+func TestNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	fd, _ := listen(t, "tcp")
+	output, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{"helper"}, &syscall.ProcAttr{
+		Env:   append(os.Environ(), role+"=foreign"),
+		Files: []uintptr{0, theirs.Fd(), 2, uintptr(fd)},
+		Sys:   &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID},
+	})
+	theirs.Close()
+	if err != nil {
+		t.Skipf("needs CAP_SYS_ADMIN: %v", err)
+	}
+	line, _ := bufio.NewReader(output).ReadString('\n')
+	syscall.Wait4(pid, nil, 0, nil)
+	if !strings.Contains(line, "namespace") {
+		t.Errorf("%q", line)
 	}
 }
 

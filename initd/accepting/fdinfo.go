@@ -7,7 +7,10 @@ import (
 )
 
 // target is what an epoll instance watches.
-type target struct{ events, inode, device uint64 }
+type target struct {
+	fd                    int
+	events, inode, device uint64
+}
 
 // targets are the lines of proc_pid_fdinfo(5) for an epoll instance:
 //
@@ -20,7 +23,9 @@ func targets(text []byte) iter.Seq[target] {
 			if !bytes.HasPrefix(line, []byte("tfd:")) {
 				continue
 			}
-			t := target{events: hexadecimal(line, "events:"), inode: hexadecimal(line, "ino:"), device: hexadecimal(line, "sdev:")}
+			number, _, _ := bytes.Cut(bytes.TrimSpace(line[len("tfd:"):]), []byte(" "))
+			fd, _ := strconv.Atoi(string(number))
+			t := target{fd: fd, events: hexadecimal(line, "events:"), inode: hexadecimal(line, "ino:"), device: hexadecimal(line, "sdev:")}
 			if !yield(t) {
 				return
 			}

@@ -39,7 +39,23 @@ var roles = map[string]func(){
 		set.Set(100)
 		unix.Pselect(101, &set, nil, nil, nil, nil)
 	},
-	"epoll":           func() { waitEpoll(unix.EPOLLIN) },
+	"epoll": func() { waitEpoll(unix.EPOLLIN) },
+	"epoll of an epoll": func() {
+		outer, _ := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+		inner := addEpoll(unix.EPOLLIN)
+		unix.EpollCtl(outer, unix.EPOLL_CTL_ADD, inner, &unix.EpollEvent{Events: unix.EPOLLIN})
+		unix.EpollWait(outer, make([]unix.EpollEvent, 1), -1)
+	},
+	"poll of many": func() { // of one descriptor, again and again
+		set := make([]unix.PollFd, 1000)
+		for i := range set {
+			set[i] = unix.PollFd{Fd: 0, Events: unix.POLLIN}
+		}
+		unix.Poll(set, -1)
+	},
+	"foreign": func() { // in a pid namespace of its own, with the /proc of another
+		fmt.Println(new(Looker).Look(worker(os.Getpid(), 3)))
+	},
 	"epoll exclusive": func() { waitEpoll(unix.EPOLLIN | unix.EPOLLEXCLUSIVE) },
 	"thread": func() {
 		go unix.Accept(3)

@@ -72,7 +72,7 @@ func TestForeign(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	text := "pos:\t0\nflags:\t02000002\ntfd:        6 events:       19 data:          6  pos:0 ino:d5a7 sdev:9\ntfd:       12 events: 2000001d data: ffffffff00000c  pos:0 ino:1 sdev:e\ntfd: 3 events: 1\n"
-	want := []target{{0x19, 0xd5a7, 9}, {0x2000001d, 1, 0xe}, {1, 0, 0}}
+	want := []target{{6, 0x19, 0xd5a7, 9}, {12, 0x2000001d, 1, 0xe}, {3, 1, 0, 0}}
 	if got := slices.Collect(targets([]byte(text))); !slices.Equal(got, want) {
 		t.Errorf("%+v", got)
 	}

@@ -45,7 +45,7 @@ var (
 	Extend     = define("extend", "A worker has sent EXTEND_TIMEOUT_USEC=.")
 	HandedOver = define("handed-over", "A worker has ended, and the process that it had named with MAINPID= has taken its place.")
 	Scoreboard = define("scoreboard", "A worker runs without a row of the scoreboard, or its file could not be removed.")
-	Unseen     = define("unseen", "A worker counts as ready by interval alone, because it cannot be told whether it accepts connections; logged once.")
+	Unverified = define("unverified", "A worker counts as ready by interval alone, because it cannot be told whether it accepts connections; logged once.")
 	Survey     = define("survey", "initd cannot see what the workers are doing.")
 
 	Probe   = define("probe", "A probe has ended, or could not be started.")

@@ -32,7 +32,7 @@ func (e HandedOver) apply(m *Machine) {
 	if _, known := m.worker(e.To); known != nil || w == nil || w.orphan || w.state >= stopping || e.To <= 0 {
 		return
 	}
-	w.pid, w.sight, w.unlike, w.vagueSince = e.To, Undecided, "", m.now
+	w.pid, w.sight, w.sightReason, w.undecidedSince = e.To, Undecided, "", m.now
 	m.lookSoon()
 }
 

@@ -73,6 +73,16 @@ func (m *Machine) resetFailures() {
 	}
 }
 
+// forgetLosses forgets what was lost in a slot once it has a worker that is stable,
+// whatever becomes of that: it may be replaced by a swap instead of ending by itself.
+func (m *Machine) forgetLosses() {
+	for i := range m.pool.slots {
+		if at := m.stableAt(i); !at.IsZero() && !m.now.Before(at) {
+			m.pool.slots[i].losses = 0
+		}
+	}
+}
+
 // soundFor reports whether what serves has been sound for a time, and since the last
 // failure.
 func (m *Machine) soundFor(d time.Duration) bool {

@@ -80,10 +80,10 @@ type worker struct {
 	killedAt time.Time
 	stuck    bool // it was killed and did not end in time
 
-	sight      Sight
-	unlike     string    // what it was not seen to do, or why that cannot be told, after a look
-	vagueSince time.Time // since when nothing certain is known of that; zero: it does not accept
-	readyBy    ReadyBy
+	sight          Sight
+	sightReason    string    // what it was not seen to do, or why that cannot be told, after a look
+	undecidedSince time.Time // since when nothing certain is known of that; zero: it does not accept
+	readyBy        ReadyBy
 
 	suspended bool // it was stopped by a signal
 	continued bool // by initd, since it was asked to end

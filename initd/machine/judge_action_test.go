@@ -43,8 +43,8 @@ func (j *judge) judge(action Action) {
 		j.judgeSurvey(a)
 	case Look:
 		j.judgeLook(a)
-	case Unseen:
-		j.judgeUnseen(a)
+	case Unverified:
+		j.judgeUnverified(a)
 	case Resize:
 		j.judgeResize(a)
 	case Recycle:

@@ -48,6 +48,11 @@ func (j *judge) next(u *seenWorker, losses int) time.Time {
 
 // forgives forgets failures where it has been shown that workers can be ready.
 func (j *judge) forgives() {
+	for slot := range j.slots {
+		if u := j.holder(slot); u != nil && j.wasStable(u) {
+			j.slots[slot].losses = 0
+		}
+	}
 	if j.soundFor(j.stableAfter()) {
 		j.failures = 0
 	}

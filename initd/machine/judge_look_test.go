@@ -7,9 +7,9 @@ import (
 
 // seenLooks is what the judge knows of the looks at workers.
 type seenLooks struct {
-	lookAsked time.Time // zero: none is outstanding
-	lookDue   time.Time // zero: nobody has to be looked at
-	unseens   []*seenWorker
+	lookAsked  time.Time // zero: none is outstanding
+	lookDue    time.Time // zero: nobody has to be looked at
+	unverified []*seenWorker
 }
 
 func (j *judge) judgeLook(a Look) {
@@ -49,8 +49,14 @@ func (j *judge) noteLooked(e Looked) {
 			}
 		}
 	}
-	_, youngest := j.toSee()
-	j.lookDue = j.now.Add(min(time.Second, max(10*time.Millisecond, j.now.Sub(youngest)/32, 4*j.now.Sub(asked))))
+	pids, youngest := j.toSee()
+	pause := j.now.Sub(youngest) / 32
+	if slices.ContainsFunc(pids, func(pid int) bool { return j.worker(pid).ready.IsZero() }) {
+		pause = min(pause, time.Second)
+	} else if len(pids) > 0 && pause > time.Second {
+		j.mark("seldom looks at ready workers that do not accept")
+	}
+	j.lookDue = j.now.Add(max(10*time.Millisecond, pause, 4*j.now.Sub(asked)))
 }
 
 // lookSoon is for a worker that has to be looked at from now on.
@@ -112,13 +118,13 @@ func (j *judge) by(u *seenWorker) ReadyBy {
 	return ByNothing
 }
 
-func (j *judge) judgeUnseen(a Unseen) {
+func (j *judge) judgeUnverified(a Unverified) {
 	u := j.named(a, a.Generation, a.Slot, a.PID)
-	i := slices.Index(j.unseens, u)
+	i := slices.Index(j.unverified, u)
 	if i < 0 {
 		broken("I46", "%v has no cause", a)
 	}
-	j.unseens = slices.Delete(j.unseens, i, i+1)
+	j.unverified = slices.Delete(j.unverified, i, i+1)
 }
 
 // provedBy is what a generation counts as ready by.
@@ -166,10 +172,10 @@ func (j *judge) lookLimits(limit func(t time.Time, format string, args ...any)) 
 
 // concludeLooks judges what should have been logged.
 func (j *judge) concludeLooks() {
-	for _, u := range j.unseens {
+	for _, u := range j.unverified {
 		if u.untouched() {
 			broken("I46", "that pid %d cannot be seen is missing", u.pid)
 		}
 	}
-	j.unseens = nil
+	j.unverified = nil
 }

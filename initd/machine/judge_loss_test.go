@@ -65,7 +65,6 @@ func (j *judge) lost(g *seenGeneration, u *seenWorker, status Status, vacant boo
 		next = j.next(u, b.losses)
 		j.mark("loss of a worker that was not stable")
 	case j.wasStable(u):
-		b.losses = 0
 		j.mark("loss of a worker that was stable")
 	}
 	switch p := g.place(u.slot); {
@@ -153,7 +152,7 @@ func (j *judge) ready(u *seenWorker, by ReadyBy) {
 	u.ready, u.readyBy, u.lastPing, u.extended = j.now, by, j.now, time.Time{}
 	j.lookSoon()
 	if by == ByInterval && j.policy.Looks && j.policy.Ready == Auto {
-		j.unseens = append(j.unseens, u)
+		j.unverified = append(j.unverified, u)
 	}
 	j.replace(u)
 }

@@ -20,6 +20,9 @@ func (j *judge) noteContinued(e Continued) {
 	if u := j.worker(e.PID); u != nil && u.suspended {
 		j.mark("continued while " + j.viewOf(u).State)
 		u.suspended, u.mustGoOn = false, false
+		if !u.unsure.IsZero() {
+			u.unsure = j.now
+		}
 		j.lookSoon()
 		j.replace(u)
 	}

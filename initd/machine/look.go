@@ -14,12 +14,13 @@ type looking struct {
 }
 
 // The pause between two looks grows with the age of the youngest worker that they are
-// for: one that never accepts must not delay another.
+// for: one that never accepts must not delay another. It has no limit where only workers
+// that are ready do not accept, so that initd becomes idle, too.
 const (
 	minLook  = 10 * time.Millisecond
-	maxLook  = time.Second
-	lookPart = 32 // of the age
-	lookCost = 4  // times what the last look took, which leaves the time to the workers that start
+	maxLook  = time.Second // while a worker may become ready by it
+	lookPart = 32          // of the age
+	lookCost = 4           // times what the last look took, which leaves the time to the workers that start
 )
 
 // noLimitPatience is how long a worker may be undecided where there is no start-timeout.
@@ -66,17 +67,17 @@ type Glance struct {
 	Reason string
 }
 
-// Unseen: a worker counts as ready because it has lived for the interval, for it could
+// Unverified: a worker counts as ready because it has lived for the interval, for it could
 // not be told whether it waits for connections. There is nothing to be done about it but
 // to log it.
-type Unseen struct {
+type Unverified struct {
 	Generation, Slot, PID int
 	Reason                string
 }
 
 func (a Look) String() string { return fmt.Sprintf("look pids=%q", list(a.PIDs)) }
-func (a Unseen) String() string {
-	return fmt.Sprintf("unseen %s reason=%q", workerFields(a.Generation, a.Slot, a.PID), a.Reason)
+func (a Unverified) String() string {
+	return fmt.Sprintf("unverified %s reason=%q", workerFields(a.Generation, a.Slot, a.PID), a.Reason)
 }
 func (e Looked) String() string {
 	s := "looked"
@@ -99,8 +100,8 @@ func (m *Machine) lookIfDue() {
 	if !m.policy.Looks || !m.look.askedAt.IsZero() {
 		return
 	}
-	pids, _ := m.unseen()
-	if len(pids) == 0 {
+	workers := m.toLookAt()
+	if len(workers) == 0 {
 		m.look.next = time.Time{}
 		return
 	}
@@ -109,6 +110,10 @@ func (m *Machine) lookIfDue() {
 	}
 	if m.due(m.look.next) {
 		m.look.askedAt, m.look.next = m.now, time.Time{}
+		var pids []int
+		for _, w := range workers {
+			pids = append(pids, w.pid)
+		}
 		m.do(Look{PIDs: pids})
 	}
 }
@@ -126,50 +131,64 @@ func (e Looked) apply(m *Machine) {
 		return
 	}
 	m.changed = true
+	workers := make(map[int]*worker, len(e.Workers))
+	for _, g := range m.generations {
+		for w := range g.live {
+			workers[w.pid] = w
+		}
+	}
 	for _, glance := range e.Workers {
 		// A worker that was forked later may have the pid of one that was seen.
-		if _, w := m.worker(glance.PID); w != nil && w.started.Before(asked) && w.sight != Accepting {
+		if w := workers[glance.PID]; glance.PID > 0 && w != nil && w.started.Before(asked) && w.sight != Accepting {
 			w.note(glance, m.now)
 		}
 	}
-	_, youngest := m.unseen()
-	m.look.next = m.now.Add(min(max(m.now.Sub(youngest)/lookPart, lookCost*m.now.Sub(asked), minLook), maxLook))
+	var youngest time.Time
+	isStarting := false
+	for _, w := range m.toLookAt() {
+		isStarting = isStarting || w.state < ready
+		if w.started.After(youngest) {
+			youngest = w.started
+		}
+	}
+	pause := m.now.Sub(youngest) / lookPart
+	if isStarting {
+		pause = min(pause, maxLook)
+	}
+	m.look.next = m.now.Add(max(pause, lookCost*m.now.Sub(asked), minLook))
 }
 
 // note takes note of what was seen of a worker.
 func (w *worker) note(g Glance, now time.Time) {
-	w.sight, w.unlike = g.Sight, g.Reason
+	w.sight, w.sightReason = g.Sight, g.Reason
 	switch {
 	case g.Sight == NotAccepting:
-		w.vagueSince = time.Time{}
-	case w.vagueSince.IsZero():
-		w.vagueSince = now
+		w.undecidedSince = time.Time{}
+	case w.undecidedSince.IsZero():
+		w.undecidedSince = now
 	}
 }
 
-// unseen are the workers that have to be looked at, and when the youngest was started.
-func (m *Machine) unseen() (pids []int, youngest time.Time) {
+// toLookAt are the workers that have to be looked at.
+func (m *Machine) toLookAt() (all []*worker) {
 	for _, g := range m.generations {
 		if g.state < Starting || g.state > Partial {
 			continue
 		}
 		for slot := range g.places {
 			for _, w := range [...]*worker{g.places[slot].worker, g.places[slot].replacement} {
-				if w != nil && m.isUnseen(w) {
-					pids = append(pids, w.pid)
-					if w.started.After(youngest) {
-						youngest = w.started
-					}
+				if w != nil && m.mustLookAt(w) {
+					all = append(all, w)
 				}
 			}
 		}
 	}
-	return pids, youngest
+	return all
 }
 
-// isUnseen reports whether a worker has to be looked at: it may become ready by what is
+// mustLookAt reports whether a worker has to be looked at: it may become ready by what is
 // seen, or it is ready and new connections are steered to it by that.
-func (m *Machine) isUnseen(w *worker) bool {
+func (m *Machine) mustLookAt(w *worker) bool {
 	switch {
 	case w.suspended, w.sight == Accepting:
 		return false
@@ -190,7 +209,7 @@ func (m *Machine) isGated(w *worker) bool {
 	case w.sight == NotAccepting:
 		return true
 	}
-	return !m.due(w.vagueSince.Add(m.policy.patience()))
+	return !m.due(w.undecidedSince.Add(m.policy.patience()))
 }
 
 // patience is how long a worker may be undecided before it counts as one of which nothing
@@ -211,7 +230,7 @@ func (m *Machine) judgeSight(w *worker) ReadyBy {
 		return ByAccepting
 	case m.policy.Ready != Auto, w.sight == NotAccepting:
 		return ByNothing
-	case w.sight == Unknown, m.due(w.vagueSince.Add(m.policy.patience())):
+	case w.sight == Unknown, m.due(w.undecidedSince.Add(m.policy.patience())):
 		return ByInterval
 	}
 	return ByNothing
@@ -223,9 +242,9 @@ func (m *Machine) whyNotReady(workers ...*worker) (why string) {
 	more := 0
 	for _, w := range workers {
 		switch {
-		case w == nil || w.state != running || w.unlike == "" || !m.isUnseen(w):
+		case w == nil || w.state != running || w.sightReason == "" || !m.mustLookAt(w):
 		case why == "":
-			why = fmt.Sprintf(": worker %d has lived for %v and %s", w.pid, m.now.Sub(w.started).Round(time.Second), w.unlike)
+			why = fmt.Sprintf(": worker %d has lived for %v and %s", w.pid, m.now.Sub(w.started).Round(time.Second), w.sightReason)
 		default:
 			more++
 		}

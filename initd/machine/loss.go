@@ -82,14 +82,11 @@ func (m *Machine) refillAt(w *worker, losses int) time.Time {
 func (m *Machine) scheduleRefill(g *generation, w *worker, status Status, reason string) {
 	next, early := m.now, m.isEarly(w, status)
 	s := &m.pool.slots[w.slot]
-	switch {
-	case early:
+	if early {
 		s.losses++
 		s.lostBy = g.number
 		m.flapping.last, m.flapping.lastAt = status, m.now
 		next = m.refillAt(w, s.losses)
-	case m.wasStable(w):
-		s.losses = 0
 	}
 	a := Transition{Generation: g.number, State: Lost, Reason: reason}
 	wait := max(0, next.Sub(m.now))

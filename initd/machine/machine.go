@@ -87,6 +87,7 @@ func (m *Machine) Step(now time.Time, event Event) []Action {
 	}
 	m.now, m.actions = now, nil
 	m.resetFailures()
+	m.forgetLosses()
 	event.apply(m)
 	// A decision may make another one due: go on until none is.
 	for m.changed = true; m.changed; {
@@ -238,7 +239,7 @@ func (e Refused) apply(m *Machine) {
 func (e Forked) apply(m *Machine) {
 	if g := m.generation(e.Generation); g != nil && e.PID > 0 {
 		if w := g.forking(e.Slot); w != nil {
-			w.pid, w.state, w.started, w.vagueSince = e.PID, executing, m.now, m.now
+			w.pid, w.state, w.started, w.undecidedSince = e.PID, executing, m.now, m.now
 		}
 	}
 }

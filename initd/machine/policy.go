@@ -135,9 +135,9 @@ func (p *Policy) backoff(failures int) time.Duration {
 	return min(wait, limit)
 }
 
-// ends reports whether a signal is one that workers end by.
+// ends reports whether a signal is one by which an operator has a worker end.
 func (p *Policy) ends(s Signal) bool {
-	return s == TERM || s == INT || s == QUIT || s == p.SignalOnHup || s == p.SignalOnTerm
+	return s == TERM || s == INT || s == QUIT || s == KILL || s == p.SignalOnHup || s == p.SignalOnTerm
 }
 
 // times is n times a duration, or the longest there is.

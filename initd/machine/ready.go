@@ -62,7 +62,7 @@ func (m *Machine) becomeReady(g *generation, w *worker, by ReadyBy) {
 	m.changed = true
 	m.lookSoon()
 	if by == ByInterval && m.policy.Looks && m.policy.Ready == Auto {
-		m.do(Unseen{g.number, w.slot, w.pid, w.unlike})
+		m.do(Unverified{g.number, w.slot, w.pid, w.sightReason})
 	}
 	m.replace(g, w)
 }

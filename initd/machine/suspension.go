@@ -27,6 +27,9 @@ func (e Suspended) apply(m *Machine) {
 func (e Continued) apply(m *Machine) {
 	if g, w := m.worker(e.PID); w != nil && w.suspended {
 		w.suspended, m.changed = false, true
+		if !w.undecidedSince.IsZero() {
+			w.undecidedSince = m.now // nothing could be seen of it before
+		}
 		m.lookSoon()
 		m.replace(g, w)
 	}

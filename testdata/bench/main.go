@@ -97,6 +97,7 @@ var measures = []struct {
 	ofInitd bool
 }{
 	{"Swaps", "swap", (*bench).swaps, true},
+	{"Swaps", "seen", (*bench).seen, true},
 	{"Swaps", "restart", (*bench).restarts, true},
 	{"Swaps", "load", (*bench).loads, true},
 	{"As a plain init", "start", (*bench).starts, true},

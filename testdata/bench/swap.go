@@ -54,6 +54,43 @@ func (b *bench) swaps() ([]row, error) {
 	return []row{stop, begin}, nil
 }
 
+// seen measures a swap between workers that say nothing: initd sees when they accept, where start_server takes the
+// interval for readiness, which both have 1s of.
+func (b *bench) seen() ([]row, error) {
+	took := make(samples)
+	var keepers []*keeper
+	for _, p := range b.keepers() {
+		flags := []string{"--port=127.0.0.1:0", "--interval=1"}
+		if isInitd(p.name) {
+			flags = append(flags, "--ready=accepting") // READY=1 does not count
+		}
+		k, err := start(p.name, p.keep(flags, b.self, "worker"))
+		if err != nil {
+			return nil, err
+		}
+		defer k.kill()
+		keepers = append(keepers, k)
+	}
+	time.Sleep(2 * time.Second) // until their first workers are ready
+	for round := range b.rounds(10) {
+		for _, k := range inTurn(round, keepers) {
+			s, err := k.swap()
+			if err != nil {
+				return nil, err
+			}
+			took.of(k.name).add(s.term - s.asked)
+			pause()
+		}
+	}
+	if err := stopAll(keepers); err != nil {
+		return nil, err
+	}
+	r := row{what: "HUP to the old worker's TERM, where the new one is ready once it has lived for interval=1s and is seen to accept", bar: "< 1100 ms"}
+	r.fill(took, milliseconds)
+	r.verdict(took["initd"].median() < 1100)
+	return []row{r}, nil
+}
+
 // pause lets processes end and be reaped, so that what was measured last does not disturb what comes next.
 func pause() { time.Sleep(30 * time.Millisecond) }
 

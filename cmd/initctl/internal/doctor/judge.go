@@ -133,8 +133,8 @@ func (r *record) judgeReadiness(f *findings, after func(moment) time.Duration) {
 		f.suggest(variable("ready", "notify"))
 	case w.notified > 0:
 		f.add(good, "ready", "sends READY=1 %v after its start", after(w.notified))
-	case w.unseen != "":
-		f.add(warning, "ready", "sends no READY=1, and initd cannot see when it accepts connections: have it send READY=1, or set probe; %s", w.unseen)
+	case w.unverified != "":
+		f.add(warning, "ready", "sends no READY=1, and initd cannot see when it accepts connections: have it send READY=1, or set probe; %s", w.unverified)
 	case answered > w.ready+tolerated:
 		f.add(warning, "ready", "sends no READY=1, and counts as ready before it answers, after %v", after(answered))
 		f.suggest(variable("interval", fmt.Sprint(int(after(answered).Seconds()*1.5)+1)))

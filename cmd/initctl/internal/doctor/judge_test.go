@@ -103,7 +103,7 @@ ok ready sends no READY=1; first answer 6ms after its start`, ""},
 ok start ready after 200ms: running for the interval, and seen to accept connections
 ok ready sends no READY=1, but initd sees when it accepts connections; first answer 6ms after its start`, ""},
 		{"cannot be seen", func(r *record) {
-			r.first.notified, r.settings.Ready, r.first.unseen = 0, ready(machine.Auto), "it may or may not"
+			r.first.notified, r.settings.Ready, r.first.unverified = 0, ready(machine.Auto), "it may or may not"
 			r.first.ready = 300 * ms
 		}, "warning ready sends no READY=1, and initd cannot see when it accepts connections: have it send READY=1, or set probe; it may or may not", ""},
 		{"ready by the probe", func(r *record) { r.settings.Probe = []string{"true"} }, "ok start ready after 5ms: READY=1, and the probe succeeded", ""},

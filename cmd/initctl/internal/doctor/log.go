@@ -31,7 +31,7 @@ type worker struct {
 	signal                                string // it was asked to end with
 	status                                string // it ended with
 	readyBy                               string // what it counted as ready by
-	unseen                                string // why it could not be seen to accept connections
+	unverified                                string // why it could not be seen to accept connections
 	notExecuted                           string // why it was not executed
 	failed                                string // why it did not come to serve
 	killed                                string // why
@@ -92,8 +92,8 @@ func (e *examined) note(line entry) {
 			w.ready = at
 		}
 		w.readyBy = line.ReadyBy
-	case "unseen":
-		w.unseen = line.Msg
+	case "unverified":
+		w.unverified = line.Msg
 	case "failed", "refused":
 		w.failed = line.Msg
 	case "stop", "kill":
