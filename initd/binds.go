@@ -34,6 +34,15 @@ func (l *loop) serveBinds(c *child) {
 		unix.Close(fd)
 		return
 	}
+	// A server may have many processes, and each may bind without end: that must neither
+	// occupy the loop nor use up what is logged of a worker.
+	posted, addresses := map[any]bool{}, 0
+	once := func(key any, m message) {
+		if !posted[key] {
+			posted[key] = true
+			l.inbox.post(m)
+		}
+	}
 	s := &bindfilter.Supervisor{
 		Listeners: w.binds.listeners,
 		Inodes:    slices.Clone(w.binds.inodes),
@@ -47,9 +56,14 @@ func (l *loop) serveBinds(c *child) {
 				return -1
 			}
 		},
-		Adopted: func(index int) { l.inbox.post(adopted{w, index}) },
-		Foreign: func(network, address string) { l.inbox.post(foreign{w, network, address}) },
-		Failed:  func(what string, tid int, err error) { l.inbox.post(unanswered{w, what, tid, err}) },
+		Adopted: func(index int) { once(index, adopted{w, index}) },
+		Foreign: func(network, address string) {
+			if key := network + " " + address; !posted[key] && addresses < manyForeign {
+				addresses++
+				once(key, foreign{w, network, address})
+			}
+		},
+		Failed: func(what string, tid int, err error) { once(what, unanswered{w, what, tid, err}) },
 	}
 	l.inbox.start(func() {
 		if err := s.Serve(fd); err != nil {

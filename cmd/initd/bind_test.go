@@ -23,7 +23,7 @@ import (
 )
 
 // binder is the command of a server that knows nothing of initd and listens at an address by itself; at TERM it finishes
-// its requests. It answers its pid.
+// its requests. It answers its pid. With a further argument it binds its address many times, and then that one.
 func binder(network, address string) []string { return []string{self, "binder", network, address} }
 
 func playBinder(args []string) int {
@@ -52,6 +52,16 @@ func playBinder(args []string) int {
 	l, err := net.Listen(network, address)
 	if err != nil {
 		return fail(err)
+	}
+	for _, other := range args[2:] {
+		for range 30 {
+			if again, err := net.Listen(network, address); err == nil {
+				again.Close()
+			}
+		}
+		if l, err := net.Listen(network, other); err == nil {
+			defer l.Close()
+		}
 	}
 	notifyReady()
 	term := make(chan os.Signal, 1)
@@ -316,6 +326,28 @@ func TestForeignBind(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("it is logged %d times", n)
+	}
+	d.stop()
+}
+
+// TestBindAgain: each listener is logged once for a worker, however often its processes bind it, and what it binds besides
+// is logged all the same.
+func TestBindAgain(t *testing.T) {
+	t.Parallel()
+	needBinds(t)
+	address, other := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	d := run{mode: subreaper, args: flags(append(binder("tcp", address), other), "port="+address, "export=bind", "ready=notify")}.start(t)
+	d.event("the other is logged", func(e initdtest.Entry) bool {
+		return e.Event == "foreign" && strings.Contains(e.Message, "tcp "+other)
+	})
+	n := 0
+	for _, e := range d.entries() {
+		if e.Event == "adopted" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("it is adopted %d times", n)
 	}
 	d.stop()
 }

@@ -189,6 +189,7 @@ var (
 	links = strings.NewReplacer(
 		"`docs/REFERENCE.md`", "[Protocols](#protocols)",
 		"Environment of probes and hooks", "[Environment of probes and hooks](#environment-of-probes-and-hooks)",
+		"`docs/guide/bind.md`", "[Servers that bind their own port](guide/bind.md)",
 		"`docs/SCOREBOARD.md`", "[SCOREBOARD.md](SCOREBOARD.md)", "`docs/METRICS.md`", "[METRICS.md](METRICS.md)",
 		"docker stop", "`docker stop`", "terminationGracePeriodSeconds", "`terminationGracePeriodSeconds`",
 		"enableServiceLinks: false", "`enableServiceLinks: false`", "net.core.somaxconn", "`net.core.somaxconn`",

@@ -162,6 +162,15 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// The report of a path that is nearly as long as an argument can be.
+func TestLongPath(t *testing.T) {
+	output, status, outcome := run(t, command("/"+strings.Repeat("x", 120_000)))
+	var failure *Failure
+	if !errors.As(outcome, &failure) || failure.Errno != syscall.ENAMETOOLONG || status.ExitStatus() != 126 || output != "" {
+		t.Errorf("outcome: %.100v, status %#x, output %q", outcome, status, output)
+	}
+}
+
 func TestSearch(t *testing.T) {
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"plain/prog": 0o644, "script/prog": 0o755, "script/-n": 0o755} {

@@ -61,11 +61,17 @@ func (o *Outcome) Ended() {
 
 // receive takes what the stage has sent, and reports whether no more will come.
 func (o *Outcome) receive(fd int) (over bool) {
-	text := make([]byte, 1<<16) // more than a report has
 	rights := make([]byte, unix.CmsgSpace(4))
 	for {
 		var n, size int
+		var text []byte
 		err := eintr.Retry(func() (err error) {
+			// How long a message is, for a report has a path of any length: recv(2).
+			n, _, err = unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+			if n <= 0 || err != nil {
+				return err
+			}
+			text = make([]byte, n)
 			n, size, _, _, err = unix.Recvmsg(fd, text, rights, unix.MSG_CMSG_CLOEXEC)
 			return err
 		})

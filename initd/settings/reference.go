@@ -128,7 +128,7 @@ var ExportProtocols = []Protocol{
 	{"php-fpm", "FPM_SOCKETS=0.0.0.0:8080=3", "TCP only."},
 	{"unicorn", "UNICORN_FD=3,4", "TCP and Unix."},
 	{"puma", "PUMA_INHERIT_0=3:tcp://0.0.0.0:8080, PUMA_INHERIT_1=4:unix:///run/app.sock", "TCP and Unix."},
-	{BindProtocol, "", "No variable: where the worker itself binds the address of a listener, it gets the listener instead. TCP, UDP and Unix; see [Servers that bind their own port](guide/bind.md)."},
+	{BindProtocol, "", "No variable: where the worker itself binds the address of a listener, it gets the listener instead. TCP, UDP and Unix: see docs/guide/bind.md."},
 }
 
 // protocolNames are the words that export takes.

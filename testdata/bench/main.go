@@ -62,7 +62,7 @@ func play(role string, args []string) {
 	var err error
 	switch role {
 	case "worker":
-		playWorker()
+		err = playWorker(args)
 	case "idler":
 		playIdler()
 	case "loner":
@@ -89,7 +89,8 @@ func play(role string, args []string) {
 }
 
 // measures are what there is to measure, in the order of the tables; each returns its rows. In those that are not of
-// initd nothing of PID 1's own program takes part, so that there is nothing to compare two of them by.
+// initd nothing of PID 1's own program takes part, or two ways of it are compared, so that there is nothing to compare two
+// of them by.
 var measures = []struct {
 	section string
 	name    string
@@ -105,6 +106,7 @@ var measures = []struct {
 	{"What it takes", "memory", (*bench).memory, true},
 	{"What it takes", "idle", (*bench).idle, true},
 	{"What it takes", "size", (*bench).sizes, true},
+	{"What it takes", "bind", (*bench).binds, false},
 	{"The control socket", "control", (*bench).controls, true},
 	{"Pools", "pool", (*bench).pools, true},
 	{"Pools", "surge", (*bench).surges, true},

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"os"
 	"os/signal"
@@ -22,20 +21,26 @@ import (
 var began = monotonic()
 
 // playWorker is a worker that writes to stdout when it began, when it was ready and when it was asked to stop. If it
-// was handed a listener it serves there, and drains.
-func playWorker() {
+// was handed a listener it serves there, and drains; and if it was given an address, it listens there itself.
+func playWorker(args []string) error {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	var listener net.Listener
 	var serving sync.WaitGroup
-	if _, number, handed := strings.Cut(os.Getenv("SERVER_STARTER_PORT"), "="); handed { // address=fd
+	var err error
+	if len(args) > 0 {
+		if listener, err = net.Listen("tcp", args[0]); err != nil {
+			return err
+		}
+		serving.Go(func() { serve(listener, &serving) })
+	} else if _, number, handed := strings.Cut(os.Getenv("SERVER_STARTER_PORT"), "="); handed { // address=fd
 		fd, err := strconv.Atoi(number)
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		file := os.NewFile(uintptr(fd), "listener")
 		if listener, err = net.FileListener(file); err != nil {
-			log.Fatal(err)
+			return err
 		}
 		file.Close()
 		// The path is for the program that made it to remove.
@@ -46,7 +51,7 @@ func playWorker() {
 	}
 	ready := monotonic()
 	if err := notify.Send(os.Getenv("NOTIFY_SOCKET"), "READY=1"); err != nil {
-		log.Fatal(err)
+		return err
 	}
 	write(event{"began", os.Getpid(), began}, event{"ready", os.Getpid(), ready})
 
@@ -58,6 +63,7 @@ func playWorker() {
 		listener.Close()
 	}
 	serving.Wait()
+	return nil
 }
 
 // answer is what a client gets.
