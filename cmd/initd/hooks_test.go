@@ -189,10 +189,14 @@ func TestAfterInit(t *testing.T) {
 		{"Missing", `["/no/such/hook"]`, 125, "/no/such/hook"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			limit := "hook-timeout=60"
+			if test.name == "Hangs" {
+				limit = "hook-timeout=0.5"
+			}
 			inBothModes(t, func(t *testing.T, as mode) {
 				s := newStage(t)
 				path := t.TempDir() + "/socket"
-				d := run{mode: as, environ: []string{"SOCKET=" + path}, args: flags(s.puppet(), "ready=notify", "path="+path, "hook-timeout=0.5",
+				d := run{mode: as, environ: []string{"SOCKET=" + path}, args: flags(s.puppet(), "ready=notify", "path="+path, limit,
 					"hook-after-init="+test.hook)}.start(t)
 				if test.status == 0 {
 					s.generation(1).ready()

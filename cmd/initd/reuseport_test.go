@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,31 @@ import (
 // shared starts a pool of which each worker has a socket of its own.
 func shared(t *testing.T, as mode, workers int, manners []string, settings ...string) (*daemon, *stage, []*puppet) {
 	t.Helper()
-	return pool(t, as, workers, manners, append([]string{"reuse-port=true", "port=127.0.0.1:0", "log-level=debug"}, settings...)...)
+	d, s, all := pool(t, as, workers, manners, append([]string{"reuse-port=true", "port=127.0.0.1:0", "log-level=debug"}, settings...)...)
+	d.steersToAll(all)
+	return d, s, all
+}
+
+// steersToAll waits until each worker has been seen to wait for connections, and its slot gets some.
+func (d *daemon) steersToAll(all []*puppet) {
+	d.Helper()
+	var slots []string
+	for _, p := range all {
+		slots = append(slots, strconv.Itoa(p.slot()))
+	}
+	want := fmt.Sprintf("steer slots=%q", strings.Join(slots, ","))
+	eventually(d.T, want, func() bool {
+		steers, seen := want, 0
+		for _, e := range d.entries() {
+			if strings.HasPrefix(e.Message, "steer ") {
+				steers = e.Message
+			}
+			if strings.HasPrefix(e.Message, "looked ") {
+				seen += strings.Count(e.Message, `="accepting"`)
+			}
+		}
+		return seen >= len(all) && steers == want
+	})
 }
 
 // queue connects so many clients, to whom nobody answers yet.

@@ -1,8 +1,8 @@
-// Load sends requests to an HTTP or FastCGI server without pause until it is told to stop, and
+// Load sends requests to a server without pause until it is told to stop, and
 // counts what came of them. It is for servers on the loopback addresses or a unix socket of the
 // network namespace it runs in, or on a network of containers, and it refuses any other address.
 //
-//	load [-clients N] [-keepalive] [-once | -fastcgi SCRIPT] [-ttl DURATION] [-limit DURATION] [-max N] ADDRESS
+//	load [-clients N] [-keepalive] [-once] [-fastcgi SCRIPT | -redis | -memcached | -dns NAME] [-ttl DURATION] [-limit DURATION] [-max N] ADDRESS
 //
 // ADDRESS is 127.0.0.1:PORT, [::1]:PORT, unix:PATH or NAME:PORT. A name is looked up for each
 // connection, or after -ttl again, and one of its addresses, which has to be private (RFC 1918), is
@@ -13,6 +13,9 @@
 // browsers do and RFC 9112, section 9.3.1 allows. With -once requests are POSTs, and none is ever sent again, as by a
 // load balancer that must not repeat what may have had an effect.
 //
+// It speaks HTTP, unless it is told to speak FastCGI, to ask redis or memcached for their process, or to ask by DNS,
+// over UDP, for the text of a name.
+//
 // It stops at TERM or INT, at the end of standard input, after -limit, or after -max requests,
 // whichever comes first, and always lets requests under way finish. Each answer never seen before
 // is a line on standard error when it comes. The result is a line of JSON on standard output; the
@@ -22,6 +25,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -52,7 +56,7 @@ type Result struct {
 
 // Failure is a request that failed: by which port of the client, and when.
 type Failure struct {
-	Port         int       `json:"port"` // 0: no connection was made, or it has no port
+	Port         int       `json:"port"` // 0: no connection was made, at last, or it has no port
 	Began, Ended time.Time // of the request, or of the making of its connection
 }
 
@@ -70,6 +74,9 @@ func main() {
 	keepalive := flag.Bool("keepalive", false, "keep connections for further requests")
 	once := flag.Bool("once", false, "send POST requests, and none again")
 	script := flag.String("fastcgi", "", "speak FastCGI, and ask for this script")
+	askRedis := flag.Bool("redis", false, "ask redis for its process")
+	askMemcached := flag.Bool("memcached", false, "ask memcached for its process")
+	name := flag.String("dns", "", "ask for the text of this name, by DNS over UDP")
 	ttl := flag.Duration("ttl", 0, "how long to go by what a name meant")
 	limit := flag.Duration("limit", 30*time.Minute, "how long to send")
 	max := flag.Int64("max", 1_000_000, "how many requests to send")
@@ -78,7 +85,17 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	dial, err := dialer(flag.Arg(0), *ttl)
+	network := "tcp"
+	var other question // than by HTTP
+	switch {
+	case *askRedis:
+		other = redis
+	case *askMemcached:
+		other = memcached
+	case *name != "":
+		network, other = "udp", txt(*name)
+	}
+	dial, err := dialer(network, flag.Arg(0), *ttl)
 	if err != nil {
 		log.Fatalf("load: %v", err)
 	}
@@ -99,13 +116,16 @@ func main() {
 	)
 	start := time.Now()
 	for range *clients {
-		client := &http.Client{
+		browser := &http.Client{
 			Timeout:   patience,
 			Transport: &http.Transport{DialContext: dial, DisableKeepAlives: !*keepalive},
 		}
-		request := func(f *Failure) (string, error) { return ask(client, *once, f) }
+		request := func(f *Failure) (string, error) { return ask(browser, *once, f) }
 		if *script != "" {
 			request = func(*Failure) (string, error) { return fastcgi(dial, *script) }
+		}
+		if other != nil {
+			request = (&client{dial: dial, question: other, keepalive: *keepalive, once: *once}).request
 		}
 		done.Go(func() {
 			for ctx.Err() == nil && sent.Add(1) <= *max {
@@ -125,8 +145,7 @@ func main() {
 type dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // dialer returns a dial function for address, which has to be on this host or on a network of containers.
-func dialer(address string, ttl time.Duration) (dial, error) {
-	network := "tcp"
+func dialer(network, address string, ttl time.Duration) (dial, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 	} else {
@@ -231,6 +250,9 @@ func (t *tally) count(answer string, err error, f Failure) {
 	defer t.Unlock()
 	if err != nil {
 		t.Failed++
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			f.Port = 0 // also if it was sent before, and was to be sent again
+		}
 		if len(t.Failures) < maxFailures {
 			t.Failures = append(t.Failures, f)
 		}

@@ -50,18 +50,28 @@ func debian(t testing.TB) string {
 		t.Fatal(err)
 	}
 	base := debootstrapped(t)
-	programs := Read(t).Programs
-	if len(programs) == 0 {
-		return base
+	all := Read(t)
+	content := fmt.Sprint(base, all.Programs)
+	for _, source := range all.Sources {
+		content += all.Files[source]
 	}
-	tag := fmt.Sprintf("initd-test-debian:%.6x", sha256.Sum256([]byte(fmt.Sprint(base, programs))))
+	tag := fmt.Sprintf("initd-test-debian:%.6x", sha256.Sum256([]byte(content)))
 	if dockertest.Exists(tag) {
 		return tag
 	}
 	dir := t.TempDir()
-	for _, pkg := range programs {
+	for _, pkg := range all.Programs {
 		t.Logf("building %s", pkg)
 		if err := initdtest.Install(pkg, filepath.Join(dir, "srv"), dockertest.Release...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, source := range all.Sources {
+		t.Logf("building %s", source)
+		if err := os.WriteFile(filepath.Join(dir, source), []byte(all.Files[source]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := initdtest.Build(dir, source, filepath.Join(dir, "srv", Program(source)), dockertest.Release...); err != nil {
 			t.Fatal(err)
 		}
 	}

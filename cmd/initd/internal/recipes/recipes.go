@@ -22,6 +22,7 @@ type Recipes struct {
 	Each     []Recipe
 	Files    map[string]string // what is beside the Dockerfile, by name
 	Programs []string          // likewise, but built from these packages, each PATH@VERSION
+	Sources  []string          // likewise, but built from these of the files
 }
 
 // Recipe is a section with a Dockerfile.
@@ -39,6 +40,7 @@ var (
 	section    = regexp.MustCompile(`(?m)^## (.*)`)
 	dockerfile = regexp.MustCompile("(?ms)^```dockerfile\n(.*?)^```$")
 	beside     = regexp.MustCompile("(?ms)^`([^`\n]+)`:\n\n```\\w*\n(.*?)^```$")
+	compiled   = regexp.MustCompile("`CGO_ENABLED=0 go build -o [^` ]+ ([^`]+)`")
 	installed  = regexp.MustCompile("`CGO_ENABLED=0 go install ([^`]+)`")
 	lossy      = regexp.MustCompile(`Twenty swaps lose up to (\d+) requests`)
 	lossyOnce  = regexp.MustCompile(`Twenty swaps lose up to (\d+) POST requests`)
@@ -54,6 +56,9 @@ func Read(t testing.TB) Recipes {
 	}
 	for _, pkg := range installed.FindAllStringSubmatch(page, -1) {
 		all.Programs = append(all.Programs, pkg[1])
+	}
+	for _, source := range compiled.FindAllStringSubmatch(page, -1) {
+		all.Sources = append(all.Sources, source[1])
 	}
 	titles := section.FindAllStringSubmatch(page, -1)
 	for i, text := range section.Split(page, -1)[1:] {
@@ -90,11 +95,19 @@ func Read(t testing.TB) Recipes {
 	return all
 }
 
-// Program is the name of what is built from a package at a version.
-func Program(pkg string) string {
-	pkg, _, _ = strings.Cut(pkg, "@")
-	return path.Base(pkg)
+// Program is the name of what is built from a source, or from a package at a version.
+func Program(source string) string {
+	source, _, _ = strings.Cut(source, "@")
+	return strings.TrimSuffix(path.Base(source), ".go")
 }
+
+// Built reports whether that is the name of something that is built.
+func (all Recipes) Built(name string) bool {
+	return slices.ContainsFunc(slices.Concat(all.Programs, all.Sources), func(source string) bool { return Program(source) == name })
+}
+
+// Binds reports whether the server binds its port itself.
+func (r Recipe) Binds() bool { return slices.Contains(r.Environ, "SERVER_STARTER_EXPORT=bind") }
 
 // For returns that for a server.
 func For(t testing.TB, server string) Recipe {
