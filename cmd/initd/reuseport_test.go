@@ -19,9 +19,7 @@ import (
 // shared starts a pool of which each worker has a socket of its own.
 func shared(t *testing.T, as mode, workers int, manners []string, settings ...string) (*daemon, *stage, []*puppet) {
 	t.Helper()
-	d, s, all := pool(t, as, workers, manners, append([]string{"reuse-port=true", "port=127.0.0.1:0", "log-level=debug"}, settings...)...)
-	d.steersToAll(all)
-	return d, s, all
+	return pool(t, as, workers, manners, append([]string{"reuse-port=true", "port=127.0.0.1:0", "log-level=debug"}, settings...)...)
 }
 
 // steersToAll waits until each worker has been seen to wait for connections, and its slot gets some.
@@ -160,6 +158,7 @@ func TestReusePort(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {
 				d, s, all := shared(t, as, 3, nil, "max-requests=10")
+				d.steersToAll(all)
 				clients := queue(t, d.address("127.0.0.1"), 60)
 				for _, p := range all {
 					if p.backlog() == 0 {

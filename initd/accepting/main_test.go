@@ -2,9 +2,7 @@ package accepting
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"runtime"
@@ -240,5 +238,3 @@ func connect(t *testing.T, address string) {
 	}
 	t.Cleanup(func() { c.Close() })
 }
-
-func denied(err error) bool { return errors.Is(err, fs.ErrPermission) }

@@ -34,10 +34,12 @@ var Stage = "initd: starting"
 
 // The assembly uses these.
 var (
-	stack     uintptr // where argc is, and above it argv and the environment
-	mask      uint64  // of signals, as the program was started with
-	recorded  uint32  // bit n is signal n
-	committed uint32  // not 0: the program is never executed again
+	//lint:ignore U1000 only the assembly does
+	stack uintptr // where argc is, and above it argv and the environment
+	//lint:ignore U1000 likewise
+	mask      uint64 // of signals, as the program was started with
+	recorded  uint32 // bit n is signal n
+	committed uint32 // not 0: the program is never executed again
 )
 
 // Early are the signals that have come so far, as far as os/signal was not told of them.

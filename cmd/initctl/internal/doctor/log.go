@@ -31,7 +31,7 @@ type worker struct {
 	signal                                string // it was asked to end with
 	status                                string // it ended with
 	readyBy                               string // what it counted as ready by
-	unverified                                string // why it could not be seen to accept connections
+	unverified                            string // why it could not be seen to accept connections
 	notExecuted                           string // why it was not executed
 	failed                                string // why it did not come to serve
 	killed                                string // why
