@@ -33,7 +33,7 @@ func (e HandedOver) apply(m *Machine) {
 		return
 	}
 	w.pid, w.sight, w.sightReason, w.undecidedSince = e.To, Undecided, "", m.now
-	m.lookSoon()
+	w.lookFrom = m.now
 }
 
 // later is a limit that was extended to a time. Where there is no limit, none is made.

@@ -22,15 +22,17 @@ type Flapping struct {
 
 // noteFlapping takes note of whether the pool is flapping.
 func (m *Machine) noteFlapping() {
+	if m.phase != operating { // no longer
+		return
+	}
+	m.forgetLosses() // of a slot that a stable worker has taken over in this very step
 	open, losing := 0, 0
 	for i := range m.pool.slots {
 		if !m.pool.slots[i].open {
 			continue
 		}
-		if open++; m.pool.slots[i].losses >= 2 {
-			if at := m.stableAt(i); at.IsZero() || !m.due(at) {
-				losing++
-			}
+		if open++; m.pool.slots[i].losses >= 2 && !m.due(m.stableAt(i)) {
+			losing++
 		}
 	}
 	switch flaps := losing > 0 && 2*losing >= open; {
@@ -57,9 +59,7 @@ func (m *Machine) flappingView() Flapping {
 		return Flapping{}
 	}
 	for i := range m.pool.slots {
-		if at := m.stableAt(i); at.IsZero() || m.now.Before(at) {
-			f.Losses = max(f.Losses, m.pool.slots[i].losses)
-		}
+		f.Losses = max(f.Losses, m.pool.slots[i].losses)
 	}
 	return f
 }

@@ -82,6 +82,7 @@ type worker struct {
 
 	sight          Sight
 	sightReason    string    // what it was not seen to do, or why that cannot be told, after a look
+	lookFrom       time.Time // when something last became different that a look may see
 	undecidedSince time.Time // since when nothing certain is known of that; zero: it does not accept
 	readyBy        ReadyBy
 

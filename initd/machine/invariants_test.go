@@ -146,7 +146,8 @@ import (
 //	I45  Workers are looked at, whether they wait for connections, while that may make
 //	     them ready or have connections steered to them, and are not seen to: one look is
 //	     outstanding at most, and the next is due after a pause that grows with the age
-//	     of the youngest, and with what the last one took.
+//	     of the youngest, and with what the last one took; of a second at most while
+//	     it may make one ready.
 //	I46  Where it counts what is seen, a worker becomes ready when it has lived for the
 //	     interval and was seen to wait for connections, in the very step in which both is
 //	     so; or, unless that is asked for, where it cannot be told, or could not for
@@ -283,6 +284,7 @@ type seenWorker struct {
 	signalled   bool      // an operator has sent it a signal to end by
 
 	sight   Sight
+	news    time.Time // when a look may first have seen something else of it
 	unsure  time.Time // since when nothing certain is seen of it; zero: it does not accept
 	readyBy ReadyBy
 }

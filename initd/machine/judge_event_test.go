@@ -71,7 +71,7 @@ func (j *judge) note(event Event) {
 	case Executed:
 		if u := j.worker(e.PID); u != nil {
 			if !u.executed && u.untouched() {
-				j.lookSoon()
+				u.news = j.now
 			}
 			u.executed = true
 			early := j.early
@@ -120,7 +120,7 @@ func (j *judge) note(event Event) {
 	case HandedOver:
 		if u := j.worker(e.PID); u != nil && u.untouched() && !u.orphan && e.To > 0 && j.worker(e.To) == nil {
 			u.pid, u.sight, u.unsure = e.To, Undecided, j.now
-			j.lookSoon()
+			u.news = j.now
 			j.mark("handed over while " + j.viewOf(u).State)
 		}
 	case Orphaned:

@@ -8,6 +8,7 @@ import (
 // seenLooks is what the judge knows of the looks at workers.
 type seenLooks struct {
 	lookAsked  time.Time // zero: none is outstanding
+	lookLast   time.Time // when the last was asked for
 	lookDue    time.Time // zero: nobody has to be looked at
 	unverified []*seenWorker
 }
@@ -20,12 +21,12 @@ func (j *judge) judgeLook(a Look) {
 		broken("I45", "%v and nothing can be seen", a)
 	case !j.lookAsked.IsZero():
 		broken("I45", "%v and one is outstanding", a)
-	case j.lookDue.IsZero() || j.now.Before(j.lookDue):
+	case j.now.Before(j.nextLook(pids)):
 		broken("I45", "%v too early", a)
 	case !slices.Equal(pids, a.PIDs) || len(pids) == 0:
 		broken("I45", "%v and those to be looked at are %d", a, pids)
 	}
-	j.lookAsked, j.lookDue = j.now, time.Time{}
+	j.lookAsked, j.lookLast, j.lookDue = j.now, j.now, time.Time{}
 }
 
 func (j *judge) noteLooked(e Looked) {
@@ -50,20 +51,27 @@ func (j *judge) noteLooked(e Looked) {
 		}
 	}
 	pids, youngest := j.toSee()
-	pause := j.now.Sub(youngest) / 32
+	pause := max(10*time.Millisecond, j.now.Sub(youngest)/32, 4*j.now.Sub(asked))
 	if slices.ContainsFunc(pids, func(pid int) bool { return j.worker(pid).ready.IsZero() }) {
 		pause = min(pause, time.Second)
 	} else if len(pids) > 0 && pause > time.Second {
 		j.mark("seldom looks at ready workers that do not accept")
 	}
-	j.lookDue = j.now.Add(max(10*time.Millisecond, pause, 4*j.now.Sub(asked)))
+	j.lookDue = j.now.Add(pause)
 }
 
-// lookSoon is for a worker that has to be looked at from now on.
-func (j *judge) lookSoon() {
-	if soon := j.now.Add(10 * time.Millisecond); soon.Before(j.lookDue) {
-		j.lookDue = soon
+// nextLook is when the next look is due: soon where there is news of one of them.
+func (j *judge) nextLook(pids []int) time.Time {
+	if j.lookDue.IsZero() {
+		j.lookDue = j.now.Add(10 * time.Millisecond)
 	}
+	due := j.lookDue
+	for _, pid := range pids {
+		if u := j.worker(pid); u.news.After(j.lookLast) && u.news.Add(10*time.Millisecond).Before(due) {
+			due = u.news.Add(10 * time.Millisecond)
+		}
+	}
+	return due
 }
 
 // toSee are the workers that have to be looked at, and when the youngest was started.
@@ -161,13 +169,11 @@ func (j *judge) lookLimits(limit func(t time.Time, format string, args ...any)) 
 			vague(u)
 		}
 	}
-	switch {
-	case len(pids) == 0:
+	if len(pids) == 0 {
 		j.lookDue = time.Time{}
-	case j.lookDue.IsZero():
-		j.lookDue = j.now.Add(10 * time.Millisecond)
+		return
 	}
-	limit(j.lookDue, "look")
+	limit(j.nextLook(pids), "look")
 }
 
 // concludeLooks judges what should have been logged.

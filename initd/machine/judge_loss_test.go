@@ -150,7 +150,7 @@ func (j *judge) mayBecomeAlive(u *seenWorker) bool {
 
 func (j *judge) ready(u *seenWorker, by ReadyBy) {
 	u.ready, u.readyBy, u.lastPing, u.extended = j.now, by, j.now, time.Time{}
-	j.lookSoon()
+	u.news = j.now
 	if by == ByInterval && j.policy.Looks && j.policy.Ready == Auto {
 		j.unverified = append(j.unverified, u)
 	}

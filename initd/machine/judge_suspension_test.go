@@ -23,7 +23,7 @@ func (j *judge) noteContinued(e Continued) {
 		if !u.unsure.IsZero() {
 			u.unsure = j.now
 		}
-		j.lookSoon()
+		u.news = j.now
 		j.replace(u)
 	}
 }

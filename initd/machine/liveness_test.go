@@ -34,6 +34,9 @@ func (w *world) endFaults() {
 			w.in(w.soon(), func() { w.hooked(Hook(h), number, Status{}) })
 		}
 	}
+	if pids := w.looking; pids != nil && w.policy.Ready == Seen {
+		w.in(w.soon(), func() { w.looked(pids) })
+	}
 	if number := w.probing; number != 0 {
 		if g := w.machine.candidate(); g != nil {
 			w.in(w.soon(), func() { w.probed(number, g.number, Status{}) })

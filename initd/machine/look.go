@@ -10,12 +10,14 @@ import (
 // they do.
 type looking struct {
 	askedAt time.Time // of the look that is outstanding; zero: none is
-	next    time.Time // when the next one is due; zero: nobody has to be looked at
+	last    time.Time // when the last one was asked for
+	next    time.Time // when the next one is due, unless a worker is new to it; zero: nobody has to be looked at
 }
 
 // The pause between two looks grows with the age of the youngest worker that they are
 // for: one that never accepts must not delay another. It has no limit where only workers
-// that are ready do not accept, so that initd becomes idle, too.
+// that are ready do not accept, so that initd becomes idle, too. It has one, even after a
+// look that took long, while an attempt waits, which would else fail by it.
 const (
 	minLook  = 10 * time.Millisecond
 	maxLook  = time.Second // while a worker may become ready by it
@@ -108,20 +110,20 @@ func (m *Machine) lookIfDue() {
 	if m.look.next.IsZero() {
 		m.look.next = m.now.Add(minLook)
 	}
-	if m.due(m.look.next) {
-		m.look.askedAt, m.look.next = m.now, time.Time{}
+	next := m.look.next
+	for _, w := range workers {
+		// It does not wait for the pause that older workers have made long.
+		if soon := w.lookFrom.Add(minLook); w.lookFrom.After(m.look.last) && soon.Before(next) {
+			next = soon
+		}
+	}
+	if m.due(next) {
+		m.look = looking{askedAt: m.now, last: m.now}
 		var pids []int
 		for _, w := range workers {
 			pids = append(pids, w.pid)
 		}
 		m.do(Look{PIDs: pids})
-	}
-}
-
-// lookSoon has the next look not wait for the pause that older workers have made long.
-func (m *Machine) lookSoon() {
-	if soon := m.now.Add(minLook); m.look.next.After(soon) {
-		m.look.next = soon
 	}
 }
 
@@ -151,11 +153,11 @@ func (e Looked) apply(m *Machine) {
 			youngest = w.started
 		}
 	}
-	pause := m.now.Sub(youngest) / lookPart
+	pause := max(m.now.Sub(youngest)/lookPart, lookCost*m.now.Sub(asked), minLook)
 	if isStarting {
 		pause = min(pause, maxLook)
 	}
-	m.look.next = m.now.Add(max(pause, lookCost*m.now.Sub(asked), minLook))
+	m.look.next = m.now.Add(pause)
 }
 
 // note takes note of what was seen of a worker.

@@ -265,7 +265,7 @@ func (e Executed) apply(m *Machine) {
 	}
 	if before := w.before(); *before == executing {
 		if *before = running; w.state == running {
-			m.lookSoon()
+			w.lookFrom = m.now
 		}
 	}
 	if m.policy.Respawn == Never {

@@ -59,8 +59,8 @@ func (m *Machine) startLimit(began time.Time) time.Time {
 // becomeReady takes note that a worker is ready, and by what.
 func (m *Machine) becomeReady(g *generation, w *worker, by ReadyBy) {
 	w.state, w.readyBy, w.readyAt, w.lastPing, w.extended = ready, by, m.now, m.now, time.Time{}
+	w.lookFrom = m.now
 	m.changed = true
-	m.lookSoon()
 	if by == ByInterval && m.policy.Looks && m.policy.Ready == Auto {
 		m.do(Unverified{g.number, w.slot, w.pid, w.sightReason})
 	}

@@ -23,20 +23,25 @@ func (w *world) open(p *process) {
 
 // lookAt looks at workers, now or later, or never where something else is to judge them.
 func (w *world) lookAt(pids []int) {
-	if w.looking {
+	if w.looking != nil {
 		w.fail("I45", "two looks at once")
 	}
-	w.looking = true
+	w.looking = &pids
 	d := w.soon()
 	if !w.calm && w.chance(8) {
 		if d += one(w, time.Second, 5*time.Second); w.policy.Ready == Auto && w.chance(4) {
 			return
 		}
 	}
-	w.in(d, func() {
-		w.looking = false
-		w.step(w.glances(pids))
-	})
+	w.in(d, func() { w.looked(&pids) })
+}
+
+// looked answers a look, unless it has been answered.
+func (w *world) looked(pids *[]int) {
+	if w.looking == pids {
+		w.looking = nil
+		w.step(w.glances(*pids))
+	}
 }
 
 // glances is what a look sees.

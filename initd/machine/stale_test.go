@@ -146,7 +146,7 @@ func (w *world) drawStale() Event {
 			}
 		}
 	case 21:
-		if !w.looking {
+		if w.looking == nil {
 			return Looked{[]Glance{{pid, Accepting, ""}}}
 		}
 	case 15:

@@ -30,7 +30,7 @@ func (e Continued) apply(m *Machine) {
 		if !w.undecidedSince.IsZero() {
 			w.undecidedSince = m.now // nothing could be seen of it before
 		}
-		m.lookSoon()
+		w.lookFrom = m.now
 		m.replace(g, w)
 	}
 }

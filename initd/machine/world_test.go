@@ -28,7 +28,7 @@ type world struct {
 	quiet       time.Time     // until then nothing comes from outside
 	answering   int           // starts that have no answer yet
 	load
-	looking bool       // somebody looks at workers, or will never answer
+	looking *[]int     // the workers that somebody looks at, and may never answer
 	running [hooks]int // hooks, by number; 0: it does not run
 	ran     int        // counts the hooks
 
