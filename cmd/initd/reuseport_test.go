@@ -31,16 +31,18 @@ func (d *daemon) steersToAll(all []*puppet) {
 	}
 	want := fmt.Sprintf("steer slots=%q", strings.Join(slots, ","))
 	eventually(d.T, want, func() bool {
-		steers, seen := want, 0
+		steers, looks := want, ""
 		for _, e := range d.entries() {
 			if strings.HasPrefix(e.Message, "steer ") {
 				steers = e.Message
 			}
 			if strings.HasPrefix(e.Message, "looked ") {
-				seen += strings.Count(e.Message, `="accepting"`)
+				looks += e.Message
 			}
 		}
-		return seen >= len(all) && steers == want
+		return steers == want && !slices.ContainsFunc(all, func(p *puppet) bool {
+			return !strings.Contains(looks, fmt.Sprintf(` %d="accepting"`, p.PID))
+		})
 	})
 }
 
@@ -176,7 +178,7 @@ func TestReusePort(t *testing.T) {
 func TestReusePortUDP(t *testing.T) {
 	t.Parallel()
 	inBothModes(t, func(t *testing.T, as mode) {
-		d, s, all := pool(t, as, 2, nil, "reuse-port=true", "port=127.0.0.1:u0")
+		d, s, all := pool(t, as, 2, nil, "reuse-port=true", "port=127.0.0.1:u0", "log-level=debug")
 		send := func(from, to int) (want []string) {
 			for i := from; i < to; i++ {
 				conn := dial(t, "udp", d.address("127.0.0.1"))
@@ -199,6 +201,7 @@ func TestReusePortUDP(t *testing.T) {
 				t.Errorf("%v came, of %v", got, want)
 			}
 		}
+		d.steersToAll(all)
 		receive(all, send(100, 140))
 		want := send(200, 240)
 		d.swap()
@@ -210,6 +213,7 @@ func TestReusePortUDP(t *testing.T) {
 		}
 		receive(next, want)
 
+		d.steersToAll(next)
 		want = send(400, 440)
 		d.readyFor(interval)
 		next[1].tell("die", "9")

@@ -111,7 +111,10 @@ func TestFailedAttempt(t *testing.T) {
 		{"ExitsWith0", nil, func(p *puppet) { p.tell("exit", "0") }, "exit status 0"},
 		{"Crashes", nil, func(p *puppet) { p.tell("die", "11") }, "signal SEGV"},
 		{"NeverReady", []string{"start-timeout=1.5"}, func(p *puppet) { p.ends() }, "start-timeout"},
-		{"BindsItself", nil, func(p *puppet) { p.tell("exit", "98") }, "EADDRINUSE"},
+		{"BindsItself", []string{"stderr-lines=1"}, func(p *puppet) {
+			p.do("complain", "bind: "+syscall.EADDRINUSE.Error())
+			p.tell("exit", "98")
+		}, "the program found an address in use"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBothModes(t, func(t *testing.T, as mode) {
