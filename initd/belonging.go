@@ -2,8 +2,8 @@ package initd
 
 import (
 	"slices"
-	"strconv"
 
+	"server-starter/initd/accepting"
 	"server-starter/initd/eventlog"
 	"server-starter/initd/machine"
 	"server-starter/reaper"
@@ -85,7 +85,7 @@ func (l *loop) owner(orphan int, ended *worker) *worker {
 	}
 	var named, living *worker
 	later := false // one that lives was started between the one that has ended and the orphan
-	generation, slot := l.name(orphan)
+	generation, slot := accepting.Name(l.kernel.environ, orphan)
 	for w := range l.owners(ended) {
 		if !w.over && w.start >= s.Start {
 			continue // it is not old enough: it needs more than a tick to execute its command
@@ -128,18 +128,6 @@ func (l *loop) owners(ended *worker) func(yield func(*worker) bool) {
 			}
 		}
 	}
-}
-
-// name is what the environment of a process has as its generation and slot, which is
-// that of the worker it descends from. Hooks have it as well, and the event.
-func (l *loop) name(pid int) (generation, slot int) {
-	values, err := l.kernel.environ(pid, "SERVER_STARTER_GENERATION", "SERVER_STARTER_WORKER", "SERVER_STARTER_EVENT")
-	if err != nil || values[1] == "" || values[2] != "" {
-		return 0, 0
-	}
-	generation, _ = strconv.Atoi(values[0])
-	slot, _ = strconv.Atoi(values[1])
-	return generation, slot
 }
 
 // holdsListener reports whether a process has one of the listeners open.

@@ -2,10 +2,11 @@ package initd
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -89,7 +90,8 @@ type (
 		*worker
 		network, address string
 	}
-	// unanswered: a call could not be understood, and was carried out as it was made.
+	// unanswered: a call could not be understood, and was left to the worker, whose own
+	// bind(2) fails if the address is a listener's.
 	unanswered struct {
 		*worker
 		what string
@@ -127,15 +129,10 @@ func (m foreign) handle(l *loop) {
 }
 
 func (m unanswered) handle(l *loop) {
-	l.logBindFailure(m.worker, fmt.Sprintf("export=bind: %s of pid %d was left to the worker: %v", m.what, cmp.Or(m.tid, m.pid), m.err))
-}
-
-// logBindFailure logs that a call was left to the worker, whose own bind(2) then fails if the
-// address is a listener's.
-func (l *loop) logBindFailure(w *worker, text string) {
-	if strings.Contains(text, unix.EACCES.Error()) || strings.Contains(text, unix.EPERM.Error()) {
+	text := fmt.Sprintf("export=bind: %s of pid %d was left to the worker: %v", m.what, cmp.Or(m.tid, m.pid), m.err)
+	if errors.Is(m.err, fs.ErrPermission) {
 		text += "; initd cannot read the worker's memory: run both as one user, or initd as root with the capability SETUID or SYS_PTRACE; " +
 			"kernel.yama.ptrace_scope must be 0 or 1, and the program must not be set-user-ID, unreadable, or undumpable (PR_SET_DUMPABLE)"
 	}
-	l.logCaused(w, w.pid, slog.LevelError, eventlog.Adopted, text)
+	l.logCaused(m.worker, m.pid, slog.LevelError, eventlog.Adopted, text)
 }

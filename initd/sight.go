@@ -121,6 +121,9 @@ func (l *loop) seeable(pids []int) (all []accepting.Worker) {
 
 // served are some of the workers that serve, without those that are looked at anyway.
 func (l *loop) served(without []int) (pids []int) {
+	if l.machine.Outline().Serving == 0 {
+		return nil
+	}
 	for _, g := range l.machine.View().Generations {
 		for _, w := range g.Workers {
 			if w.Holds && w.State == "ready" && len(pids) < servingSeen && !slices.Contains(without, w.PID) {

@@ -169,9 +169,7 @@ func (l *Looker) call(pid int, c call, w Worker, s *Seen) error {
 	}
 	fd := int(int32(c.args[0]))
 	switch as := kinds[c.number]; as {
-	case accepts:
-		return l.waits(pid, examined{fd, as}, w, s)
-	case receives:
+	case accepts, receives:
 		return l.waits(pid, examined{fd, as}, w, s)
 	case waitsEpoll:
 		return l.waits(pid, examined{fd, polls}, w, s)

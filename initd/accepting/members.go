@@ -4,8 +4,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-
-	"server-starter/initd/proc"
 )
 
 // Find finds the processes that belong to workers and do not descend from them: a daemon
@@ -28,8 +26,8 @@ func (l *Looker) Find(workers []Worker, known []int) {
 		}
 		is := func(w Worker) bool { return w.PID == stat.Group }
 		if !slices.ContainsFunc(workers, is) {
-			generation, slot, named := name(&l.proc, child)
-			is = func(w Worker) bool { return named && w.Generation == generation && w.Slot == slot }
+			generation, slot := Name(l.proc.Environ, child)
+			is = func(w Worker) bool { return generation > 0 && w.Generation == generation && w.Slot == slot }
 		}
 		if i := slices.IndexFunc(workers, is); i >= 0 {
 			pid := workers[i].PID
@@ -38,14 +36,15 @@ func (l *Looker) Find(workers []Worker, known []int) {
 	}
 }
 
-// name is what the environment of a process has as its generation and slot. That of a
-// hook has an event as well.
-func name(r *proc.Reader, pid int) (generation, slot int, named bool) {
-	values, err := r.Environ(pid, "SERVER_STARTER_GENERATION", "SERVER_STARTER_WORKER", "SERVER_STARTER_EVENT")
+// Name is what the environment of a process has as its generation and slot, which is that
+// of the worker it descends from; 0 and 0 where it has none. A hook has them as well, and
+// the event.
+func Name(environ func(pid int, names ...string) ([]string, error), pid int) (generation, slot int) {
+	values, err := environ(pid, "SERVER_STARTER_GENERATION", "SERVER_STARTER_WORKER", "SERVER_STARTER_EVENT")
 	if err != nil || values[1] == "" || values[2] != "" {
-		return 0, 0, false
+		return 0, 0
 	}
 	generation, _ = strconv.Atoi(values[0])
 	slot, _ = strconv.Atoi(values[1])
-	return generation, slot, true
+	return generation, slot
 }

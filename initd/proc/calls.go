@@ -11,10 +11,6 @@ import (
 	"server-starter/initd/eintr"
 )
 
-// AsOwner runs look, and if root is refused runs it again as the user that owns the
-// process: see asOwner.
-func (r *Reader) AsOwner(pid int, look func() error) error { return r.asOwner(pid, look) }
-
 // Calls calls visit with the line of /proc/PID/task/TID/syscall of each thread of a
 // process (proc_pid_syscall(5)), valid until it returns. Where the kernel has no such
 // file (CONFIG_HAVE_ARCH_TRACEHOOK), the error satisfies errors.Is for

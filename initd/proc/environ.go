@@ -9,7 +9,7 @@ import (
 // have written something else over it, as one that sets its title does.
 func (r *Reader) Environ(pid int, names ...string) (values []string, err error) {
 	values = make([]string, len(names))
-	err = r.asOwner(pid, func() error {
+	err = r.AsOwner(pid, func() error {
 		text, err := r.read(path(pid, "environ"))
 		if err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 // (proc_pid_fd(5)). It is what sock_diag(7) and fstat(2) know a socket by.
 func (r *Reader) Sockets(pid int, inodes []uint32) ([]uint32, error) {
 	have := len(inodes)
-	err := r.asOwner(pid, func() error {
+	err := r.AsOwner(pid, func() error {
 		inodes = inodes[:have]
 		var link [32]byte
 		return r.entries(path(pid, "fd"), func(dir int, name *byte) error {

@@ -32,7 +32,7 @@ func (r *Reader) Resident(pid int) (int64, error) {
 func (r *Reader) Proportional(pid int) (size int64, err error) {
 	name := path(pid, "smaps_rollup")
 	var text []byte
-	err = r.asOwner(pid, func() (err error) {
+	err = r.AsOwner(pid, func() (err error) {
 		text, err = r.read(name)
 		return err
 	})

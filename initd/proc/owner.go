@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asOwner runs look, and if root is refused runs it again as the user that owns
+// AsOwner runs look, and if root is refused runs it again as the user that owns
 // the process.
 //
 // ptrace(2) lets a process be read by its own user, and by root if that has
@@ -26,7 +26,7 @@ import (
 // It does not help with a process that is not dumpable itself, because it has changed
 // its user since its exec, that has capabilities which initd lacks, or that is in a
 // user namespace of its own.
-func (r *Reader) asOwner(pid int, look func() error) error {
+func (r *Reader) AsOwner(pid int, look func() error) error {
 	refused := look()
 	if !errors.Is(refused, fs.ErrPermission) {
 		return refused

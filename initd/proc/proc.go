@@ -7,7 +7,7 @@
 // it (ptrace(2), PTRACE_MODE_READ_FSCREDS): who has CAP_SYS_PTRACE, or the same user
 // and group and no fewer capabilities, unless the process is not dumpable. Root
 // without that capability, as in a Docker container, has fewer rights to a worker of
-// another user than that user, and reads as that user; see asOwner.
+// another user than that user, and reads as that user; see AsOwner.
 //
 // Errors are fs.PathErrors and satisfy errors.Is for fs.ErrPermission if something may
 // not be read, and for errors.ErrUnsupported if this kernel does not have it; they

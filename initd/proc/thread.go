@@ -13,23 +13,11 @@ import (
 // Memory reads what a thread has at an address, up to the first page that it has not (proc_pid_mem(5)). It takes the
 // right to attach (PTRACE_MODE_ATTACH_FSCREDS), which Yama leaves to ancestors where it restricts it.
 func (r *Reader) Memory(tid int, address uint64, b []byte) (n int, err error) {
-	name := path(tid, "mem")
-	err = r.asOwner(tid, func() error {
-		fd, err := open(name, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		err = eintr.Retry(func() (err error) {
-			n, err = unix.Pread(fd, b, int64(address))
-			return err
-		})
-		if err != nil {
-			return &fs.PathError{Op: "pread", Path: name, Err: err}
-		}
-		return nil
+	err = r.AsOwner(tid, func() (err error) {
+		n, err = r.ReadAt(tid, b, address)
+		return err
 	})
-	return max(n, 0), err
+	return n, err
 }
 
 // A File is what a thread has open under a number.
@@ -42,7 +30,7 @@ type File struct {
 // File is what a thread has open under a number: proc_pid_fd(5), proc_pid_fdinfo(5).
 func (r *Reader) File(tid, fd int) (f File, err error) {
 	link := path(tid, "fd/"+strconv.Itoa(fd))
-	err = r.asOwner(tid, func() error {
+	err = r.AsOwner(tid, func() error {
 		var text [64]byte
 		n, err := unix.Readlink(link, text[:])
 		if err != nil {
@@ -52,7 +40,7 @@ func (r *Reader) File(tid, fd int) (f File, err error) {
 		if f.Protocol, err = Protocol(link); err != nil {
 			return err
 		}
-		info, err := r.read(path(tid, "fdinfo/"+strconv.Itoa(fd)))
+		info, err := r.FDInfo(tid, fd)
 		if err != nil {
 			return err
 		}
@@ -83,7 +71,7 @@ func Protocol(link string) (string, error) {
 // root, or fd/N. A link at its end is not followed.
 func (r *Reader) Node(tid int, dir, name string) (device, inode uint64, err error) {
 	full := path(tid, dir) + "/" + name
-	err = r.asOwner(tid, func() error {
+	err = r.AsOwner(tid, func() error {
 		var st unix.Stat_t
 		if err := eintr.Retry(func() error { return unix.Lstat(full, &st) }); err != nil {
 			return &fs.PathError{Op: "lstat", Path: full, Err: err}
