@@ -23,7 +23,7 @@ func TestREADME(t *testing.T) {
 	}
 	for _, line := range []string{
 		"docker run -d --name app -p 8080:8080 -v \"$PWD/release:/app:ro\" my-image\n",
-		"mv release/server.new release/server\n", "docker exec app /initctl restart\n",
+		"cp server release/server.new && mv release/server.new release/server ", "docker exec app /initctl restart\n",
 	} {
 		if !strings.Contains(section, line) {
 			t.Fatalf("README.md does not say %q in its section on Docker: this test does what it says", line)

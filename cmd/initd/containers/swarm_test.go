@@ -49,18 +49,18 @@ func TestSwarm(t *testing.T) {
 	}
 	s.answer("version 1, generation 2 at ")
 
-	old := s.tasks()
+	ended := s.ends(s.tasks())
 	dockertest.Docker(t, "service", "update", "--no-resolve-image", "--detach", "--image", two, service)
 	s.answer("version 2, generation 1 at ")
-	s.ended(old)
+	ended()
 	s.eventually("the update is completed", func() bool { // else a rollback may be «out of sequence»
 		return dockertest.Docker(t, "service", "inspect", "--format", "{{.UpdateStatus.State}}", service) == "completed"
 	})
 
-	old = s.tasks()
+	ended = s.ends(s.tasks())
 	dockertest.Docker(t, "service", "rollback", "--detach", service)
 	s.answer("version 1, generation 1 at ")
-	s.ended(old)
+	ended()
 
 	for _, l := range s.loads {
 		r := l.Stop()
@@ -107,12 +107,25 @@ func (s *stack) answer(prefix string) {
 	}
 }
 
-// ended waits for the end of tasks, which initd has to bring about itself: the engine kills after its grace.
-func (s *stack) ended(tasks []string) {
-	s.Helper()
+// ends begins to wait for tasks before they end, for the engine forgets old ones; ended returns when they have, which
+// initd has to bring about itself: the engine kills after its grace.
+func (s *stack) ends(tasks []string) (ended func()) {
+	statuses := make(chan string, len(tasks))
 	for _, task := range tasks {
-		if status := dockertest.Docker(s.T, "wait", task); status != "0" {
-			s.Errorf("the exit status of task %s is %s", task, status)
+		go func() {
+			status, err := initdtest.Try("docker", "wait", task)
+			if err != nil {
+				status = err.Error()
+			}
+			statuses <- task + ": " + status
+		}()
+	}
+	return func() {
+		s.Helper()
+		for range tasks {
+			if status := <-statuses; !strings.HasSuffix(status, ": 0") {
+				s.Errorf("a task has not ended by itself with 0: %s", status)
+			}
 		}
 	}
 }

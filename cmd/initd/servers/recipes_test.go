@@ -16,7 +16,7 @@ import (
 var servers = []string{
 	"h2o", "Starlet", "Starman", "Twiggy", "nginx", "gunicorn", "unicorn", "puma", "php-fpm", "haproxy",
 	"lighttpd", "uvicorn", "uwsgi", "Node.js", "Caddy",
-	"Python", "Plain Go", "Plain Node.js", "Apache httpd", "php -S", "redis", "memcached", "dnsmasq",
+	"Python", "Plain Go", "Java", "Plain Node.js", "Apache httpd", "php -S", "redis", "memcached", "dnsmasq",
 }
 
 // row is how the table begins what it says of a recipe, but for the version.
