@@ -143,7 +143,11 @@ func (s *scene) readinessCutShort() bool {
 // generationPerRequest: five HUPs while a worker starts make five more, one after the other, of which
 // each is stopped by the next.
 func (s *scene) generationPerRequest() bool {
-	d := s.starts("interval=1", "status-file="+s.file("status"))
+	interval := "1"
+	if !s.original {
+		interval = "4" // all of the requests have to come while the second generation is being tried
+	}
+	d := s.starts("interval="+interval, "status-file="+s.file("status"))
 	s.has("status", status(s.generation(1)))
 	d.swap()
 	second := s.generation(2)
