@@ -295,8 +295,6 @@ var mutations = []mutation{
 		"w.lookFrom.After(m.look.last) && soon.Before(next)", "false"},
 	{"losses remembered by a slot that a stable worker has taken over", "flap.go",
 		"\tm.forgetLosses() // of a slot", "\t// of a slot"},
-	{"flapping begins in the step of a stop", "flap.go",
-		"if m.phase != operating { // no longer", "if false {"},
 	{"losses remembered by a slot whose worker was stable", "machine.go",
 		"\tm.forgetLosses()\n", ""},
 	{"worker killed by an operator counts as lost", "policy.go",
