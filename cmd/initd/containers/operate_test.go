@@ -52,6 +52,8 @@ func TestOperate(t *testing.T) {
 	initctl(64, "restrat")
 	l.Flawless()
 
-	c.Load("-clients", "1", "-max", "3", "127.0.0.1:9100").Flawless() // the page
+	page := c.Load("-clients", "1", "-max", "3", "127.0.0.1:9100")
+	page.Answer("the page", func(string) bool { return true })
+	page.Flawless()
 	c.Stop()
 }
