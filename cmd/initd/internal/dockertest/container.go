@@ -148,6 +148,15 @@ func (c *Container) Said(text string) string {
 	return c.Output.Await(c.T, text, func(line string) bool { return strings.HasSuffix(line, text) })
 }
 
+// Started waits until it runs, where no worker says so.
+func (c *Container) Started() {
+	c.Helper()
+	c.Eventually("it runs", func() bool {
+		running, _ := initdtest.Try("docker", "inspect", "--format", "{{.State.Running}}", c.Name)
+		return running == "true"
+	})
+}
+
 // Running reports whether it has not ended.
 func (c *Container) Running() bool {
 	c.Helper()

@@ -128,6 +128,7 @@ func (r Recipe) alone(t *testing.T, images dockertest.Images) (lost int) {
 	options := append(dockertest.Environment("SERVER_STARTER_GENERATION=1"), hardened...)
 	options = append(options, "--init", "--entrypoint", r.Command[0])
 	c := dockertest.Start(t, options, images.Tag, r.Command[1:]...)
+	c.Started()
 	again, once := r.loads(c)
 	loads := slices.Concat(again, once)
 	for _, l := range loads {
