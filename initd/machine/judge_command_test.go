@@ -49,7 +49,7 @@ func (j *judge) noteCommand(event Event) {
 		}
 		a.Workers = j.forwardTo(e.Signal, func(u *seenWorker) bool {
 			is := (e.Generation == 0 || u.generation.number == e.Generation) && (e.Slot == -1 || u.slot == e.Slot)
-			u.signalled = u.signalled || is && slices.Contains([]Signal{TERM, INT, QUIT, KILL, j.policy.SignalOnHup, j.policy.SignalOnTerm}, e.Signal)
+			u.signalled = u.signalled || is && slices.Contains([]Signal{TERM, INT, QUIT, j.policy.SignalOnHup, j.policy.SignalOnTerm}, e.Signal)
 			return is
 		})
 		switch named := e.Generation != 0 || e.Slot != -1; {

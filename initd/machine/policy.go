@@ -135,9 +135,10 @@ func (p *Policy) backoff(failures int) time.Duration {
 	return min(wait, limit)
 }
 
-// ends reports whether a signal is one by which an operator has a worker end.
+// ends reports whether a signal is one by which an operator has a worker end. KILL is
+// refused.
 func (p *Policy) ends(s Signal) bool {
-	return s == TERM || s == INT || s == QUIT || s == KILL || s == p.SignalOnHup || s == p.SignalOnTerm
+	return s == TERM || s == INT || s == QUIT || s == p.SignalOnHup || s == p.SignalOnTerm
 }
 
 // times is n times a duration, or the longest there is.
