@@ -72,9 +72,6 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// TestImage makes the image that all recipes have in common, which takes minutes where it is not there yet.
-func TestImage(t *testing.T) { recipes.Images(t, nil) }
-
 // TestServers follows each recipe for a server that takes a socket.
 func TestServers(t *testing.T) {
 	recipes.Swap(t, recipes.Images(t, nil), func(r recipes.Recipe) bool { return !r.Binds() })
