@@ -22,9 +22,6 @@ type Flapping struct {
 
 // noteFlapping takes note of whether the pool is flapping.
 func (m *Machine) noteFlapping() {
-	if m.phase != operating { // no longer
-		return
-	}
 	m.forgetLosses() // of a slot that a stable worker has taken over in this very step
 	open, losing := 0, 0
 	for i := range m.pool.slots {

@@ -147,9 +147,11 @@ func (m *Machine) decide() {
 		m.recycle()
 		m.limitOld()
 		m.attempt()
-		m.surveyIfDue()
-		m.noteFlapping()
-		m.lookIfDue()
+		if m.phase == operating { // still
+			m.surveyIfDue()
+			m.noteFlapping()
+			m.lookIfDue()
+		}
 	case lingering:
 		if !m.hooks[BeforeShutdown].runs && (m.workers() == 0 || m.due(m.stopAt)) {
 			m.terminate()
